@@ -1,0 +1,56 @@
+"""Job types: what a name in a message means. A new one is one handler and one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from src.application.ports.ledger import Effect
+from src.domain.errors import UnknownJobType
+from src.domain.job import Job
+
+
+def no_effects(_old: Job | None, _new: Job) -> Sequence[Effect]:
+    """For job types that write nothing beside their own row."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobType:
+    """One registration. `parse` turns a message's payload into the handler's request, or raises InvalidPayload; it runs
+    in the worker before anything is claimed. `handler` is the class that the wiring assembles in the executor process,
+    given as "module:Class" so that registering it imports nothing. `subject` names what a job is about (at most one
+    active job per type and subject). `effects` says what else is committed with each move of the job."""
+
+    name: str
+    parse: Callable[[str, Mapping[str, Any]], Any]
+    """(tenant, payload) -> request"""
+    handler: str
+    subject: Callable[[str, Mapping[str, Any]], str | None] = field(default=lambda _tenant, _payload: None)
+    effects: Callable[[Job | None, Job], Sequence[Effect]] = no_effects
+    max_attempts: int = 5
+
+
+class Catalog:
+    """The registered job types."""
+
+    def __init__(self, types: Iterable[JobType]) -> None:
+        self._types = {job_type.name: job_type for job_type in types}
+
+    def get(self, name: str) -> JobType:
+        """Raises UnknownJobType with the names that exist."""
+        try:
+            return self._types[name]
+        except KeyError:
+            known = ", ".join(sorted(self._types)) or "none"
+            raise UnknownJobType(f"no job type {name[:80]!r}", fix=f"registered: {known}") from None
+
+    def names(self) -> list[str]:
+        """Registered names, sorted."""
+        return sorted(self._types)
+
+    def effects(self, old: Job | None, new: Job) -> Sequence[Effect]:
+        """What must be committed with a job's move. A type that is not registered here has none."""
+        job_type = self._types.get(new.type)
+        return job_type.effects(old, new) if job_type else ()

@@ -1,0 +1,51 @@
+"""How a handler may end without raising."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from src.domain.progress import ProgressReport
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The work is finished. `result` is JSON: it is stored with the job and shown by the status command."""
+
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Not now: try again in `seconds`, without counting this attempt."""
+
+    seconds: float
+    reason: str = ""
+
+
+Outcome = Done | Snooze
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a handler knows about the attempt it is part of. `scratch` is the attempt's own empty folder, removed when the
+    attempt ends in whatever way. `report` is cheap, never blocks and never fails."""
+
+    job_id: str
+    tenant: str
+    generation: int
+    fence: int
+    attempt: int
+    max_attempts: int
+    scratch: Path
+    report: Callable[[ProgressReport], None]
+    trace: str | None = None
+
+
+class Handler(Protocol):
+    """One job type's work. Built once per executor process with the ports it names as fields."""
+
+    def handle(self, request: Any, run: Run) -> Outcome:  # noqa: ANN401 - each job type has its own request class
+        """Do the work, or raise a JobError. Nothing it writes may be visible before the engine commits Done."""

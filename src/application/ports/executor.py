@@ -1,0 +1,86 @@
+"""Where handlers run: a place that the worker can watch and kill, and whose death does not hurt the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from src.domain.errors import ErrorReport
+from src.domain.progress import ProgressReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkOrder:
+    """One attempt, as the executor is told of it. `run_id` is unique per attempt and safe as a folder name."""
+
+    run_id: str
+    job_id: str
+    type: str
+    tenant: str
+    subject: str | None
+    payload: Mapping[str, Any]
+    generation: int
+    fence: int
+    attempt: int
+    max_attempts: int
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """The handler reported progress."""
+
+    run_id: str
+    report: ProgressReport
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The handler returned Done."""
+
+    run_id: str
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The handler gave the job back untried."""
+
+    run_id: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The handler raised, or its process died (then the report's policy is `crash`)."""
+
+    run_id: str
+    error: ErrorReport
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """`stop` was called and everything of the run is dead now: its processes reaped, its scratch folder removed."""
+
+    run_id: str
+
+
+ExecutorEvent = Progressed | Succeeded | Snoozed | Failed | Stopped
+
+
+class Executor(Protocol):
+    """Each started run ends in exactly one of Succeeded, Snoozed, Failed, Stopped, after any number of Progressed."""
+
+    def start(self, order: WorkOrder) -> None:
+        """Begin; returns at once."""
+
+    def stop(self, run_id: str) -> None:
+        """Kill the run's whole process group; a Stopped event follows, unless the run had already ended."""
+
+    def events(self, timeout_seconds: float) -> Sequence[ExecutorEvent]:
+        """What happened since the last call; waits at most this long for the first."""
+
+    def close(self) -> None:
+        """Kill whatever still runs and leave no process behind."""

@@ -1,0 +1,171 @@
+"""The truth about jobs: one row each, moved only by the functions of domain/job.py under a row lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from src.domain.errors import ErrorReport
+from src.domain.job import Attempt, Job, JobDraft, JobState
+
+Answer = TypeVar("Answer")
+
+Move = Callable[[Job, float], Job]
+"""(row, database time) -> next row. Returning the same object writes nothing. It may raise; then nothing is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something else that must become true in the same commit as a job's move. Subclasses live beside what they change;
+    an adapter knows how to apply each kind it was given an applier for."""
+
+
+Effects = Callable[[Job | None, Job], Sequence[Effect]]
+"""(old row or None when admitted, new row) -> what else to write. Pure; the catalog composes it from the job types."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Most active jobs (QUEUED, RUNNING, RETRY_WAIT) at submission, and most RUNNING per tenant at a claim; 0 = no limit."""
+
+    active_per_tenant: int = 0
+    active_total: int = 0
+    total_per_subject: int = 0
+    running_per_tenant: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The job's row, and whether this call made it. `rejected` is one of the reasons of contracts.md 1.8, else None."""
+
+    job: Job | None
+    created: bool
+    rejected: str | None = None
+
+
+class JobLedger(Protocol):
+    """What the engine needs. Every method raises DatabaseUnavailable; after that a change may or may not have
+    happened, and calling again with the same move is safe (moves carry the fence)."""
+
+    def admit(self, draft: JobDraft, limits: Limits | None = None) -> Admission:
+        """Insert the row, or return the one that exists with the same id, or the active one with the same (type,
+        subject). With `limits`, may reject. Effects of (None, job) are applied in the same commit."""
+
+    def change(self, job_id: str, move: Move) -> Job:
+        """Lock the row, apply the move with the database's time, write row, history, dead letter and effects in one
+        commit; the row as it now stands. Raises NotFound, and whatever the move raises."""
+
+    def running(self, tenant: str, *, other_than: str) -> int:
+        """How many other jobs of the tenant are RUNNING with a live lease."""
+
+    def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
+        """Renew many leases in one go: {job id: fence} -> {job id: Beat}."""
+
+    def watch(self, holds: Mapping[str, int]) -> Mapping[str, Beat]:
+        """As `beat`, without renewing: a cheap look for cancellations and lost leases."""
+
+    def to_wake(self, limit: int) -> Sequence[Job]:
+        """Active rows whose wake_at has passed, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Answer to a heartbeat."""
+
+    held: bool
+    cancel_requested: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs to list. None means any. `offset` and `limit` page through them, newest first."""
+
+    state: JobState | None = None
+    type: str | None = None
+    tenant: str | None = None
+    limit: int = 50
+    offset: int = 0
+
+
+class JobQueries(Protocol):
+    """Reading for people: never used to decide a move."""
+
+    def find(self, job_id: str) -> Job | None:
+        """The row, or None. A unique prefix of at least 6 characters is accepted; an ambiguous one raises Conflict."""
+
+    def list(self, criteria: JobFilter) -> Sequence[Job]:
+        """Rows, newest first."""
+
+    def attempts(self, job_id: str) -> Sequence[Attempt]:
+        """The job's executions, oldest first."""
+
+    def counts(self) -> Mapping[tuple[str, JobState], int]:
+        """{(type, state): number of rows}."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A job that ended without success, or a message that could not become a job (then `job_id` is None)."""
+
+    id: str
+    job_id: str | None
+    type: str | None
+    tenant: str | None
+    queue: str | None
+    body: bytes
+    error: ErrorReport
+    attempts: int
+    created_at: float
+    notified_at: float | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterFilter:
+    """Which dead letters. `group` is an error class."""
+
+    ids: Sequence[str] | None = None
+    group: str | None = None
+    type: str | None = None
+    tenant: str | None = None
+    limit: int = 50
+    offset: int = 0
+
+
+class DeadLetters(Protocol):
+    """The quarantine. Rows for jobs are written by JobLedger.change in the commit that ended the job."""
+
+    def add(self, letter: DeadLetter) -> None:
+        """Keep an undecodable message. Adding the same id again changes nothing."""
+
+    def list(self, criteria: DeadLetterFilter) -> Sequence[DeadLetter]:
+        """Newest first."""
+
+    def get(self, letter_id: str) -> DeadLetter | None:
+        """One letter, or None. A unique prefix of at least 6 characters is accepted."""
+
+    def groups(self) -> Mapping[tuple[str | None, str], int]:
+        """{(job type, error class): count}."""
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Forget these; how many there were."""
+
+    def unnotified(self, limit: int) -> Sequence[DeadLetter]:
+        """Letters nobody was told about yet, oldest first."""
+
+    def notified(self, ids: Sequence[str]) -> None:
+        """Mark as told."""
+
+
+def payload_body(job: Job) -> dict[str, Any]:
+    """The seed-000 job JSON (contracts.md 4): the form in which a job is put on a queue and kept in a dead letter."""
+    return {
+        "id": job.id,
+        "type": job.type,
+        "payload": dict(job.payload),
+        "tenant_id": job.tenant,
+        "created_at": job.created_at,
+        "retry_count": max(0, job.attempts - 1),
+        "max_retries": job.max_attempts - 1,
+    }

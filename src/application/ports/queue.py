@@ -1,0 +1,77 @@
+"""Messages in and out. A queue only moves messages: it decides nothing and writes no job state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One message as received. `receipt` is opaque and belongs to this receive; a later receive makes it stale."""
+
+    message_id: str
+    body: bytes
+    receipt: str
+    receive_count: int | None = None
+    """How often this message was received, this time included; None where the queue can't say."""
+    enqueued_at: float | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A message to publish. `key` makes publishing repeatable: a waiting message with the same key is moved to the
+    front (visible at once, or after `delay_seconds`), not doubled, on queues that can; elsewhere it is doubled, which is
+    harmless. Lower `priority` numbers are received first."""
+
+    body: bytes
+    key: str
+    delay_seconds: float = 0.0
+    priority: int = 0
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+class QueueConsumer(Protocol):
+    """The worker's side of one queue. Every method raises QueueUnavailable when the queue can't be reached."""
+
+    def receive(self, limit: int, *, wait_seconds: float, visibility_seconds: float) -> Sequence[Delivery]:
+        """Up to `limit` messages, hidden from others for `visibility_seconds`. Waits at most `wait_seconds` for the
+        first one; an empty answer is normal. Messages come back by themselves when their visibility ends."""
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Remove for good. A stale receipt is ignored: the message comes back and is recognised as done."""
+
+    def release(self, delivery: Delivery, *, delay_seconds: float) -> None:
+        """Give back: visible to anybody after `delay_seconds`. A stale receipt is ignored."""
+
+    def extend(self, deliveries: Sequence[Delivery], *, visibility_seconds: float) -> None:
+        """Hide for `visibility_seconds` from now on. A stale receipt is ignored."""
+
+    def close(self) -> None:
+        """Let connections go. Messages not acknowledged come back."""
+
+
+class QueuePublisher(Protocol):
+    """The producer's side of one queue."""
+
+    def publish(self, envelopes: Sequence[Envelope]) -> None:
+        """All of them are in the queue when this returns. Raises QueueUnavailable; then some may be in it."""
+
+
+class QueueInspector(Protocol):
+    """What an operator wants to know of a queue; works with no worker running."""
+
+    def depth(self) -> QueueDepth:
+        """Counts now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDepth:
+    """`ready` can be received now, `delayed` later, `in_flight` is hidden by a receive; ages in seconds."""
+
+    ready: int
+    delayed: int
+    in_flight: int
+    oldest_ready_seconds: float | None = None

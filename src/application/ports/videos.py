@@ -1,0 +1,62 @@
+"""Rows of videos and of their finished chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from src.domain.video.video import Video
+
+
+class VideoRepository(Protocol):
+    """Raises DatabaseUnavailable."""
+
+    def get(self, video_id: str) -> Video:
+        """The row. Raises NotFound."""
+
+    def find(self, video_id: str) -> Video | None:
+        """The row, or None."""
+
+    def add(self, video: Video) -> Video:
+        """Insert, or return the row that exists with this id (its tenant may differ: the caller checks)."""
+
+    def update(self, video_id: str, change: Callable[[Video], Video]) -> Video:
+        """Load, change and save in one transaction. Raises NotFound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSegment:
+    """One published object of a finished chunk. `rendition` is a rendition's name; `init` marks the header object."""
+
+    rendition: str
+    key: str
+    size: int
+    sha256: str
+    duration_seconds: float
+    init: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedChunk:
+    """A chunk is a function of (source, plan, index): the same three always give the same bytes, so a later attempt
+    copies these objects instead of encoding again. `index` is 0.. for video chunks, -1 - k for audio track k."""
+
+    video_id: str
+    source_sha256: str
+    plan_hash: str
+    index: int
+    segments: Sequence[StoredSegment]
+
+
+class ChunkRepository(Protocol):
+    """Raises DatabaseUnavailable."""
+
+    def finished(self, video_id: str, source_sha256: str, plan_hash: str) -> Sequence[FinishedChunk]:
+        """Chunks that an attempt published, by index."""
+
+    def add(self, chunk: FinishedChunk) -> None:
+        """Keep; the same (video, source, plan, index) again replaces the row (the newer objects live longer)."""
+
+    def forget(self, video_id: str) -> None:
+        """Remove all rows of a video, when it is READY."""

@@ -1,0 +1,310 @@
+"""The whole error tree. The class of an error decides whether a retry can help and how it is paced.
+
+    WorkerError
+    ├── ConfigError                 settings or environment are wrong: exit 4 before the first receive
+    ├── NotFound, Conflict          asked for by an operator or a caller, answered at once
+    ├── LeaseLost                   somebody else owns the job now: stop, publish nothing
+    ├── Cancelled                   the job's owner asked for it
+    └── JobError                    ends an attempt
+        ├── Permanent               the same input fails again: FAILED after one attempt
+        │   └── InvalidMessage, UnknownJobType, InvalidPayload, TenantMismatch, SourceMissing, SourceEmpty,
+        │       UnsupportedFormat, CorruptSource, TruncatedSource, LimitsExceeded, CrashLoop, JobNotFound
+        └── Retryable               RETRY_WAIT, paced by `policy` (domain/retry.py), DEAD when the policy is used up
+            ├── FileAccessError, DiskFull
+            ├── NetworkError -> StorageUnavailable, DatabaseUnavailable, QueueUnavailable, LockUnavailable
+            ├── FfmpegFailed -> OutputInvalid, DecoderCrash
+            ├── Stalled, ResourceExceeded, Crashed, WorkerLost
+            └── UnexpectedError     any exception that is not in this tree
+"""
+
+from __future__ import annotations
+
+import traceback as tracebacks
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+MESSAGE_LIMIT = 2000
+"""Characters kept of an error message, as the origin's columns do (contracts.md 1.5)."""
+
+TRACEBACK_LIMIT = 16_000
+"""Characters kept of a traceback; the tail is kept, because the cause stands there."""
+
+
+class WorkerError(Exception):
+    """Root of everything this product raises on purpose. `fix` says what the reader can do about it."""
+
+    code: ClassVar[str] = "worker_error"
+
+    def __init__(self, message: str, *, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.fix})" if self.fix else self.message
+
+
+class ConfigError(WorkerError):
+    """Settings, permissions or tools are missing or contradict each other. Nothing has been received yet."""
+
+    code = "config"
+
+
+class NotFound(WorkerError):
+    """The thing named does not exist."""
+
+    code = "not_found"
+
+
+class Conflict(WorkerError):
+    """The thing exists but its state does not allow what was asked."""
+
+    code = "conflict"
+
+
+class LeaseLost(WorkerError):
+    """A higher fence exists, or the job left RUNNING: this attempt may write nothing more."""
+
+    code = "lease_lost"
+
+
+class Cancelled(WorkerError):
+    """The job was cancelled while it ran."""
+
+    code = "cancelled"
+
+
+class JobError(WorkerError):
+    """Ends an attempt. Subclasses say whether another attempt can help."""
+
+    code = "job_error"
+    retryable: ClassVar[bool] = False
+    policy: ClassVar[str] = "none"
+
+
+class Permanent(JobError):
+    """The same input would fail again in the same way."""
+
+    code = "permanent"
+
+
+class InvalidMessage(Permanent):
+    """The body is not a message that any decoder understands, or breaks a limit of size, depth or shape."""
+
+    code = "invalid_message"
+
+
+class UnknownJobType(Permanent):
+    """No job type of that name is registered."""
+
+    code = "unknown_job_type"
+
+
+class InvalidPayload(Permanent):
+    """The message is well formed but its payload breaks the job type's rules."""
+
+    code = "invalid_payload"
+
+
+class JobNotFound(Permanent):
+    """A message names a job that the ledger does not know, and kept doing so past the waiting time for a late commit."""
+
+    code = "job_not_found"
+
+
+class TenantMismatch(Permanent):
+    """Message, row and storage key do not agree about whose job this is."""
+
+    code = "tenant_mismatch"
+
+
+class SourceMissing(Permanent):
+    """The source object does not exist (any more)."""
+
+    code = "source_missing"
+
+
+class SourceEmpty(Permanent):
+    """The source object has no bytes."""
+
+    code = "source_empty"
+
+
+class UnsupportedFormat(Permanent):
+    """Not a media container on the allow list, or nothing in it that can be shown or heard."""
+
+    code = "unsupported_format"
+
+
+class CorruptSource(Permanent):
+    """The container opens, but its streams can't be decoded."""
+
+    code = "corrupt_source"
+
+
+class TruncatedSource(Permanent):
+    """The header declares more than the file holds: an upload that was cut."""
+
+    code = "truncated_source"
+
+
+class LimitsExceeded(Permanent):
+    """Pixels, streams, duration or bytes above what the settings allow."""
+
+    code = "limits_exceeded"
+
+
+class CrashLoop(Permanent):
+    """The job killed its process too often: quarantined with its history."""
+
+    code = "crash_loop"
+
+
+class Retryable(JobError):
+    """Another attempt may succeed."""
+
+    code = "retryable"
+    retryable = True
+    policy = "default"
+
+
+class FileAccessError(Retryable):
+    """A local file could not be opened, read or written."""
+
+    code = "file_access"
+    policy = "file_access"
+
+
+class DiskFull(FileAccessError):
+    """No space for scratch or output."""
+
+    code = "disk_full"
+
+
+class NetworkError(Retryable):
+    """A remote system did not answer as it should."""
+
+    code = "network"
+    policy = "network"
+
+
+class StorageUnavailable(NetworkError):
+    """Object storage can't be read or written right now."""
+
+    code = "storage_unavailable"
+
+
+class DatabaseUnavailable(NetworkError):
+    """The database can't be reached, is locked, or lost the reply of a commit (whose fate is then unknown)."""
+
+    code = "database_unavailable"
+
+
+class QueueUnavailable(NetworkError):
+    """The queue can't be reached."""
+
+    code = "queue_unavailable"
+
+
+class LockUnavailable(NetworkError):
+    """The lock's server can't be reached."""
+
+    code = "lock_unavailable"
+
+
+class FfmpegFailed(Retryable):
+    """An ffmpeg process failed for a reason that is not the input's."""
+
+    code = "ffmpeg"
+    policy = "ffmpeg"
+
+
+class OutputInvalid(FfmpegFailed):
+    """ffmpeg said success, but the verify step found the output incomplete (reliability.md 0.1)."""
+
+    code = "output_invalid"
+
+
+class DecoderCrash(FfmpegFailed):
+    """ffmpeg or the prober died of a signal on this input."""
+
+    code = "decoder_crash"
+    policy = "crash"
+
+
+class Stalled(Retryable):
+    """No progress for the stall limit; the process group was killed."""
+
+    code = "stalled"
+    policy = "stalled"
+
+
+class ResourceExceeded(Retryable):
+    """A limit of memory, CPU time or file size ended a process."""
+
+    code = "resource_exceeded"
+    policy = "resource"
+
+
+class Crashed(Retryable):
+    """The process that ran the job died under it."""
+
+    code = "crash"
+    policy = "crash"
+
+
+class WorkerLost(Retryable):
+    """The worker vanished during the attempt and its lease ran out."""
+
+    code = "worker_lost"
+    policy = "worker_lost"
+
+
+class UnexpectedError(Retryable):
+    """An exception that nobody foresaw; kept with its traceback."""
+
+    code = "unexpected"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """An error as it is stored and sent between processes. `code` is the error's class, `policy` its pacing."""
+
+    code: str
+    message: str
+    retryable: bool
+    policy: str = "none"
+    traceback: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, error: BaseException) -> ErrorReport:
+        """Describe any exception; one from outside the tree becomes `unexpected`."""
+        text = "".join(tracebacks.format_exception(error))[-TRACEBACK_LIMIT:]
+        if isinstance(error, JobError):
+            return cls(error.code, str(error)[:MESSAGE_LIMIT], error.retryable, error.policy, text)
+        if isinstance(error, WorkerError):
+            return cls(error.code, str(error)[:MESSAGE_LIMIT], False, "none", text)
+        message = f"{type(error).__name__}: {error}"[:MESSAGE_LIMIT]
+        return cls(UnexpectedError.code, message, True, UnexpectedError.policy, text)
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored form."""
+        return {
+            "class": self.code,
+            "message": self.message,
+            "retryable": self.retryable,
+            "policy": self.policy,
+            "traceback": self.traceback,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> ErrorReport:
+        """Read what `to_json` wrote."""
+        return cls(
+            str(document["class"]),
+            str(document["message"]),
+            bool(document["retryable"]),
+            str(document.get("policy", "none")),
+            str(document.get("traceback", "")),
+        )

@@ -1,0 +1,353 @@
+"""The ledger row and every legal move on it. One place decides; the adapters only lock the row and write what comes back.
+
+    QUEUED ──claim──> RUNNING ──succeed──> SUCCEEDED
+      ^  ^               │ ├──fail────────> FAILED (permanent) | DEAD (policy used up) | RETRY_WAIT ──claim──> RUNNING
+      │  └──hand_back────┘ └──cancelled───> CANCELLED
+      └─────retry (operator, new generation)───── any terminal state
+
+Times are epoch seconds of the database's clock. Every claim raises `fence` by one; a move that carries an older fence is
+refused with LeaseLost, so a worker that lost its lease cannot write over its successor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from src.domain import retry as retries
+from src.domain.errors import Conflict, CrashLoop, ErrorReport, LeaseLost, WorkerLost
+
+CRASH_LIMIT = 3
+"""Attempts that may end with the job's process dead before the job is quarantined (reliability.md F27)."""
+
+QUEUED_WAKE_SECONDS = 3600.0
+"""How long a QUEUED row waits for its message before the waker publishes another one."""
+
+
+class JobState(StrEnum):
+    """Spelled as in contracts.md 1.6."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    RETRY_WAIT = "RETRY_WAIT"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    DEAD = "DEAD"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Final unless an operator opens a new generation."""
+        return self not in ACTIVE_STATES
+
+
+ACTIVE_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RETRY_WAIT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDraft:
+    """A job somebody asks for. `subject` names what it is about: at most one active job per (type, subject)."""
+
+    id: str
+    type: str
+    tenant: str
+    payload: Mapping[str, Any]
+    subject: str | None = None
+    max_attempts: int = 5
+    priority: int = 0
+    delay_seconds: float = 0.0
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One row of the ledger. Frozen: a move returns the next row."""
+
+    id: str
+    type: str
+    tenant: str
+    payload: Mapping[str, Any]
+    subject: str | None = None
+    state: JobState = JobState.QUEUED
+    generation: int = 1
+    fence: int = 0
+    attempts: int = 0
+    crashes: int = 0
+    max_attempts: int = 5
+    error_counts: Mapping[str, int] = field(default_factory=dict)
+    lease_owner: str | None = None
+    lease_until: float | None = None
+    due_at: float = 0.0
+    wake_at: float | None = None
+    cancel_requested_at: float | None = None
+    created_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    priority: int = 0
+    trace: str | None = None
+    result: Mapping[str, Any] | None = None
+    error: ErrorReport | None = None
+
+    @classmethod
+    def admitted(cls, draft: JobDraft, now: float) -> Job:
+        """The first row of a job."""
+        due = now + draft.delay_seconds
+        return cls(
+            id=draft.id,
+            type=draft.type,
+            tenant=draft.tenant,
+            payload=dict(draft.payload),
+            subject=draft.subject,
+            max_attempts=draft.max_attempts,
+            priority=draft.priority,
+            trace=draft.trace,
+            created_at=now,
+            due_at=due,
+            # Soon, because a crash between this commit and the publish must not cost an hour; the first delivery or
+            # the publish itself moves it away.
+            wake_at=due,
+        )
+
+    # ------------------------------------------------------------------ the worker's moves
+    def claim(self, now: float, *, owner: str, lease_seconds: float) -> tuple[Job, ClaimAnswer]:
+        """Take the job, or say why not. Also ends a job that may not run again (cancelled, attempts used up)."""
+        if self.state.is_terminal:
+            return self, Finished(self.state)
+        if self.state is JobState.RUNNING and (self.lease_until or 0) > now:
+            return self, Busy((self.lease_until or now) - now)
+        if self.cancel_requested_at is not None:
+            return self._end(JobState.CANCELLED, now), Finished(JobState.CANCELLED)
+        if self.attempts >= self.max_attempts:
+            lost = WorkerLost(f"the worker vanished during attempt {self.attempts} of {self.max_attempts}")
+            error = ErrorReport.of(lost) if self.state is JobState.RUNNING else self.error or ErrorReport.of(lost)
+            return self._end(JobState.DEAD, now, error=error), Finished(JobState.DEAD)
+        if self.state is not JobState.RUNNING and self.due_at > now:
+            return self, NotDue(self.due_at - now)
+        claimed = replace(
+            self,
+            state=JobState.RUNNING,
+            fence=self.fence + 1,
+            attempts=self.attempts + 1,
+            lease_owner=owner,
+            lease_until=now + lease_seconds,
+            wake_at=now + lease_seconds,
+            started_at=now,
+        )
+        return claimed, Claimed(claimed)
+
+    def beat(self, now: float, *, fence: int, lease_seconds: float) -> Job:
+        """Renew the lease. Raises LeaseLost."""
+        self._holds(fence)
+        return replace(self, lease_until=now + lease_seconds, wake_at=now + lease_seconds)
+
+    def succeed(self, now: float, *, fence: int, result: Mapping[str, Any]) -> Job:
+        """The outcome is durable with this move. Repeating it with the same fence changes nothing."""
+        if self.state is JobState.SUCCEEDED and self.fence == fence:
+            return self
+        self._holds(fence)
+        return replace(self._end(JobState.SUCCEEDED, now), result=dict(result), error=None)
+
+    def fail(self, now: float, *, fence: int, error: ErrorReport, dice: float, scale: float = 1.0) -> Job:
+        """End the attempt with an error: RETRY_WAIT, FAILED or DEAD, as domain/retry.py decides."""
+        self._holds(fence)
+        if self.cancel_requested_at is not None:
+            return self._end(JobState.CANCELLED, now, error=error)
+        if error.policy == "crash" and self.crashes + 1 >= CRASH_LIMIT:
+            loop = CrashLoop(f"the job's process died {self.crashes + 1} times; last: {error.message}")
+            report = replace(ErrorReport.of(loop), traceback=error.traceback)
+            return replace(self._end(JobState.DEAD, now, error=report), crashes=self.crashes + 1)
+        same = self.error_counts.get(error.policy, 0)
+        match retries.decide(
+            error,
+            same_before=same,
+            attempts=self.attempts,
+            max_attempts=self.max_attempts,
+            now=now,
+            dice=dice,
+            scale=scale,
+        ):
+            case retries.RetryAt(at):
+                return replace(
+                    self,
+                    state=JobState.RETRY_WAIT,
+                    lease_owner=None,
+                    lease_until=None,
+                    due_at=at,
+                    wake_at=at,
+                    error=error,
+                    error_counts={**self.error_counts, error.policy: same + 1},
+                    crashes=self.crashes + (error.policy == "crash"),
+                )
+            case retries.GiveUp(permanent):
+                return self._end(JobState.FAILED if permanent else JobState.DEAD, now, error=error)
+
+    def hand_back(self, now: float, *, fence: int, delay_seconds: float = 0.0) -> Job:
+        """Give the job back untried (drain, snooze): the attempt is not counted. Raises LeaseLost."""
+        self._holds(fence)
+        if self.cancel_requested_at is not None:
+            return self._end(JobState.CANCELLED, now)
+        due = now + delay_seconds
+        return replace(
+            self,
+            state=JobState.QUEUED,
+            attempts=self.attempts - 1,
+            lease_owner=None,
+            lease_until=None,
+            due_at=due,
+            wake_at=due,
+        )
+
+    def cancelled(self, now: float, *, fence: int) -> Job:
+        """The worker stopped the job because its cancellation was requested. Raises LeaseLost."""
+        self._holds(fence)
+        return self._end(JobState.CANCELLED, now)
+
+    # ------------------------------------------------------------------ the waker's and the publisher's moves
+    def published(self, now: float) -> Job:
+        """A message for this job is in the queue: do not wake it again for a while."""
+        if self.state is JobState.RUNNING or self.state.is_terminal:
+            return self
+        return replace(self, wake_at=max(self.due_at, now) + QUEUED_WAKE_SECONDS)
+
+    # ------------------------------------------------------------------ the operator's moves
+    def request_cancel(self, now: float) -> Job:
+        """Cancel: at once when nobody runs it, else a flag that the running worker sees. Raises Conflict when ended."""
+        if self.state is JobState.CANCELLED:
+            return self
+        if self.state.is_terminal:
+            raise Conflict(f"job {self.id} has already ended: {self.state}")
+        if self.state is JobState.RUNNING:
+            # A worker that vanished can't see the flag; waking the job lets the next claim cancel it.
+            return replace(self, cancel_requested_at=self.cancel_requested_at or now)
+        return self._end(JobState.CANCELLED, now)
+
+    def reopen(self, now: float, *, delay_seconds: float = 0.0) -> Job:
+        """A new generation by an operator's wish: counters start again, the fence goes on. Raises Conflict when active."""
+        if not self.state.is_terminal:
+            raise Conflict(f"job {self.id} is active: {self.state}")
+        due = now + delay_seconds
+        return replace(
+            self,
+            state=JobState.QUEUED,
+            generation=self.generation + 1,
+            attempts=0,
+            crashes=0,
+            error_counts={},
+            lease_owner=None,
+            lease_until=None,
+            due_at=due,
+            wake_at=due,
+            cancel_requested_at=None,
+            finished_at=None,
+            result=None,
+            error=None,
+        )
+
+    # ------------------------------------------------------------------ shared
+    def _holds(self, fence: int) -> None:
+        if self.state is not JobState.RUNNING or self.fence != fence:
+            raise LeaseLost(f"job {self.id}: fence {fence} lost to {self.fence} ({self.state})")
+
+    def _end(self, state: JobState, now: float, *, error: ErrorReport | None = None) -> Job:
+        return replace(
+            self,
+            state=state,
+            lease_owner=None,
+            lease_until=None,
+            wake_at=None,
+            finished_at=now,
+            error=error or self.error,
+        )
+
+
+# ---------------------------------------------------------------------- answers to a claim
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The job is ours under `job.fence`."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another worker's lease runs for `seconds` more."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NotDue:
+    """The retry's time comes in `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """The tenant runs as many jobs as it may; try again after `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Nothing to do: the job has ended."""
+
+    state: JobState
+
+
+ClaimAnswer = Claimed | Busy | NotDue | Throttled | Finished
+
+
+# ---------------------------------------------------------------------- what a move leaves behind
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One execution, as history keeps it. `outcome` is None while it runs; LOST when its lease ran out."""
+
+    job_id: str
+    generation: int
+    fence: int
+    number: int
+    owner: str
+    started_at: float
+    ended_at: float | None = None
+    outcome: str | None = None
+    error: ErrorReport | None = None
+
+
+LOST = "LOST"
+HANDED_BACK = "HANDED_BACK"
+
+
+def closed_attempt(old: Job, new: Job, now: float) -> tuple[int, str, ErrorReport | None] | None:
+    """(fence, outcome, error) of the attempt that this move ended, or None."""
+    if old.state is not JobState.RUNNING or (new.state is JobState.RUNNING and new.fence == old.fence):
+        return None
+    if new.state is JobState.RUNNING:
+        return old.fence, LOST, None
+    if new.state is JobState.QUEUED:
+        return old.fence, HANDED_BACK, None
+    if new.state is JobState.DEAD and (old.lease_until or now) <= now and new.error and new.error.code == WorkerLost.code:
+        return old.fence, LOST, new.error
+    return old.fence, new.state.value, new.error if new.state is not JobState.SUCCEEDED else None
+
+
+def opened_attempt(old: Job, new: Job) -> Attempt | None:
+    """The attempt that this move began, or None."""
+    if new.state is not JobState.RUNNING or new.fence == old.fence:
+        return None
+    return Attempt(
+        job_id=new.id,
+        generation=new.generation,
+        fence=new.fence,
+        number=new.attempts,
+        owner=new.lease_owner or "",
+        started_at=new.started_at or 0.0,
+    )
+
+
+def is_dead_letter(old: Job, new: Job) -> bool:
+    """True when this move ended the job without success: it is kept for an operator to see and requeue."""
+    return not old.state.is_terminal and new.state in (JobState.FAILED, JobState.DEAD)

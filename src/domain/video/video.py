@@ -1,0 +1,78 @@
+"""The video as its owner sees it: one row, moved together with its job (contracts.md 1.5, 1.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+
+class VideoStatus(StrEnum):
+    """Spelled as in contracts.md 1.6. READY_PARTIAL is for progressive publishing (mission.md S3)."""
+
+    PENDING = "PENDING"
+    UPLOADED = "UPLOADED"
+    PROCESSING = "PROCESSING"
+    READY_PARTIAL = "READY_PARTIAL"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Video:
+    """One uploaded video. `fence` is that of the last job move that touched the row."""
+
+    id: str
+    tenant: str
+    source_key: str
+    status: VideoStatus = VideoStatus.UPLOADED
+    title: str = ""
+    job_id: str | None = None
+    fence: int = 0
+    hls_path: str | None = None
+    thumbnail_path: str | None = None
+    storyboard_path: str | None = None
+    duration_seconds: float | None = None
+    error_reason: str | None = None
+    result: Mapping[str, Any] | None = field(default=None)
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        """READY with everything the completion contract names (lesson 24): playlist, length, thumbnail where it has pictures."""
+        return self.status is VideoStatus.READY and bool(self.hls_path) and bool(self.result)
+
+    def processing(self, *, job_id: str, fence: int) -> Video:
+        """A worker began. READY stays READY: a re-run never takes a playing video away."""
+        if self.status is VideoStatus.READY:
+            return self
+        return replace(self, status=VideoStatus.PROCESSING, job_id=job_id, fence=fence, error_reason=None)
+
+    def ready(self, *, job_id: str, fence: int, result: Mapping[str, Any]) -> Video:
+        """The job's result is this video's."""
+        return replace(
+            self,
+            status=VideoStatus.READY,
+            job_id=job_id,
+            fence=fence,
+            hls_path=result["hls_path"],
+            thumbnail_path=result.get("thumbnail_path"),
+            storyboard_path=result.get("storyboard_path"),
+            duration_seconds=result["duration_seconds"],
+            result=dict(result),
+            error_reason=None,
+        )
+
+    def failed(self, *, job_id: str, fence: int, reason: str) -> Video:
+        """The job ended without success. READY stays READY."""
+        if self.status is VideoStatus.READY:
+            return self
+        return replace(self, status=VideoStatus.FAILED, job_id=job_id, fence=fence, error_reason=reason[:2000])
+
+    def back_to_uploaded(self, *, job_id: str, fence: int) -> Video:
+        """Nobody works on it now (handed back, cancelled)."""
+        if self.status is VideoStatus.READY:
+            return self
+        return replace(self, status=VideoStatus.UPLOADED, job_id=job_id, fence=fence)
