@@ -26,6 +26,10 @@ QUEUED_WAKE_SECONDS = 3600.0
 """How long a QUEUED row waits for its message before the waker publishes another one."""
 
 
+ORPHAN_WAKE_SECONDS = 60.0
+"""How long a RUNNING row with an expired lease waits for the message that was published for it, before the next one."""
+
+
 class JobState(StrEnum):
     """Spelled as in contracts.md 1.6."""
 
@@ -205,10 +209,20 @@ class Job:
         return self._end(JobState.CANCELLED, now)
 
     # ------------------------------------------------------------------ the waker's and the publisher's moves
+    def waking(self, now: float, *, seen: float | None, hold_seconds: float) -> tuple[Job, bool]:
+        """One waker takes the row (it saw `seen` as wake_at); the others leave it for `hold_seconds`."""
+        if self.state.is_terminal or self.wake_at is None or self.wake_at != seen or self.wake_at > now:
+            return self, False
+        return replace(self, wake_at=now + hold_seconds), True
+
     def published(self, now: float) -> Job:
         """A message for this job is in the queue: do not wake it again for a while."""
-        if self.state is JobState.RUNNING or self.state.is_terminal:
+        if self.state.is_terminal:
             return self
+        if self.state is JobState.RUNNING:
+            if (self.lease_until or 0) > now:
+                return self
+            return replace(self, wake_at=now + ORPHAN_WAKE_SECONDS)
         return replace(self, wake_at=max(self.due_at, now) + QUEUED_WAKE_SECONDS)
 
     # ------------------------------------------------------------------ the operator's moves
