@@ -5,6 +5,7 @@
     ├── NotFound, Conflict          asked for by an operator or a caller, answered at once
     ├── LeaseLost                   somebody else owns the job now: stop, publish nothing
     ├── Cancelled                   the job's owner asked for it
+    ├── Interrupted                 the worker stops the attempt: drain, stall, lease lost
     └── JobError                    ends an attempt
         ├── Permanent               the same input fails again: FAILED after one attempt
         │   └── InvalidMessage, UnknownJobType, InvalidPayload, TenantMismatch, SourceMissing, SourceEmpty,
@@ -73,6 +74,13 @@ class Cancelled(WorkerError):
     """The job was cancelled while it ran."""
 
     code = "cancelled"
+
+
+class Interrupted(WorkerError):
+    """The worker stops this attempt for its own reasons (drain, stall, lease lost); another attempt will follow, so what
+    was published of it is worth keeping for a resume."""
+
+    code = "interrupted"
 
 
 class JobError(WorkerError):

@@ -76,8 +76,9 @@ class Executor(Protocol):
     def start(self, order: WorkOrder) -> None:
         """Begin; returns at once."""
 
-    def stop(self, run_id: str) -> None:
-        """Kill the run's whole process group; a Stopped event follows, unless the run had already ended."""
+    def stop(self, run_id: str, reason: str) -> None:
+        """End the run: its handler sees `reason` raised (Cancelled for "cancelled", else Interrupted) and has a moment to
+        clean up, then the whole process group is killed. A Stopped event follows, unless the run had already ended."""
 
     def events(self, timeout_seconds: float) -> Sequence[ExecutorEvent]:
         """What happened since the last call; waits at most this long for the first."""

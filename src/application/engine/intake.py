@@ -1,0 +1,213 @@
+"""From a delivery to a claimed job, or to the reason why not."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from src.application.decoders import Decoders, Newer, Reference, Requests
+from src.application.engine.held import Held, HeldRuns
+from src.application.engine.options import EngineOptions, OnLockFailure
+from src.application.failpoints import failpoint
+from src.application.ports.clock import Clock
+from src.application.ports.ledger import DeadLetter, DeadLetters, JobLedger
+from src.application.ports.lock import Idempotency
+from src.application.ports.queue import Delivery, QueueConsumer
+from src.domain.errors import ErrorReport, JobNotFound, LockUnavailable, NotFound, Permanent
+from src.domain.job import Busy, Claimed, ClaimAnswer, Finished, Job, JobDraft, JobState, NotDue, Throttled
+
+log = logging.getLogger(__name__)
+
+SOON_SECONDS = 1.0
+"""After a refusal that ends at a known time, how much later than that time to look again."""
+
+LOCK_RETRY_SECONDS = 5.0
+"""A held lock over a job that nobody runs: its owner died between lock and claim (reliability.md K03)."""
+
+THROTTLE_SECONDS = 5.0
+"""When a tenant is at its limit of running jobs."""
+
+
+def lock_key(job_id: str) -> str:
+    """contracts.md 1.4."""
+    return f"job:{job_id}:lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Decode, admit, lock, claim. Whatever a message says, it ends acknowledged with a durable outcome, given back, or held."""
+
+    decoders: Decoders
+    ledger: JobLedger
+    dead_letters: DeadLetters
+    lock: Idempotency
+    queue: QueueConsumer
+    held: HeldRuns
+    clock: Clock
+    options: EngineOptions
+    queue_name: str
+
+    def take(self, delivery: Delivery) -> Held | None:
+        """The job to run now, or None when the message is dealt with. Raises DatabaseUnavailable or QueueUnavailable;
+        the message then comes back by itself."""
+        failpoint("message.received")
+        try:
+            decoded = self.decoders.decode(delivery.body, delivery.attributes)
+        except Permanent as error:
+            self._quarantine(delivery, error)
+            return None
+        failpoint("message.decoded")
+        match decoded:
+            case Newer():
+                self.queue.release(delivery, delay_seconds=self.options.newer_schema_delay_seconds)
+                return None
+            case Requests([draft]):
+                return self._take_draft(delivery, draft)
+            case Requests(drafts):
+                self._fan_out(delivery, drafts)
+                return None
+            case Reference(job_id):
+                return self._take_job(delivery, job_id)
+
+    # ------------------------------------------------------------------ kinds of message
+    def _take_draft(self, delivery: Delivery, draft: JobDraft) -> Held | None:
+        job = self.ledger.admit(draft).job
+        if job is None:  # pragma: no cover - only limits reject, and a delivery is admitted without limits
+            raise AssertionError("admit without limits never rejects")
+        if job.state.is_terminal:
+            self._ack(delivery)
+            return None
+        return self._take_job(delivery, job.id)
+
+    def _fan_out(self, delivery: Delivery, drafts: Sequence[JobDraft]) -> None:
+        """Several jobs in one message: each becomes a row of its own, which the waker puts on the queue."""
+        for draft in drafts:
+            self.ledger.admit(draft)
+        self._ack(delivery)
+
+    def _take_job(self, delivery: Delivery, job_id: str) -> Held | None:
+        token: str | None = None
+        try:
+            token = self.lock.acquire(lock_key(job_id), ttl_seconds=self.options.lease_seconds)
+        except LockUnavailable as error:
+            if self.options.on_lock_failure is OnLockFailure.PAUSE:
+                log.warning("lock.unavailable", extra={"job": job_id, "error": str(error), "then": "message given back"})
+                self.queue.release(delivery, delay_seconds=LOCK_RETRY_SECONDS)
+                return None
+            log.warning("lock.unavailable", extra={"job": job_id, "error": str(error), "then": "database claim alone"})
+        else:
+            if token is None:
+                self._look(delivery, job_id)
+                return None
+        failpoint("lock.acquired")
+        try:
+            answer = self._claim(job_id)
+        except NotFound:
+            self._unlock(job_id, token)
+            self._unknown(delivery, job_id)
+            return None
+        if isinstance(answer, Claimed):
+            failpoint("claim.committed")
+            now = self.clock.monotonic()
+            taken = Held(
+                job=answer.job, delivery=delivery, lock_token=token, received_at=now, last_progress_at=now
+            )
+            self.held.add(taken)
+            return taken
+        self._unlock(job_id, token)
+        self._refused(delivery, job_id, answer)
+        return None
+
+    # ------------------------------------------------------------------ steps
+    def _claim(self, job_id: str) -> ClaimAnswer:
+        answers: list[ClaimAnswer] = []
+
+        def move(job: Job, now: float) -> Job:
+            after, answer = job.claim(now, owner=self.options.owner, lease_seconds=self.options.lease_seconds)
+            answers.append(answer)
+            return after
+
+        if self.options.running_per_tenant:
+            row = self.ledger.change(job_id, lambda job, _now: job)
+            if self.ledger.running(row.tenant, other_than=job_id) >= self.options.running_per_tenant:
+                return Throttled(THROTTLE_SECONDS)
+        self.ledger.change(job_id, move)
+        return answers[-1]
+
+    def _look(self, delivery: Delivery, job_id: str) -> None:
+        """The lock is somebody else's. That is never a reason to delete a message (lesson 1); only the row is."""
+        answers: list[ClaimAnswer] = []
+
+        def look(job: Job, now: float) -> Job:
+            if job.state.is_terminal:
+                answers.append(Finished(job.state))
+            elif job.state is JobState.RUNNING and (job.lease_until or 0) > now:
+                answers.append(Busy((job.lease_until or now) - now))
+            else:
+                answers.append(NotDue(max(job.due_at - now, min(LOCK_RETRY_SECONDS, self.options.lease_seconds / 3))))
+            return job
+
+        try:
+            self.ledger.change(job_id, look)
+        except NotFound:
+            self._unknown(delivery, job_id)
+            return
+        self._refused(delivery, job_id, answers[-1])
+
+    def _refused(self, delivery: Delivery, job_id: str, answer: ClaimAnswer) -> None:
+        match answer:
+            case Finished():
+                self._ack(delivery)
+            case Busy(seconds):
+                self.queue.release(delivery, delay_seconds=seconds + SOON_SECONDS)
+            case NotDue(seconds) | Throttled(seconds):
+                self.queue.release(delivery, delay_seconds=seconds)
+                self.ledger.change(job_id, lambda job, now: job.published(now))
+            case Claimed():  # pragma: no cover - handled by the caller
+                raise AssertionError("a claimed job is not refused")
+
+    def _unknown(self, delivery: Delivery, job_id: str) -> None:
+        """A reference to a row that is not there: perhaps its commit is late (lesson 7), so wait before giving up."""
+        if delivery.receive_count is None or delivery.receive_count < self.options.unknown_job_receives:
+            self.queue.release(delivery, delay_seconds=self.options.unknown_job_delay_seconds)
+            return
+        self._quarantine(
+            delivery,
+            JobNotFound(
+                f"no job {job_id} in the ledger after {delivery.receive_count} deliveries",
+                fix="publish after the commit, or send the full body instead of a reference",
+            ),
+        )
+
+    def _quarantine(self, delivery: Delivery, error: Permanent) -> None:
+        """Durable first, then acknowledged."""
+        digest = hashlib.sha256(delivery.message_id.encode() + b"\0" + delivery.body).hexdigest()[:32]
+        letter = DeadLetter(
+            id=f"m-{digest}",
+            job_id=None,
+            type=None,
+            tenant=None,
+            queue=self.queue_name,
+            body=delivery.body,
+            error=ErrorReport.of(error),
+            attempts=delivery.receive_count or 1,
+            created_at=self.clock.now(),
+            attributes=delivery.attributes,
+        )
+        self.dead_letters.add(letter)
+        log.warning("message.quarantined", extra={"letter": letter.id, "error_class": error.code, "error": str(error)})
+        self._ack(delivery)
+
+    def _ack(self, delivery: Delivery) -> None:
+        self.queue.ack([delivery])
+        failpoint("message.acked")
+
+    def _unlock(self, job_id: str, token: str | None) -> None:
+        if token is None:
+            return
+        try:
+            self.lock.release(lock_key(job_id), token)
+        except LockUnavailable as error:
+            log.warning("lock.release_failed", extra={"job": job_id, "error": str(error), "then": "it expires by itself"})

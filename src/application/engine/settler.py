@@ -1,0 +1,188 @@
+"""From the end of an attempt to a durable outcome, and only then to the lock and the message."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from src.application.engine.held import Held, HeldRuns, StopReason
+from src.application.engine.intake import lock_key
+from src.application.engine.options import EngineOptions
+from src.application.failpoints import failpoint
+from src.application.ports.clock import Clock
+from src.application.ports.executor import ExecutorEvent, Failed, Progressed, Snoozed, Stopped, Succeeded
+from src.application.ports.ledger import JobLedger, Move
+from src.application.ports.lock import Idempotency
+from src.application.ports.queue import QueueConsumer
+from src.domain.errors import (
+    DatabaseUnavailable,
+    DiskFull,
+    ErrorReport,
+    LeaseLost,
+    LockUnavailable,
+    NotFound,
+    QueueUnavailable,
+    Stalled,
+)
+from src.domain.job import Job
+
+log = logging.getLogger(__name__)
+
+RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between tries to write an outcome while the database is away; the last one repeats. The result of a long
+encode is kept until it is written, the lease is lost to somebody else, or the worker has to go (reliability.md F07)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settler:
+    """Writes one attempt's outcome with its fence; a superseded attempt writes nothing."""
+
+    ledger: JobLedger
+    lock: Idempotency
+    queue: QueueConsumer
+    held: HeldRuns
+    clock: Clock
+    options: EngineOptions
+    dice: Callable[[], float]
+    """random number in [0, 1), for retry jitter"""
+    must_go: Callable[[], bool] = lambda: False
+    """True when the worker's grace time is over: stop trying to reach a database that is away"""
+
+    def settle(self, event: ExecutorEvent) -> Job | None:
+        """The row as settled, or None when the outcome is not this worker's to write (lease lost, row gone, no time left)."""
+        if isinstance(event, Progressed):  # pragma: no cover - the worker routes progress elsewhere
+            raise AssertionError("progress does not end an attempt")
+        taken = self.held.begin_settling(event.run_id)
+        if taken is None:
+            return None
+        try:
+            return self._settle(taken, event)
+        finally:
+            self.held.remove(taken.run_id)
+
+    def _settle(self, taken: Held, event: Succeeded | Snoozed | Failed | Stopped) -> Job | None:
+        move = self._move(taken, event)
+        if move is None:
+            log.warning("attempt.abandoned", extra=_context(taken, reason="lease lost"))
+            return None
+        failpoint("complete.before")
+        written = self._write(taken, move)
+        if written is None:
+            return None
+        job, now = written
+        failpoint("complete.committed" if isinstance(event, Succeeded) else "fail.committed")
+        log.info(
+            "attempt.settled",
+            extra=_context(taken, state=job.state.value, error_class=job.error.code if job.error else None),
+        )
+        self._release_lock(taken)
+        failpoint("lock.released")
+        self._finish_message(taken, job, now)
+        failpoint("message.acked")
+        return job
+
+    def _move(self, taken: Held, event: Succeeded | Snoozed | Failed | Stopped) -> Move | None:
+        fence = taken.job.fence
+        match event:
+            case Succeeded(_, result):
+                return lambda job, now: job.succeed(now, fence=fence, result=result)
+            case Snoozed(_, seconds, _):
+                return lambda job, now: job.hand_back(now, fence=fence, delay_seconds=seconds)
+            case Failed(_, error):
+                return self._fail(fence, error)
+            case Stopped():
+                return self._stopped(taken, fence)
+
+    def _stopped(self, taken: Held, fence: int) -> Move | None:
+        match taken.stop_reason:
+            case StopReason.CANCELLED:
+                return lambda job, now: job.cancelled(now, fence=fence)
+            case StopReason.STALLED:
+                seconds = self.options.stall_seconds
+                step = taken.progress.step if taken.progress else "start"
+                stalled = Stalled(
+                    f"no progress for {seconds:g} s in step {step!r}; the process group was killed",
+                    fix="see the attempt's log; raise WORKER_VIDEO__STALL_SECONDS if the work is only slow",
+                )
+                return self._fail(fence, ErrorReport.of(stalled))
+            case StopReason.LEASE_LOST:
+                return None
+            case StopReason.DRAINED | None:
+                return lambda job, now: job.hand_back(now, fence=fence)
+
+    def _fail(self, fence: int, error: ErrorReport) -> Move:
+        dice = self.dice()
+        scale = self.options.retry_scale
+        return lambda job, now: job.fail(now, fence=fence, error=error, dice=dice, scale=scale)
+
+    def _write(self, taken: Held, move: Move) -> tuple[Job, float] | None:
+        """Try until it is written, superseded, or the worker must go. Repeating is safe: the move carries the fence, and
+        a commit whose reply was lost is found as our own SUCCEEDED, or as a row that left RUNNING under our fence."""
+        tries = 0
+        while True:
+            times: list[float] = []
+
+            def timed(job: Job, now: float, times: list[float] = times) -> Job:
+                times.append(now)
+                return move(job, now)
+
+            try:
+                job = self.ledger.change(taken.job.id, timed)
+            except LeaseLost as error:
+                if tries and (ours := self._read_back(taken)):
+                    return ours
+                log.warning("outcome.refused", extra=_context(taken, reason=str(error)))
+                return None
+            except NotFound:
+                log.warning("outcome.refused", extra=_context(taken, reason="the row is gone"))
+                return None
+            except (DatabaseUnavailable, DiskFull) as error:
+                if self.must_go():
+                    log.error("outcome.unwritten", extra=_context(taken, reason=str(error)))  # noqa: TRY400 - expected here
+                    return None
+                if tries == 0:
+                    log.warning("outcome.waiting", extra=_context(taken, reason=str(error)))
+                self.clock.sleep(RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)])
+                tries += 1
+            else:
+                return job, times[-1]
+
+    def _read_back(self, taken: Held) -> tuple[Job, float] | None:
+        """After a lost reply: did our own commit go through? Then nobody has claimed since, so the fence is still ours."""
+        seen: list[tuple[Job, float]] = []
+
+        def look(job: Job, now: float) -> Job:
+            seen.append((job, now))
+            return job
+
+        try:
+            self.ledger.change(taken.job.id, look)
+        except (DatabaseUnavailable, NotFound):
+            return None
+        job, now = seen[-1]
+        return (job, now) if job.fence == taken.job.fence else None
+
+    def _release_lock(self, taken: Held) -> None:
+        if taken.lock_token is None:
+            return
+        try:
+            self.lock.release(lock_key(taken.job.id), taken.lock_token)
+        except LockUnavailable as error:
+            log.warning("lock.release_failed", extra=_context(taken, reason=str(error)))
+
+    def _finish_message(self, taken: Held, job: Job, now: float) -> None:
+        if taken.delivery is None:
+            return
+        try:
+            if job.state.is_terminal:
+                self.queue.ack([taken.delivery])
+            else:
+                self.queue.release(taken.delivery, delay_seconds=max(0.0, job.due_at - now))
+        except QueueUnavailable as error:
+            # The outcome is durable: the message comes back and is recognised (reliability.md F29).
+            log.warning("message.unsettled", extra=_context(taken, reason=str(error)))
+
+
+def _context(taken: Held, **more: object) -> dict[str, object]:
+    return {"job": taken.job.id, "tenant": taken.job.tenant, "attempt": taken.job.attempts, "fence": taken.job.fence, **more}

@@ -1,0 +1,65 @@
+"""The one recovery owner: every active row carries `wake_at`; when it passes, the waker publishes a message for the row.
+
+Redelivery by the queue is the fast road. This is the road that always exists: a message lost between commit and publish,
+expired, acknowledged early, or never sent; a worker that vanished; a retry whose release never reached the queue.
+A message is only a hint, so one too many does no harm: the claim decides.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+
+from src.application.failpoints import failpoint
+from src.application.ports.ledger import JobLedger
+from src.application.ports.queue import Envelope, QueuePublisher
+from src.domain.errors import NotFound
+from src.domain.job import Job
+
+log = logging.getLogger(__name__)
+
+
+def reference(job: Job) -> Envelope:
+    """The smallest message that brings a job back: its id. The ledger knows the rest."""
+    body = json.dumps({"job_id": job.id, "type": job.type}, separators=(",", ":")).encode()
+    attributes = {"traceparent": job.trace} if job.trace else {}
+    return Envelope(body=body, key=job.id, priority=job.priority, attributes=attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Waker:
+    """Any number may run; `waking` lets one of them take each row."""
+
+    ledger: JobLedger
+    publisher: QueuePublisher
+    hold_seconds: float = 30.0
+    """How long a row is left alone when publishing fails or this process dies in between."""
+    batch: int = 100
+
+    def tick(self) -> int:
+        """Wake what is due; how many. Raises DatabaseUnavailable or QueueUnavailable: the next tick tries again."""
+        woken = 0
+        for seen in self.ledger.to_wake(self.batch):
+            if not self._take(seen):
+                continue
+            self.publisher.publish([reference(seen)])
+            failpoint("wake.published")
+            self.ledger.change(seen.id, lambda job, now: job.published(now))
+            log.info("job.woken", extra={"job": seen.id, "state": seen.state.value})
+            woken += 1
+        return woken
+
+    def _take(self, seen: Job) -> bool:
+        taken: list[bool] = []
+
+        def move(job: Job, now: float) -> Job:
+            after, ours = job.waking(now, seen=seen.wake_at, hold_seconds=self.hold_seconds)
+            taken.append(ours)
+            return after
+
+        try:
+            self.ledger.change(seen.id, move)
+        except NotFound:
+            return False
+        return taken[-1]
