@@ -1,0 +1,251 @@
+"""The supervisor: receives into free slots, hands attempts to the executor, settles what ends, drains when told to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from src.application.engine.alarm import Alarm
+from src.application.engine.health import Health
+from src.application.engine.held import Held, HeldRuns, StopReason, work_order
+from src.application.engine.intake import Intake
+from src.application.engine.keeper import Keeper
+from src.application.engine.options import EngineOptions
+from src.application.engine.progress_writer import ProgressWriter
+from src.application.engine.settler import Settler
+from src.application.engine.waker import Waker
+from src.application.ports.clock import Clock
+from src.application.ports.executor import Executor, ExecutorEvent, Progressed, Succeeded
+from src.application.ports.ledger import JobLedger
+from src.application.ports.queue import Delivery, QueueConsumer, QueueInspector
+from src.domain.errors import DatabaseUnavailable, DiskFull, QueueUnavailable, WorkerError
+
+log = logging.getLogger(__name__)
+
+BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
+"""Pauses of a loop whose backend is away; the last repeats (reliability.md F06: no busy loop)."""
+
+UNKNOWN_ETA_GRACE_SECONDS = 2.0
+"""At a drain, how long an attempt may go on that can't say when it ends."""
+
+DRAIN_MARGIN_SECONDS = 10.0
+"""An attempt is let finish when it ends this long before the grace time does (reliability.md F24)."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """One process's engine. `run` blocks until stopped; job code never runs in here."""
+
+    queue: QueueConsumer
+    inspector: QueueInspector
+    ledger: JobLedger
+    intake: Intake
+    settler: Settler
+    keeper: Keeper
+    waker: Waker | None
+    alarm: Alarm
+    progress: ProgressWriter
+    executor: Executor
+    held: HeldRuns
+    health: Health
+    clock: Clock
+    options: EngineOptions
+    on_first_receive: Callable[[], None] = lambda: None
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _stop_now: threading.Event = field(default_factory=threading.Event)
+    _finished: threading.Event = field(default_factory=threading.Event)
+    _idle: threading.Event = field(default_factory=threading.Event)
+
+    # ------------------------------------------------------------------ from outside
+    def request_stop(self) -> None:
+        """First call: take nothing new and drain. Second call: stop now. Safe from a signal handler."""
+        if self._stopping.is_set():
+            self._stop_now.set()
+        self._stopping.set()
+
+    def must_go(self) -> bool:
+        """True when there is no time left to wait for a backend."""
+        return self._stop_now.is_set()
+
+    def run(self, *, drain: bool = False) -> None:
+        """Work until `request_stop`, or with `drain` until the queue is empty and nothing is held."""
+        loops = [
+            threading.Thread(target=self._loop, args=(name, turn, pause), name=name, daemon=True)
+            for name, turn, pause in (
+                ("keeper", self.keeper.tick, self.options.watch_seconds),
+                ("duties", self._duties, self.options.scan_seconds),
+                ("progress", self.progress.tick, 0.25),
+            )
+        ]
+        receiver = threading.Thread(target=self._receive_loop, name="receiver", daemon=True)
+        settling = ThreadPoolExecutor(max_workers=max(2, self.options.slots), thread_name_prefix="settle")
+        for thread in (*loops, receiver):
+            thread.start()
+        try:
+            while not self._stopping.is_set():
+                self._dispatch(settling)
+                if drain and self._idle.is_set() and self._drained():
+                    self._stopping.set()
+            self._drain(settling)
+        finally:
+            self._stop_now.set()
+            self._finished.set()
+            self.executor.close()
+            settling.shutdown(wait=True)
+            for thread in loops:
+                thread.join(timeout=2)
+            receiver.join(timeout=1)
+            self.progress.tick(everything=True)
+
+    # ------------------------------------------------------------------ loops
+    def _loop(self, name: str, turn: Callable[[], object], pause: float) -> None:
+        failures = 0
+        while not self._finished.is_set():
+            try:
+                turn()
+                failures = 0
+            except WorkerError as error:
+                log.warning("loop.failed", extra={"loop": name, "error_class": error.code, "error": str(error)})
+                failures += 1
+            except Exception:
+                # The loops keep leases alive: a bug in one turn must not stop them. It is logged with its traceback.
+                log.exception("loop.broken", extra={"loop": name})
+                failures += 1
+            self.health.turned(name)
+            extra = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1] if failures else 0.0
+            self._finished.wait(pause + extra)
+
+    def _duties(self) -> None:
+        if self.waker is not None and not self._stopping.is_set():
+            self.waker.tick()
+        self.alarm.tick()
+
+    def _receive_loop(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                self._receive_once()
+                failures = 0
+            except (QueueUnavailable, DatabaseUnavailable, DiskFull) as error:
+                self.health.backend("database" if isinstance(error, DatabaseUnavailable) else "queue", reachable=False)
+                log.warning("receive.failed", extra={"error_class": error.code, "error": str(error)})
+                self._stopping.wait(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
+                failures += 1
+            except Exception:
+                log.exception("loop.broken", extra={"loop": "receiver"})
+                self._stopping.wait(BACKOFF_SECONDS[-1])
+            self.health.turned("receiver")
+
+    def _receive_once(self) -> None:
+        free = self.options.slots - len(self.held)
+        if free <= 0:
+            self._idle.clear()
+            self._stopping.wait(0.02)
+            return
+        deliveries = self.queue.receive(
+            free,
+            wait_seconds=min(self.options.receive_wait_seconds, self.health.wedged_after_seconds / 2),
+            visibility_seconds=self.options.visibility_seconds,
+        )
+        self.health.backend("queue", reachable=True)
+        self.on_first_receive()
+        if not deliveries:
+            if not len(self.held):
+                self._idle.set()
+            return
+        self._idle.clear()
+        self._take_all(deliveries)
+
+    def _take_all(self, deliveries: Sequence[Delivery]) -> None:
+        for position, delivery in enumerate(deliveries):
+            if self._stopping.is_set():
+                self._give_back(deliveries[position:], delay_seconds=0)
+                return
+            try:
+                taken = self.intake.take(delivery)
+                self.health.backend("database", reachable=True)
+            except (DatabaseUnavailable, DiskFull):
+                self._give_back(deliveries[position:], delay_seconds=BACKOFF_SECONDS[-1])
+                raise
+            if taken is not None:
+                log.info("attempt.started", extra=_context(taken))
+                self.executor.start(work_order(taken.job))
+
+    def _give_back(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        for delivery in deliveries:
+            try:
+                self.queue.release(delivery, delay_seconds=delay_seconds)
+            except QueueUnavailable as error:
+                log.warning("message.release_failed", extra={"error": str(error), "then": "it comes back by itself"})
+
+    # ------------------------------------------------------------------ what the executor says
+    def _dispatch(self, settling: ThreadPoolExecutor, timeout_seconds: float = 0.2) -> None:
+        for event in self.executor.events(timeout_seconds):
+            if isinstance(event, Progressed):
+                self._progressed(event)
+            else:
+                settling.submit(self._settle, event)
+
+    def _progressed(self, event: Progressed) -> None:
+        taken = self.held.get(event.run_id)
+        if taken is None:
+            return
+        if event.report != taken.progress:
+            # Only change counts: a loop that repeats itself is not progress (lesson 9).
+            taken.last_progress_at = self.clock.monotonic()
+        taken.progress = event.report
+        self.progress.offer(taken.job.id, taken.job.fence, event.report)
+
+    def _settle(self, event: ExecutorEvent) -> None:
+        taken = self.held.get(event.run_id)
+        try:
+            self.settler.settle(event)
+        except Exception:
+            # The lease runs out and the job is found again; the worker goes on.
+            log.exception("settle.broken", extra={"run": event.run_id})
+        if taken is not None:
+            self.progress.ended(taken.job.id, succeeded=isinstance(event, Succeeded))
+
+    # ------------------------------------------------------------------ the end
+    def _drained(self) -> bool:
+        try:
+            depth = self.inspector.depth()
+            return not (depth.ready or depth.delayed or depth.in_flight or len(self.held) or self.ledger.to_wake(1))
+        except WorkerError as error:
+            log.warning("drain.unknown", extra={"error": str(error)})
+            return False
+
+    def _drain(self, settling: ThreadPoolExecutor) -> None:
+        self.health.draining()
+        began = self.clock.monotonic()
+        deadline = began + self.options.grace_seconds
+        log.info("worker.draining", extra={"held": len(self.held), "grace_seconds": self.options.grace_seconds})
+        while len(self.held):
+            now = self.clock.monotonic()
+            if now >= deadline - 1:
+                self._stop_now.set()
+            for taken in self.held.active():
+                if (self._stop_now.is_set() or not self._fits(taken, now, began, deadline)) and self.held.request_stop(
+                    taken, StopReason.DRAINED
+                ):
+                    self.executor.stop(taken.run_id, StopReason.DRAINED.value)
+            if now >= deadline + 1:
+                log.error("drain.overdue", extra={"held": len(self.held)})
+                return
+            self._dispatch(settling, 0.05)
+
+    def _fits(self, taken: Held, now: float, began: float, deadline: float) -> bool:
+        margin = min(DRAIN_MARGIN_SECONDS, self.options.grace_seconds / 3)
+        eta = taken.progress.eta_seconds if taken.progress else None
+        if eta is None:
+            return now < began + min(UNKNOWN_ETA_GRACE_SECONDS, self.options.grace_seconds / 3)
+        waited = now - taken.last_progress_at
+        return now + max(0.0, eta - waited) <= deadline - margin
+
+
+def _context(taken: Held) -> dict[str, object]:
+    job = taken.job
+    return {"job": job.id, "job_type": job.type, "tenant": job.tenant, "attempt": job.attempts, "fence": job.fence}

@@ -1,0 +1,50 @@
+"""Frames between supervisor and executor: a 4-byte length and JSON. Never pickle: an executor handles hostile input."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from typing import Any
+
+HEADER = struct.Struct("!I")
+LARGEST = 16 * 1024 * 1024
+"""Bytes of one frame; a result or an order is far below it, a runaway reply is cut off here."""
+
+
+def send(channel: socket.socket, document: dict[str, Any]) -> None:
+    """Write one frame. Raises OSError when the other side is gone, ValueError when the document is too large."""
+    body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    if len(body) > LARGEST:
+        raise ValueError(f"frame of {len(body)} bytes, more than {LARGEST}")
+    channel.sendall(HEADER.pack(len(body)) + body)
+
+
+def receive(channel: socket.socket) -> dict[str, Any] | None:
+    """Read one frame; None at the end of the stream. Raises ValueError for a frame that is not ours."""
+    header = _exactly(channel, HEADER.size)
+    if header is None:
+        return None
+    (length,) = HEADER.unpack(header)
+    if length > LARGEST:
+        raise ValueError(f"frame of {length} bytes announced, more than {LARGEST}")
+    body = _exactly(channel, length)
+    if body is None:
+        return None
+    document = json.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError("a frame is a JSON object")  # noqa: TRY004 - a protocol breach, not a programming error
+    return document
+
+
+def _exactly(channel: socket.socket, length: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < length:
+        try:
+            part = channel.recv(min(65536, length - len(parts)))
+        except ConnectionResetError:
+            return None
+        if not part:
+            return None
+        parts += part
+    return bytes(parts)
