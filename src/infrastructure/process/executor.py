@@ -1,0 +1,287 @@
+"""Handlers in child processes: one session and process group each, reused between jobs, killed whole, reaped whole."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from src.application.ports.executor import ExecutorEvent, Failed, Progressed, Snoozed, Stopped, Succeeded, WorkOrder
+from src.domain.errors import Crashed, ErrorReport
+from src.domain.progress import ProgressReport
+from src.infrastructure.process import wire
+from src.infrastructure.process.linux import adopt_orphans
+
+log = logging.getLogger(__name__)
+
+REAP_SECONDS = 10.0
+"""How long to wait for killed processes to be gone; SIGKILL needs milliseconds unless the kernel itself hangs."""
+
+
+@dataclass(slots=True)
+class _Child:
+    """One executor process and what it is doing."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+    run: str | None = None
+    stopping: bool = False
+    kill_at: float | None = None
+    jobs: int = 0
+    idle_since: float = 0.0
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recycling:
+    """When a child is replaced although nothing is wrong (slow leaks, reliability.md F43), and when an idle one goes."""
+
+    after_jobs: int = 200
+    above_rss_bytes: int = 1 << 30
+    idle_seconds: float = 120.0
+
+
+@dataclass(slots=True)
+class ProcessExecutor:
+    """Implements the Executor port. `argv` starts a child; the number of its channel's descriptor is appended.
+
+    A thread of its own starts every child and lives until `close`: the kernel's parent-death signal is tied to the
+    thread that forked, so children die with this process and never with a thread that merely ended.
+    """
+
+    argv: Sequence[str]
+    discard_scratch: Callable[[str], None]
+    stop_grace_seconds: float = 2.0
+    recycling: Recycling = field(default_factory=Recycling)
+    environment: Mapping[str, str] | None = None
+    _events: queue.SimpleQueue[ExecutorEvent] = field(default_factory=queue.SimpleQueue)
+    _commands: queue.SimpleQueue[Callable[[], None] | None] = field(default_factory=queue.SimpleQueue)
+    _children: list[_Child] = field(default_factory=list)
+    _thread: threading.Thread | None = None
+    _readers: list[threading.Thread] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closing: bool = False
+
+    # ------------------------------------------------------------------ the port
+    def start(self, order: WorkOrder) -> None:
+        """Begin on an idle child, or a new one."""
+        if self._thread is None:
+            adopt_orphans()
+            self._thread = threading.Thread(target=self._command_loop, name="executor-parent", daemon=True)
+            self._thread.start()
+        self._commands.put(lambda: self._start(order))
+
+    def stop(self, run_id: str, reason: str) -> None:
+        """Tell the handler, then kill its group after the grace time."""
+        self._commands.put(lambda: self._stop(run_id, reason))
+
+    def events(self, timeout_seconds: float) -> Sequence[ExecutorEvent]:
+        """All that waits, or what comes first within the timeout."""
+        found: list[ExecutorEvent] = []
+        with contextlib.suppress(queue.Empty):
+            found.append(self._events.get(timeout=timeout_seconds))
+            while True:
+                found.append(self._events.get_nowait())
+        return found
+
+    def close(self) -> None:
+        """Kill and reap everything."""
+        if self._thread is None:
+            return
+        self._closing = True
+        self._commands.put(None)
+        self._thread.join()
+        for reader in self._readers:
+            reader.join(timeout=REAP_SECONDS)
+        self._thread = None
+
+    # ------------------------------------------------------------------ the parent thread
+    def _command_loop(self) -> None:
+        while True:
+            try:
+                command = self._commands.get(timeout=self._next_deadline())
+            except queue.Empty:
+                command = self._nothing
+            if command is None:
+                break
+            command()
+            self._kill_overdue()
+            self._retire_idle()
+        with self._lock:
+            children = list(self._children)
+        for child in children:
+            _kill_group(child.process.pid)
+
+    def _nothing(self) -> None:
+        """A deadline passed without a command."""
+
+    def _next_deadline(self) -> float:
+        with self._lock:
+            kills = [child.kill_at for child in self._children if child.kill_at is not None]
+        return max(0.0, min(kills) - time.monotonic()) if kills else self.recycling.idle_seconds / 4
+
+    def _start(self, order: WorkOrder) -> None:
+        try:
+            child = self._idle_child() or self._spawn()
+            child.run = order.run_id
+            child.stopping = False
+            child.jobs += 1
+            wire.send(child.channel, {"order": asdict(order)})
+        except (OSError, ValueError) as error:
+            report = ErrorReport.of(Crashed(f"the executor process could not take the job: {error}"))
+            self._events.put(Failed(order.run_id, report))
+
+    def _idle_child(self) -> _Child | None:
+        with self._lock:
+            for child in self._children:
+                if child.run is None and not child.retired and child.process.poll() is None:
+                    return child
+        return None
+
+    def _spawn(self) -> _Child:
+        ours, theirs = socket.socketpair()
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [*self.argv, str(theirs.fileno()), str(os.getpid())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=dict(self.environment) if self.environment is not None else None,
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        child = _Child(process, ours)
+        with self._lock:
+            self._children.append(child)
+        reader = threading.Thread(target=self._read, args=(child,), name=f"executor-{process.pid}", daemon=True)
+        self._readers = [thread for thread in self._readers if thread.is_alive()] + [reader]
+        reader.start()
+        return child
+
+    def _stop(self, run_id: str, reason: str) -> None:
+        with self._lock:
+            child = next((one for one in self._children if one.run == run_id), None)
+        if child is None or child.stopping:
+            return
+        child.stopping = True
+        child.kill_at = time.monotonic() + self.stop_grace_seconds
+        with contextlib.suppress(OSError):  # already dead: its reader says so
+            wire.send(child.channel, {"stop": run_id, "reason": reason})
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            overdue = [child for child in self._children if child.kill_at is not None and child.kill_at <= now]
+        for child in overdue:
+            child.kill_at = None
+            _kill_group(child.process.pid)
+
+    def _retire_idle(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            for child in self._children:
+                if child.run is None and child.jobs and now - child.idle_since >= self.recycling.idle_seconds:
+                    _retire(child)
+
+    # ------------------------------------------------------------------ one reader thread per child
+    def _read(self, child: _Child) -> None:
+        try:
+            while (frame := wire.receive(child.channel)) is not None:
+                self._frame(child, frame)
+        except (ValueError, KeyError, TypeError) as error:
+            # A child that breaks the protocol is not trusted any further: its job may have corrupted it.
+            log.warning("executor.protocol", extra={"pid": child.process.pid, "error": str(error)})
+        except OSError as error:
+            log.warning("executor.channel", extra={"pid": child.process.pid, "error": str(error)})
+        self._gone(child)
+
+    def _frame(self, child: _Child, frame: dict[str, Any]) -> None:
+        run = str(frame["run"])
+        if run != child.run:
+            raise ValueError(f"frame for run {run!r} while {child.run!r} runs")
+        if "progress" in frame:
+            self._events.put(Progressed(run, ProgressReport.from_json(frame["progress"])))
+            return
+        if "result" in frame:
+            event: ExecutorEvent = Succeeded(run, dict(frame["result"]))
+        elif "snooze" in frame:
+            event = Snoozed(run, float(frame["snooze"]), str(frame.get("reason", "")))
+        else:
+            event = Failed(run, ErrorReport.from_json(frame["error"]))
+        # Leftovers of the handler (a forgotten ffmpeg) end with the run, before anybody hears that it ended.
+        with self._lock:
+            child.kill_at = None
+            child.run = None
+            child.idle_since = time.monotonic()
+        if child.jobs >= self.recycling.after_jobs or int(frame.get("rss", 0)) > self.recycling.above_rss_bytes:
+            _retire(child)
+        self._events.put(event)
+
+    def _gone(self, child: _Child) -> None:
+        _kill_group(child.process.pid)
+        code = child.process.wait()
+        _reap_group(child.process.pid)
+        with self._lock:
+            self._children.remove(child)
+            child.kill_at = None
+        child.channel.close()
+        if child.run is None:
+            return
+        self.discard_scratch(child.run)
+        if child.stopping or self._closing:
+            self._events.put(Stopped(child.run))
+        else:
+            self._events.put(Failed(child.run, ErrorReport.of(Crashed(_how(code)))))
+
+
+def _retire(child: _Child) -> None:
+    child.retired = True
+    with contextlib.suppress(OSError):
+        child.channel.shutdown(socket.SHUT_WR)
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"the job's process exited with code {code} in the middle of the job"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = str(-code)
+    hint = "; out of memory?" if name == "SIGKILL" else ""
+    return f"the job's process was killed by {name}{hint}"
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _reap_group(leader: int) -> None:
+    """Wait until every process of the group is gone; as sub-reaper we inherit the orphans among them."""
+    deadline = time.monotonic() + REAP_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            pid, _ = os.waitpid(-leader, os.WNOHANG)
+        except ChildProcessError:
+            break
+        if pid == 0:
+            time.sleep(0.005)
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(leader, 0)
+        except (ProcessLookupError, PermissionError):
+            return
+        time.sleep(0.005)
+    log.error("executor.unreaped", extra={"group": leader})
