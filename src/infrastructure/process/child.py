@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import queue
@@ -61,7 +62,8 @@ class _Outbox:
             try:
                 for frame in frames:
                     wire.send(self.channel, frame)
-            except OSError:
+            except (OSError, ValueError):
+                # The supervisor is gone, or would never learn the outcome: it finds a dead process and counts a crash.
                 _end_group()
             with self._condition:
                 self._busy = False
@@ -144,7 +146,11 @@ class Child:
             return {"error": ErrorReport.of(error).to_json()}
         if isinstance(outcome, Snooze):
             return {"snooze": outcome.seconds, "reason": outcome.reason}
-        return {"result": dict(outcome.result)}
+        try:
+            json.dumps(result := dict(outcome.result), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            return {"error": ErrorReport.of(UnexpectedError(f"the handler's result is not JSON: {error}")).to_json()}
+        return {"result": result}
 
     def _handle(self, order: WorkOrder) -> Outcome:
         parse, handler = self.prepare(order.type)

@@ -220,7 +220,6 @@ class ProcessExecutor:
             event = Snoozed(run, float(frame["snooze"]), str(frame.get("reason", "")))
         else:
             event = Failed(run, ErrorReport.from_json(frame["error"]))
-        # Leftovers of the handler (a forgotten ffmpeg) end with the run, before anybody hears that it ended.
         with self._lock:
             child.kill_at = None
             child.run = None
