@@ -6,8 +6,9 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from src.application.decoders import Decoders, Newer, Reference, Requests
+from src.application.decoders.decoded import Newer, Reference, Requests
 from src.application.engine.held import Held, HeldRuns
 from src.application.engine.options import EngineOptions, OnLockFailure
 from src.application.failpoints import failpoint
@@ -17,6 +18,9 @@ from src.application.ports.lock import Idempotency
 from src.application.ports.queue import Delivery, QueueConsumer
 from src.domain.errors import ErrorReport, JobNotFound, LockUnavailable, NotFound, Permanent
 from src.domain.job import Busy, Claimed, ClaimAnswer, Finished, Job, JobDraft, JobState, NotDue, Throttled
+
+if TYPE_CHECKING:
+    from src.application.decoders import Decoders
 
 log = logging.getLogger(__name__)
 

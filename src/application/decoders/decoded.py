@@ -1,0 +1,32 @@
+"""What a message turned out to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from src.domain.job import JobDraft
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Jobs asked for: usually one, several for an event with several records, none for a message that asks for nothing."""
+
+    drafts: Sequence[JobDraft]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A hint that this job, already in the ledger, may run."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A schema version above what this build knows: a newer worker will understand it."""
+
+    version: str
+
+
+Decoded = Requests | Reference | Newer
