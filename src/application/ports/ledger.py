@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from src.domain.errors import ErrorReport
+from src.domain.errors import ErrorReport, UnexpectedError
 from src.domain.job import Attempt, Job, JobDraft, JobState
 
 Answer = TypeVar("Answer")
@@ -169,3 +170,20 @@ def payload_body(job: Job) -> dict[str, Any]:
         "retry_count": max(0, job.attempts - 1),
         "max_retries": job.max_attempts - 1,
     }
+
+
+def letter_of(job: Job, now: float) -> DeadLetter:
+    """What is kept of a job that ended without success: one letter per generation."""
+    error = job.error or ErrorReport.of(UnexpectedError(f"job {job.id} ended {job.state} without an error report"))
+    return DeadLetter(
+        id=f"{job.id}.{job.generation}",
+        job_id=job.id,
+        type=job.type,
+        tenant=job.tenant,
+        queue=None,
+        body=json.dumps(payload_body(job)).encode(),
+        error=error,
+        attempts=job.attempts,
+        created_at=now,
+        attributes={"trace": job.trace} if job.trace else {},
+    )

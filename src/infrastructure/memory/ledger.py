@@ -1,0 +1,204 @@
+"""The job ledger in memory. One lock stands for the database's row locks and makes every change one commit."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from src.application.catalog import no_effects
+from src.application.ports.clock import Clock
+from src.application.ports.ledger import (
+    Admission,
+    Beat,
+    DeadLetters,
+    Effect,
+    Effects,
+    JobFilter,
+    Limits,
+    Move,
+    letter_of,
+)
+from src.domain.errors import Conflict, NotFound
+from src.domain.job import (
+    ACTIVE_STATES,
+    Attempt,
+    Job,
+    JobDraft,
+    JobState,
+    closed_attempt,
+    is_dead_letter,
+    opened_attempt,
+)
+
+Undo = Callable[[], None]
+MemoryApplier = Callable[[Effect, float], Undo]
+"""(effect, now): makes it true and returns how to take it back, for a change that fails later on."""
+
+PREFIX_LENGTH = 6
+"""Shortest beginning of an id that `find` accepts (ports/ledger.py)."""
+
+
+@dataclass
+class MemoryLedger:
+    """JobLedger and JobQueries; `clock` is the database's time. Thread-safe."""
+
+    clock: Clock
+    dead_letters: DeadLetters
+    effects: Effects = no_effects
+    appliers: Mapping[type[Effect], MemoryApplier] = field(default_factory=dict)
+    _jobs: dict[str, Job] = field(default_factory=dict, init=False)
+    _attempts: dict[str, list[Attempt]] = field(default_factory=dict, init=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+
+    # ------------------------------------------------------------------ JobLedger
+    def admit(self, draft: JobDraft, limits: Limits | None = None) -> Admission:
+        """Insert, or answer with the row that is there, or reject."""
+        with self._lock:
+            existing = self._jobs.get(draft.id) or self._active(draft.type, draft.subject)
+            if existing is not None:
+                return Admission(existing, created=False)
+            if limits is not None and (reason := self._rejection(draft, limits)):
+                return Admission(None, created=False, rejected=reason)
+            now = self.clock.now()
+            job = Job.admitted(draft, now)
+            self._apply(None, job, now)
+            self._jobs[job.id] = job
+            return Admission(job, created=True)
+
+    def change(self, job_id: str, move: Move) -> Job:
+        """Apply a move and all that follows from it, or nothing."""
+        with self._lock:
+            old = self._jobs.get(job_id)
+            if old is None:
+                raise NotFound(f"no job {job_id}")
+            now = self.clock.now()
+            new = move(old, now)
+            if new is old:
+                return old
+            other = None if new.state.is_terminal else self._active(new.type, new.subject)
+            if other is not None and other.id != new.id:
+                raise Conflict(f"job {other.id} is active for the same {new.type} {new.subject}")
+            self._apply(old, new, now)
+            self._jobs[job_id] = new
+            self._record(old, new, now)
+            return new
+
+    def running(self, tenant: str, *, other_than: str) -> int:
+        """Live RUNNING jobs of a tenant."""
+        with self._lock:
+            now = self.clock.now()
+            return sum(
+                job.tenant == tenant
+                and job.id != other_than
+                and job.state is JobState.RUNNING
+                and (job.lease_until or 0) > now
+                for job in self._jobs.values()
+            )
+
+    def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
+        """Renew the leases that are still held."""
+        with self._lock:
+            now = self.clock.now()
+            answers = self.watch(holds)
+            for job_id, fence in holds.items():
+                if answers[job_id].held:
+                    self._jobs[job_id] = self._jobs[job_id].beat(now, fence=fence, lease_seconds=lease_seconds)
+            return answers
+
+    def watch(self, holds: Mapping[str, int]) -> Mapping[str, Beat]:
+        """Which leases are still held, and which jobs are to be cancelled."""
+        with self._lock:
+            return {job_id: self._look(job_id, fence) for job_id, fence in holds.items()}
+
+    def to_wake(self, limit: int) -> Sequence[Job]:
+        """Active rows whose time has come."""
+        with self._lock:
+            now = self.clock.now()
+            due = [job for job in self._jobs.values() if job.wake_at is not None and job.wake_at <= now]
+            active = [job for job in due if not job.state.is_terminal]
+            return sorted(active, key=lambda job: (job.wake_at or 0.0, job.id))[:limit]
+
+    # ------------------------------------------------------------------ JobQueries
+    def find(self, job_id: str) -> Job | None:
+        """By id or by a unique beginning of it."""
+        with self._lock:
+            if job_id in self._jobs or len(job_id) < PREFIX_LENGTH:
+                return self._jobs.get(job_id)
+            found = [job for key, job in self._jobs.items() if key.startswith(job_id)]
+        if len(found) > 1:
+            raise Conflict(
+                f"{job_id!r} is the beginning of {len(found)} job ids",
+                fix="give more of the id",
+            )
+        return found[0] if found else None
+
+    def list(self, criteria: JobFilter) -> Sequence[Job]:
+        """Newest first."""
+        with self._lock:
+            found = [
+                job
+                for job in self._jobs.values()
+                if criteria.state in (None, job.state)
+                and criteria.type in (None, job.type)
+                and criteria.tenant in (None, job.tenant)
+            ]
+        found.sort(key=lambda job: (job.created_at, job.id), reverse=True)
+        return found[criteria.offset : criteria.offset + criteria.limit]
+
+    def attempts(self, job_id: str) -> Sequence[Attempt]:
+        """Oldest first."""
+        with self._lock:
+            return tuple(self._attempts.get(job_id, ()))
+
+    def counts(self) -> Mapping[tuple[str, JobState], int]:
+        """Rows by type and state."""
+        with self._lock:
+            return Counter((job.type, job.state) for job in self._jobs.values())
+
+    # ------------------------------------------------------------------ inside one commit
+    def _active(self, job_type: str, subject: str | None) -> Job | None:
+        if subject is None:
+            return None
+        same = (job for job in self._jobs.values() if (job.type, job.subject) == (job_type, subject))
+        return next((job for job in same if job.state in ACTIVE_STATES), None)
+
+    def _rejection(self, draft: JobDraft, limits: Limits) -> str | None:
+        same = [job for job in self._jobs.values() if job.type == draft.type]
+        active = [job for job in same if job.state in ACTIVE_STATES]
+        subject = sum(draft.subject is not None and job.subject == draft.subject for job in same)
+        if 0 < limits.active_per_tenant <= sum(job.tenant == draft.tenant for job in active):
+            return "tenant_limit"
+        if 0 < limits.active_total <= len(active):
+            return "global_limit"
+        return "per_video_limit" if 0 < limits.total_per_subject <= subject else None
+
+    def _look(self, job_id: str, fence: int) -> Beat:
+        job = self._jobs.get(job_id)
+        if job is None or job.state is not JobState.RUNNING or job.fence != fence:
+            return Beat(held=False)
+        return Beat(held=True, cancel_requested=job.cancel_requested_at is not None)
+
+    def _apply(self, old: Job | None, new: Job, now: float) -> None:
+        undo: list[Undo] = []
+        try:
+            for effect in self.effects(old, new):
+                undo.append(self.appliers[type(effect)](effect, now))
+        except BaseException:
+            for step in reversed(undo):
+                step()
+            raise
+
+    def _record(self, old: Job, new: Job, now: float) -> None:
+        history = self._attempts.setdefault(new.id, [])
+        if closed := closed_attempt(old, new, now):
+            fence, outcome, error = closed
+            history[:] = [
+                replace(attempt, ended_at=now, outcome=outcome, error=error) if attempt.fence == fence else attempt
+                for attempt in history
+            ]
+        if opened := opened_attempt(old, new):
+            history.append(opened)
+        if is_dead_letter(old, new):
+            self.dead_letters.add(letter_of(new, now))

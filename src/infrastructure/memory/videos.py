@@ -1,0 +1,84 @@
+"""Rows of videos and finished chunks in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from src.application.ports.clock import Clock
+from src.application.ports.videos import FinishedChunk
+from src.domain.errors import NotFound
+from src.domain.video.video import Video
+
+
+@dataclass
+class MemoryVideos:
+    """VideoRepository. Thread-safe."""
+
+    clock: Clock
+    _videos: dict[str, Video] = field(default_factory=dict, init=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+
+    def get(self, video_id: str) -> Video:
+        """The row."""
+        video = self.find(video_id)
+        if video is None:
+            raise NotFound(f"no video {video_id}")
+        return video
+
+    def find(self, video_id: str) -> Video | None:
+        """The row, or None."""
+        with self._lock:
+            return self._videos.get(video_id)
+
+    def add(self, video: Video) -> Video:
+        """Insert, or the row that is there."""
+        with self._lock:
+            now = self.clock.now()
+            return self._videos.setdefault(
+                video.id,
+                replace(video, created_at=video.created_at or now, updated_at=now),
+            )
+
+    def update(self, video_id: str, change: Callable[[Video], Video]) -> Video:
+        """Load, change and save."""
+        with self._lock:
+            old = self.get(video_id)
+            new = change(old)
+            if new is not old:
+                self._videos[video_id] = replace(new, updated_at=self.clock.now())
+            return self._videos[video_id]
+
+    def put_back(self, video_id: str, video: Video | None) -> None:
+        """Undo: the row as it was before (None: it was not there)."""
+        with self._lock:
+            if video is None:
+                self._videos.pop(video_id, None)
+            else:
+                self._videos[video_id] = video
+
+
+@dataclass
+class MemoryChunks:
+    """ChunkRepository. Thread-safe."""
+
+    _chunks: dict[tuple[str, str, str, int], FinishedChunk] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def finished(self, video_id: str, source_sha256: str, plan_hash: str) -> Sequence[FinishedChunk]:
+        """By index."""
+        with self._lock:
+            found = [chunk for key, chunk in self._chunks.items() if key[:3] == (video_id, source_sha256, plan_hash)]
+        return sorted(found, key=lambda chunk: chunk.index)
+
+    def add(self, chunk: FinishedChunk) -> None:
+        """Keep, or replace."""
+        with self._lock:
+            self._chunks[(chunk.video_id, chunk.source_sha256, chunk.plan_hash, chunk.index)] = chunk
+
+    def forget(self, video_id: str) -> None:
+        """Remove all of a video."""
+        with self._lock:
+            for key in [key for key in self._chunks if key[0] == video_id]:
+                del self._chunks[key]
