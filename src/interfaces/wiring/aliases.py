@@ -49,4 +49,6 @@ def aliased(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
 def _redis_url(environ: Mapping[str, str]) -> str:
     password = environ.get("REDIS_PASSWORD", "")
     login = f":{quote(password, safe='')}@" if password else ""
-    return f"redis://{login}{environ['REDIS_HOST']}:{environ.get('REDIS_PORT') or '6379'}/{environ.get('REDIS_DB') or '0'}"
+    return (
+        f"redis://{login}{environ['REDIS_HOST']}:{environ.get('REDIS_PORT') or '6379'}/{environ.get('REDIS_DB') or '0'}"
+    )

@@ -16,9 +16,7 @@ from src.domain.errors import ConfigError
 from src.interfaces.wiring.aliases import aliased
 from src.interfaces.wiring.settings import NESTED, PREFIX, Settings
 
-SERVICE_LINK = re.compile(
-    r"WORKER(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT.*)|PORT(_\d+_(TCP|UDP).*)?)"
-)
+SERVICE_LINK = re.compile(r"WORKER(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT.*)|PORT(_\d+_(TCP|UDP).*)?)")
 """What Kubernetes puts into every pod when a Service is called `worker`."""
 
 
@@ -44,9 +42,7 @@ def variable(setting: str) -> str:
     return PREFIX + setting.replace(".", NESTED).upper()
 
 
-def fields(
-    model: type[BaseModel] = Settings, path: str = ""
-) -> Iterator[tuple[str, FieldInfo]]:
+def fields(model: type[BaseModel] = Settings, path: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """(dotted name, field) of every setting, in the order they are declared."""
     for name, field in model.model_fields.items():
         inner = field.annotation
@@ -66,22 +62,12 @@ def load_with_origins(environ: Mapping[str, str] | None = None) -> Loaded:
     environ = os.environ if environ is None else environ
     names = {variable(setting): setting for setting, _field in fields()}
     _refuse_unknown(environ, names)
-    chosen = {
-        setting: (name, environ[name], False)
-        for name, setting in names.items()
-        if environ.get(name)
-    }
+    chosen = {setting: (name, environ[name], False) for name, setting in names.items() if environ.get(name)}
     for setting, (alias, value) in aliased(environ).items():
         chosen.setdefault(setting, (alias, value, True))
     source = EnvSettingsSource(Settings)
-    source.env_vars = {
-        variable(setting).lower(): value
-        for setting, (_name, value, _alias) in chosen.items()
-    }
-    origins = {
-        s: Origin(setting=s, variable=name, alias=alias)
-        for s, (name, _value, alias) in chosen.items()
-    }
+    source.env_vars = {variable(setting).lower(): value for setting, (_name, value, _alias) in chosen.items()}
+    origins = {s: Origin(setting=s, variable=name, alias=alias) for s, (name, _value, alias) in chosen.items()}
     try:
         return Loaded(Settings(**source()), origins)
     except ValidationError as error:
@@ -94,51 +80,33 @@ def _refuse_unknown(environ: Mapping[str, str], names: Mapping[str, str]) -> Non
         if not name.startswith(PREFIX) or name in names:
             continue
         if SERVICE_LINK.fullmatch(name):
-            problems.append(
-                f"{name} looks like a Kubernetes service link: set enableServiceLinks: false in the pod"
-            )
+            problems.append(f"{name} looks like a Kubernetes service link: set enableServiceLinks: false in the pod")
             continue
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-        problems.append(
-            f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
-        )
+        problems.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     if problems:
         raise ConfigError(
-            "; ".join(problems),
-            fix="`mediaworker config show` lists every setting; docs/settings.md explains them",
+            "; ".join(problems), fix="`mediaworker config show` lists every setting; docs/settings.md explains them"
         )
 
 
 def _explained(error: ValidationError, origins: Mapping[str, Origin]) -> ConfigError:
     """Names and rules, never values: a value may be a secret."""
     problems = []
-    for detail in error.errors(
-        include_url=False, include_context=False, include_input=False
-    ):
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
         setting = ".".join(str(part) for part in detail["loc"])
         message = detail["msg"].removeprefix("Value error, ")
-        if setting and variable(setting) in {
-            variable(name) for name, _field in fields()
-        }:
+        if setting and variable(setting) in {variable(name) for name, _field in fields()}:
             origin = origins.get(setting)
-            problems.append(
-                f"{origin.variable if origin else variable(setting)}: {message}"
-            )
+            problems.append(f"{origin.variable if origin else variable(setting)}: {message}")
         else:
-            problems.append(
-                _with_variables(f"{setting}: {message}" if setting else message)
-            )
-    return ConfigError(
-        "; ".join(problems),
-        fix="docs/settings.md lists types and limits of every setting",
-    )
+            problems.append(_with_variables(f"{setting}: {message}" if setting else message))
+    return ConfigError("; ".join(problems), fix="docs/settings.md lists types and limits of every setting")
 
 
 def _with_variables(message: str) -> str:
     """Rules speak of `lock.backend`; readers set `WORKER_LOCK__BACKEND`."""
     for name, _field in fields():
         if "." in name:
-            message = re.sub(
-                rf"(?<![\w.]){re.escape(name)}(?![\w.])", variable(name), message
-            )
+            message = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w.])", variable(name), message)
     return message

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -21,80 +13,53 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from src.interfaces.wiring.group import Count, Group, Positive
+from src.interfaces.wiring.video_settings import VideoSettings
+
 PREFIX = "WORKER_"
 NESTED = "__"
-
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-
-
-class Group(BaseModel):
-    """Settings that belong together: frozen, and nothing unknown in them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class QueueSettings(Group):
     """Where messages come from."""
 
-    backend: Literal[
-        "sqlite", "memory", "sqs", "redis", "postgres", "graphile", "kafka"
-    ] = Field(
-        "sqlite",
+    backend: Literal["sqlite", "memory", "sqs", "redis", "postgres", "graphile", "kafka"] = Field(
+        default="sqlite",
         description="Which queue. `sqlite` is embedded; `memory` lives and dies with its process (tests).",
     )
     url: str | None = Field(
-        None,
-        description="Address of the queue, where the backend has one (SQS: the queue's URL).",
+        default=None, description="Address of the queue, where the backend has one (SQS: the queue's URL)."
     )
-    name: str = Field(
-        "video", min_length=1, max_length=80, description="Name of the queue."
-    )
-    wait_seconds: float = Field(
-        20.0, gt=0, le=20, description="Longest wait of one receive (long poll)."
-    )
+    name: str = Field(default="video", min_length=1, max_length=80, description="Name of the queue.")
+    wait_seconds: float = Field(default=20.0, gt=0, le=20, description="Longest wait of one receive (long poll).")
     poll_seconds: float = Field(
-        0.2,
-        gt=0,
-        le=60,
-        description="Pause between looks, where the backend can't wake us.",
+        default=0.2, gt=0, le=60, description="Pause between looks, where the backend can't wake us."
     )
-    max_body_bytes: int = Field(
-        262_144, ge=1024, description="A larger message is dead-lettered undecoded."
-    )
-    max_depth: int = Field(
-        32, ge=2, le=500, description="Deepest nesting of a message body."
-    )
+    max_body_bytes: int = Field(default=262_144, ge=1024, description="A larger message is dead-lettered undecoded.")
+    max_depth: int = Field(default=32, ge=2, le=500, description="Deepest nesting of a message body.")
 
 
 class DatabaseSettings(Group):
     """Where jobs, videos and dead letters are kept."""
 
     url: SecretStr | None = Field(
-        None,
-        description="SQLAlchemy address. Default: a SQLite file `mediaworker.db` in the data directory.",
+        default=None, description="SQLAlchemy address. Default: a SQLite file `mediaworker.db` in the data directory."
     )
-    busy_seconds: Positive = Field(
-        5.0, description="How long a locked SQLite file is waited for."
-    )
+    busy_seconds: Positive = Field(default=5.0, description="How long a locked SQLite file is waited for.")
 
 
 class RedisSettings(Group):
     """The Redis server, where a port uses it."""
 
-    url: SecretStr | None = Field(
-        None, description="`redis://[user:password@]host:port/db` (or `rediss://`)."
-    )
+    url: SecretStr | None = Field(default=None, description="`redis://[user:password@]host:port/db` (or `rediss://`).")
 
 
 class LockSettings(Group):
     """The idempotency lock: spares a second worker the trouble; correctness is the ledger's."""
 
-    backend: Literal["database", "memory", "redis"] = Field(
-        "database", description="Who keeps the lock."
-    )
+    backend: Literal["database", "memory", "redis"] = Field(default="database", description="Who keeps the lock.")
     on_failure: Literal["degrade", "pause"] = Field(
-        "degrade",
+        default="degrade",
         description="When the lock's server is away: go on under the ledger's claim alone, or give messages back.",
     )
 
@@ -103,85 +68,63 @@ class ProgressSettings(Group):
     """Where readings of progress go."""
 
     backend: Literal["database", "memory", "redis"] = Field(
-        "database", description="Who keeps the latest reading."
+        default="database", description="Who keeps the latest reading."
     )
     ttl_seconds: Positive = Field(
-        86_400.0,
-        description="How long a reading is kept, where readings expire by themselves.",
+        default=86_400.0, description="How long a reading is kept, where readings expire by themselves."
     )
 
 
 class StorageSettings(Group):
     """Where sources are read from and outputs are written to."""
 
-    backend: Literal["filesystem", "memory", "s3"] = Field(
-        "filesystem", description="Which storage."
-    )
+    backend: Literal["filesystem", "memory", "s3"] = Field(default="filesystem", description="Which storage.")
     root: Path | None = Field(
-        None,
-        description="Folder of the `filesystem` storage. Default: `storage` in the data directory.",
+        default=None, description="Folder of the `filesystem` storage. Default: `storage` in the data directory."
     )
-    bucket: str | None = Field(None, description="Bucket of the `s3` storage.")
-    prefix: str = Field("", description="Put before every key.")
+    bucket: str | None = Field(default=None, description="Bucket of the `s3` storage.")
+    prefix: str = Field(default="", description="Put before every key.")
     endpoint_url: str | None = Field(
-        None,
-        description="Address of an S3-compatible service (R2, MinIO); AWS when empty.",
+        default=None, description="Address of an S3-compatible service (R2, MinIO); AWS when empty."
     )
-    region: str | None = Field(
-        None, description="Region of the bucket. Default: `WORKER_AWS__REGION`."
-    )
+    region: str | None = Field(default=None, description="Region of the bucket. Default: `WORKER_AWS__REGION`.")
     access_key: SecretStr | None = Field(
-        None,
-        description="Key id of the storage alone, when it differs from AWS's own chain.",
+        default=None, description="Key id of the storage alone, when it differs from AWS's own chain."
     )
-    secret_key: SecretStr | None = Field(None, description="Secret to that key id.")
+    secret_key: SecretStr | None = Field(default=None, description="Secret to that key id.")
 
 
 class AwsSettings(Group):
     """AWS, except where the storage says otherwise. Credentials come from AWS's own chain."""
 
-    endpoint_url: str | None = Field(
-        None, description="Address of an AWS emulator; AWS when empty."
-    )
-    region: str | None = Field(None, description="AWS region.")
+    endpoint_url: str | None = Field(default=None, description="Address of an AWS emulator; AWS when empty.")
+    region: str | None = Field(default=None, description="AWS region.")
 
 
 class FfmpegSettings(Group):
     """The ffmpeg program and the fence around it."""
 
     path: Path | None = Field(
-        None,
-        description="The ffmpeg binary. Default: PATH, then the `ffmpeg` extra's binary.",
+        default=None, description="The ffmpeg binary. Default: PATH, then the `ffmpeg` extra's binary."
     )
     sandbox: Literal["best_effort", "required", "off"] = Field(
-        "best_effort",
+        default="best_effort",
         description="Kernel sandbox around ffmpeg: where possible, or refuse to start without it, or none.",
     )
-    memory_bytes: int = Field(
-        4 * 2**30, ge=2**28, description="Address space one ffmpeg process may use."
-    )
-    cpu_seconds: int = Field(
-        86_400, gt=0, description="CPU time one ffmpeg process may use."
-    )
-    file_bytes: int = Field(
-        20 * 2**30, gt=0, description="Largest file one ffmpeg process may write."
-    )
-    probe_timeout_seconds: Positive = Field(
-        60.0, description="Longest time one probe may take."
-    )
+    memory_bytes: int = Field(default=4 * 2**30, ge=2**28, description="Address space one ffmpeg process may use.")
+    cpu_seconds: int = Field(default=86_400, gt=0, description="CPU time one ffmpeg process may use.")
+    file_bytes: int = Field(default=20 * 2**30, gt=0, description="Largest file one ffmpeg process may write.")
+    probe_timeout_seconds: Positive = Field(default=60.0, description="Longest time one probe may take.")
 
 
 class LeaseSettings(Group):
     """How long a worker holds a job without a sign of life."""
 
     ttl_seconds: float = Field(
-        30.0,
-        ge=1,
-        description="A job whose worker is silent this long is taken by another one.",
+        default=30.0, ge=1, description="A job whose worker is silent this long is taken by another one."
     )
     scan_seconds: Positive = Field(
-        10.0,
-        description="How often jobs that must be woken or taken over are looked for.",
+        default=10.0, description="How often jobs that must be woken or taken over are looked for."
     )
 
 
@@ -189,34 +132,28 @@ class ShutdownSettings(Group):
     """What SIGTERM leaves time for."""
 
     grace_seconds: float = Field(
-        30.0,
-        ge=1,
-        description="Time from SIGTERM to exit: finish what fits, hand back the rest.",
+        default=30.0, ge=1, description="Time from SIGTERM to exit: finish what fits, hand back the rest."
     )
 
 
 class RetrySettings(Group):
     """Pace of retries (the table itself is in domain/retry.py)."""
 
-    delay_scale: float = Field(
-        1.0, ge=0, description="Every retry delay is multiplied by this."
-    )
+    delay_scale: float = Field(default=1.0, ge=0, description="Every retry delay is multiplied by this.")
 
 
 class LimitSettings(Group):
     """Most jobs at a time; 0 means no limit."""
 
     active_per_tenant: Count = Field(
-        0, description="Active jobs of one tenant; more are rejected at submission."
+        default=0, description="Active jobs of one tenant; more are rejected at submission."
     )
-    active_total: Count = Field(
-        0, description="Active jobs of all tenants; more are rejected at submission."
-    )
+    active_total: Count = Field(default=0, description="Active jobs of all tenants; more are rejected at submission.")
     total_per_subject: Count = Field(
-        0, description="Jobs ever made for one video; more are rejected at submission."
+        default=0, description="Jobs ever made for one video; more are rejected at submission."
     )
     running_per_tenant: Count = Field(
-        0, description="Running jobs of one tenant; the others wait in the queue."
+        default=0, description="Running jobs of one tenant; the others wait in the queue."
     )
 
 
@@ -224,28 +161,24 @@ class JobSettings(Group):
     """Job types beside the built-in ones."""
 
     modules: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
+        default=(),
         description="Python modules, comma separated, that each list job types in JOB_TYPES (and ports in PORTS).",
     )
 
     @field_validator("modules", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return (
-            [part.strip() for part in value.split(",") if part.strip()]
-            if isinstance(value, str)
-            else value
-        )
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class LogSettings(Group):
     """What is written to stderr."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least severity that is written."
+        default="INFO", description="Least severity that is written."
     )
     format: Literal["auto", "json", "console"] = Field(
-        "auto", description="`auto`: console on a terminal, else JSON lines."
+        default="auto", description="`auto`: console on a terminal, else JSON lines."
     )
 
     @field_validator("level", mode="before")
@@ -254,129 +187,25 @@ class LogSettings(Group):
         return value.upper() if isinstance(value, str) else value
 
 
-class VideoSettings(Group):
-    """How videos are turned into HLS."""
-
-    ladder: str = Field(
-        "default",
-        description="`default` (240/360/480/720/1080), `academy`, or a JSON list of rungs (docs/video.md).",
-    )
-    container: Literal["fmp4", "ts"] = Field(
-        "fmp4", description="Segments as CMAF (`fmp4`) or MPEG-TS (`ts`)."
-    )
-    preset: Literal[
-        "ultrafast",
-        "superfast",
-        "veryfast",
-        "faster",
-        "fast",
-        "medium",
-        "slow",
-        "slower",
-        "veryslow",
-    ] = Field("veryfast", description="libx264's trade of time for size.")
-    segment_seconds: float = Field(
-        4.0, ge=1, le=30, description="Length of one segment."
-    )
-    chunk_seconds: float = Field(
-        8.0,
-        ge=1,
-        le=600,
-        description="Length of one chunk, the unit of work and of restart.",
-    )
-    parallel: Count = Field(0, description="Chunks encoded at a time; 0: one per core.")
-    upload_concurrency: int = Field(8, ge=1, le=64, description="Uploads at a time.")
-    stall_seconds: Positive = Field(
-        900.0, description="A job without progress this long is killed and tried again."
-    )
-    max_attempts: int = Field(
-        5, ge=1, le=100, description="Executions before a video job is DEAD."
-    )
-    thumbnail_position: float = Field(
-        0.1,
-        ge=0,
-        le=1,
-        description="Where the thumbnail is taken, as a share of the duration.",
-    )
-    thumbnail_width: int = Field(
-        640, ge=16, le=4096, description="The thumbnail fits into this width."
-    )
-    thumbnail_height: int = Field(
-        360, ge=16, le=4096, description="The thumbnail fits into this height."
-    )
-    storyboard: bool = Field(
-        True, description="Make the storyboard (sprite sheets and WebVTT)."
-    )
-    allow_partial: bool = Field(
-        False,
-        description="Publish what could be read of a truncated or corrupt source.",
-    )
-    max_duration_seconds: float = Field(
-        43_200.0, gt=0, description="Longest source that is accepted."
-    )
-    max_bytes: int = Field(
-        50 * 2**30, gt=0, description="Largest source that is accepted."
-    )
-    max_pixels: int = Field(
-        8192 * 4352,
-        gt=0,
-        description="Largest picture (width x height) that is accepted.",
-    )
-    source_key_pattern: str = Field(
-        "",
-        description="A regular expression that the source keys of storage events must match; empty takes any.",
-    )
-    require_tenant_prefix: bool = Field(
-        False, description="Refuse source keys outside `tenants/{tenant}/`."
-    )
-
-    @field_validator("ladder")
-    @classmethod
-    def _ladder(cls, value: str) -> str:
-        if value in ("default", "academy"):
-            return value
-        try:
-            rungs = json.loads(value)
-        except ValueError:
-            rungs = None
-        if not isinstance(rungs, list) or not rungs:
-            raise ValueError("is neither default, academy, nor a JSON list of rungs")
-        return value
-
-
 class Settings(BaseSettings):
     """What an operator can choose. Read once at start-up by `load` (environment.py); frozen."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_nested_delimiter=NESTED,
-        frozen=True,
-        extra="forbid",
-        validate_default=False,
+        env_prefix=PREFIX, env_nested_delimiter=NESTED, frozen=True, extra="forbid", validate_default=False
     )
 
     id: str | None = Field(
-        None,
-        max_length=64,
-        description="This worker's name in leases and history. Default: host and pid.",
+        default=None, max_length=64, description="This worker's name in leases and history. Default: host and pid."
     )
-    environment: str = Field(
-        "production", description="Shown in logs. `test` allows failpoints to be armed."
-    )
+    environment: str = Field(default="production", description="Shown in logs. `test` allows failpoints to be armed.")
     data_dir: Path = Field(
-        Path(".mediaworker"),
-        description="Embedded database, queue, and files under `storage/`.",
+        default=Path(".mediaworker"), description="Embedded database, queue, and files under `storage/`."
     )
     scratch_dir: Path | None = Field(
-        None,
-        description="Working folders of running jobs. Default: `scratch` in the data directory.",
+        default=None, description="Working folders of running jobs. Default: `scratch` in the data directory."
     )
-    scratch_reserve_bytes: int = Field(
-        2**28, ge=0, description="Free space below which no new job is taken."
-    )
-    concurrency: int = Field(
-        1, ge=1, le=64, description="Jobs at a time in one worker."
-    )
+    scratch_reserve_bytes: int = Field(default=2**28, ge=0, description="Free space below which no new job is taken.")
+    concurrency: int = Field(default=1, ge=1, le=64, description="Jobs at a time in one worker.")
     queue: QueueSettings = QueueSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
@@ -398,7 +227,9 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        **_others: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment is read in one visible place (environment.py), not wherever a Settings is made."""
         return (init_settings,)
@@ -406,9 +237,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.video.chunk_seconds < self.video.segment_seconds:
-            raise ValueError(
-                "video.chunk_seconds is shorter than video.segment_seconds: a chunk holds whole segments"
-            )
+            raise ValueError("video.chunk_seconds is shorter than video.segment_seconds: a chunk holds whole segments")
         for port, wanted in (
             ("lock", self.lock.backend),
             ("progress", self.progress.backend),
@@ -419,9 +248,7 @@ class Settings(BaseSettings):
         if self.storage.backend == "s3" and not self.storage.bucket:
             raise ValueError("storage.backend=s3 needs storage.bucket")
         if bool(self.storage.access_key) != bool(self.storage.secret_key):
-            raise ValueError(
-                "storage.access_key and storage.secret_key belong together"
-            )
+            raise ValueError("storage.access_key and storage.secret_key belong together")
         if self.queue.backend == "sqs" and not (self.queue.url or self.queue.name):
             raise ValueError("queue.backend=sqs needs queue.url or queue.name")
         return self

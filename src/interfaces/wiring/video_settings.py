@@ -1,0 +1,63 @@
+"""The settings of video jobs."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from src.interfaces.wiring.group import Count, Group, Positive
+
+
+class VideoSettings(Group):
+    """How videos are turned into HLS."""
+
+    ladder: str = Field(
+        default="default",
+        description="`default` (240/360/480/720/1080), `academy`, or a JSON list of rungs (docs/video.md).",
+    )
+    container: Literal["fmp4", "ts"] = Field(default="fmp4", description="Segments as CMAF (`fmp4`) or MPEG-TS (`ts`).")
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
+        Field(default="veryfast", description="libx264's trade of time for size.")
+    )
+    segment_seconds: float = Field(default=4.0, ge=1, le=30, description="Length of one segment.")
+    chunk_seconds: float = Field(
+        default=8.0, ge=1, le=600, description="Length of one chunk, the unit of work and of restart."
+    )
+    parallel: Count = Field(default=0, description="Chunks encoded at a time; 0: one per core.")
+    upload_concurrency: int = Field(default=8, ge=1, le=64, description="Uploads at a time.")
+    stall_seconds: Positive = Field(
+        default=900.0, description="A job without progress this long is killed and tried again."
+    )
+    max_attempts: int = Field(default=5, ge=1, le=100, description="Executions before a video job is DEAD.")
+    thumbnail_position: float = Field(
+        default=0.1, ge=0, le=1, description="Where the thumbnail is taken, as a share of the duration."
+    )
+    thumbnail_width: int = Field(default=640, ge=16, le=4096, description="The thumbnail fits into this width.")
+    thumbnail_height: int = Field(default=360, ge=16, le=4096, description="The thumbnail fits into this height.")
+    storyboard: bool = Field(default=True, description="Make the storyboard (sprite sheets and WebVTT).")
+    allow_partial: bool = Field(
+        default=False, description="Publish what could be read of a truncated or corrupt source."
+    )
+    max_duration_seconds: float = Field(default=43_200.0, gt=0, description="Longest source that is accepted.")
+    max_bytes: int = Field(default=50 * 2**30, gt=0, description="Largest source that is accepted.")
+    max_pixels: int = Field(default=8192 * 4352, gt=0, description="Largest picture (width x height) that is accepted.")
+    source_key_pattern: str = Field(
+        default="",
+        description="A regular expression that the source keys of storage events must match; empty takes any.",
+    )
+    require_tenant_prefix: bool = Field(default=False, description="Refuse source keys outside `tenants/{tenant}/`.")
+
+    @field_validator("ladder")
+    @classmethod
+    def _ladder(cls, value: str) -> str:
+        if value in ("default", "academy"):
+            return value
+        try:
+            rungs = json.loads(value)
+        except ValueError:
+            rungs = None
+        if not isinstance(rungs, list) or not rungs:
+            raise ValueError("is neither default, academy, nor a JSON list of rungs")
+        return value
