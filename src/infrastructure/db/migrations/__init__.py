@@ -1,0 +1,1 @@
+"""Alembic migrations; run by infrastructure/db/schema.py, without an ini file."""

@@ -1,0 +1,48 @@
+"""Readings of progress in a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select
+
+from src.domain.progress import ProgressReport
+from src.infrastructure.db.engine import Database, database_now, upsert
+from src.infrastructure.db.tables import progress as readings
+
+
+@dataclass
+class SqlProgress:
+    """Progress: one row per job, overwritten."""
+
+    database: Database
+
+    def record(self, job_id: str, fence: int, report: ProgressReport) -> None:
+        """Keep, unless a later attempt has already reported."""
+
+        def write(connection: Connection) -> None:
+            known = connection.execute(
+                select(readings.c.fence, readings.c.report).where(readings.c.job_id == job_id).with_for_update()
+            ).one_or_none()
+            same = known is not None and known.fence == fence
+            reading = report.after(ProgressReport.from_json(known.report) if known is not None and same else None)
+            upsert(
+                connection,
+                readings,
+                {"job_id": job_id, "fence": fence, "report": reading.to_json(), "updated_at": database_now(connection)},
+                keys=["job_id"],
+                update=("fence", "report", "updated_at"),
+                where=lambda new: readings.c.fence <= new.fence,
+            )
+
+        self.database.write(write)
+
+    def latest(self, job_id: str) -> ProgressReport | None:
+        """The last reading."""
+        query = select(readings.c.report).where(readings.c.job_id == job_id)
+        document = self.database.read(lambda connection: connection.execute(query).scalar_one_or_none())
+        return None if document is None else ProgressReport.from_json(document)
+
+    def clear(self, job_id: str) -> None:
+        """Forget."""
+        self.database.write(lambda connection: connection.execute(delete(readings).where(readings.c.job_id == job_id)))

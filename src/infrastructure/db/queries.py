@@ -1,0 +1,71 @@
+"""Reading jobs for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
+
+from src.application.ports.ledger import JobFilter
+from src.domain.errors import Conflict
+from src.domain.job import Attempt, Job, JobState
+from src.infrastructure.db.engine import Database
+from src.infrastructure.db.rows import to_attempt, to_job
+from src.infrastructure.db.tables import job_attempts, jobs
+
+PREFIX_LENGTH = 6
+"""Shortest beginning of an id that is accepted for the id (ports/ledger.py)."""
+
+
+@dataclass
+class SqlJobQueries:
+    """JobQueries."""
+
+    database: Database
+
+    def find(self, job_id: str) -> Job | None:
+        """By id or by a unique beginning of it."""
+        row = self.database.read(lambda connection: by_prefix(connection, jobs, job_id))
+        return None if row is None else to_job(row)
+
+    def list(self, criteria: JobFilter) -> Sequence[Job]:
+        """Newest first."""
+        wanted: dict[ColumnElement[Any], Any] = {
+            jobs.c.state: criteria.state and criteria.state.value,
+            jobs.c.type: criteria.type,
+            jobs.c.tenant: criteria.tenant,
+        }
+        query = select(jobs).where(*matching(wanted)).order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
+        query = query.limit(criteria.limit).offset(criteria.offset)
+        return self.database.read(lambda connection: [to_job(row) for row in connection.execute(query)])
+
+    def attempts(self, job_id: str) -> Sequence[Attempt]:
+        """Oldest first."""
+        query = select(job_attempts).where(job_attempts.c.job_id == job_id).order_by(job_attempts.c.fence)
+        return self.database.read(lambda connection: [to_attempt(row) for row in connection.execute(query)])
+
+    def counts(self) -> Mapping[tuple[str, JobState], int]:
+        """Rows by type and state."""
+        query = select(jobs.c.type, jobs.c.state, func.count()).group_by(jobs.c.type, jobs.c.state)
+        rows = self.database.read(lambda connection: connection.execute(query).all())
+        return {(job_type, JobState(state)): count for job_type, state, count in rows}
+
+
+def matching(wanted: Mapping[ColumnElement[Any], Any]) -> list[ColumnElement[bool]]:
+    """Conditions for the values that are given; None means any."""
+    return [column == value for column, value in wanted.items() if value is not None]
+
+
+def by_prefix(connection: Connection, table: Table, value: str) -> Row[Any] | None:
+    """The row with this id, or the only one whose id begins so. Raises Conflict when several do."""
+    row = connection.execute(select(table).where(table.c.id == value)).one_or_none()
+    if row is not None or len(value) < PREFIX_LENGTH:
+        return row
+    # Not LIKE: it ignores case on one database, and has wildcards on all.
+    begins = func.substr(table.c.id, 1, len(value)) == value
+    found = connection.execute(select(table).where(begins).limit(2)).all()
+    if len(found) > 1:
+        raise Conflict(f"{value!r} is the beginning of several ids", fix="give more of the id")
+    return found[0] if found else None

@@ -1,0 +1,117 @@
+"""Bring a database to the tables this version needs. Alembic is imported only when there is something to do."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from src.domain.errors import ConfigError, DatabaseUnavailable
+from src.infrastructure.db.engine import Database, open_engine, parsed, serialize, unavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"
+"""The newest revision under migrations/versions (a test compares)."""
+
+CREATE_BUSY_SECONDS = 30.0
+"""Workers that start together wait for the one that migrates."""
+
+
+def schema_version(url: str) -> str | None:
+    """The revision a database is at; None when it has no tables yet, or is an embedded file that does not exist.
+    Raises DatabaseUnavailable."""
+    database = Database(url)
+    if database.file is not None and not database.file.exists():
+        return None
+    try:
+        return database.read(_version)
+    finally:
+        database.close()
+
+
+def upgrade(url: str) -> str:
+    """Create or migrate, once, with any number of processes trying; the revision it is at now. Raises ConfigError for
+    a database of a newer version, DatabaseUnavailable."""
+    made = parsed(url)
+    if made.get_backend_name() == "sqlite":
+        _create_file(Path(made.database or ""))
+    if (version := schema_version(url)) == HEAD:
+        return HEAD
+    if version is not None and version > HEAD:
+        raise ConfigError(
+            f"the database is at revision {version}, this version knows {HEAD}", fix="upgrade mediaworker"
+        )
+    engine = open_engine(url, now=time.time, busy_seconds=CREATE_BUSY_SECONDS, create=True)
+    try:
+        with engine.connect() as connection:
+            connection = connection.execution_options(worker_write=True)
+            with connection.begin():
+                serialize(connection, "mediaworker.schema")
+                _migrate(connection)
+    except DBAPIError as error:
+        raise unavailable(error) from error
+    finally:
+        engine.dispose()
+    return HEAD
+
+
+def sql(url: str) -> str:
+    """The statements that `upgrade` would run on an empty database, for those who let nobody else run them."""
+    from alembic import command
+
+    written = io.StringIO()
+    config = _config()
+    config.output_buffer = written
+    config.attributes["url"] = parsed(url).render_as_string(hide_password=False)
+    command.upgrade(config, HEAD, sql=True)
+    return written.getvalue()
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
+
+
+def _create_file(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Empty and private first: the rows hold payloads, and SQLite would follow the umask.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise ConfigError(
+            f"can't create the database file {path}: {error.strerror}", fix="set WORKER_DATA_DIR to a writable folder"
+        ) from error
+    database = Database(f"sqlite:///{path.absolute()}", busy_seconds=CREATE_BUSY_SECONDS)
+    try:
+        # Outside a transaction, and remembered in the file: readers and one writer do not wait for each other.
+        database.bare("PRAGMA journal_mode=WAL")
+    finally:
+        database.close()
+
+
+def _config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command
+
+    config = _config()
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, HEAD)
+    except OSError as error:
+        raise DatabaseUnavailable(f"the migrations can't be read: {error}") from error

@@ -1,0 +1,182 @@
+"""Every table, dialect-neutral. Times are epoch seconds of the database's clock (`worker_now()`); documents are JSON.
+
+A change here needs a migration under migrations/versions; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+ACTIVE = "state IN ('QUEUED', 'RUNNING', 'RETRY_WAIT')"
+"""The states of domain/job.py's ACTIVE_STATES, as the partial index spells them."""
+
+DOCUMENT = JSON(none_as_null=True)
+ROW_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite counts rows by itself only in a column that is exactly INTEGER."""
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("type", String, nullable=False),
+    Column("tenant", String, nullable=False),
+    Column("subject", String),
+    Column("payload", DOCUMENT, nullable=False),
+    Column("state", String, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("error_counts", DOCUMENT, nullable=False),
+    Column("lease_owner", String),
+    Column("lease_until", Double),
+    Column("due_at", Double, nullable=False),
+    Column("wake_at", Double),
+    Column("cancel_requested_at", Double),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("priority", Integer, nullable=False),
+    Column("trace", String),
+    Column("result", DOCUMENT),
+    Column("error", DOCUMENT),
+)
+Index(
+    "one_active_job_per_subject",
+    jobs.c.type,
+    jobs.c.subject,
+    unique=True,
+    sqlite_where=text(ACTIVE),
+    postgresql_where=text(ACTIVE),
+)
+Index(
+    "jobs_to_wake",
+    jobs.c.wake_at,
+    sqlite_where=text("wake_at IS NOT NULL"),
+    postgresql_where=text("wake_at IS NOT NULL"),
+)
+Index("jobs_by_tenant", jobs.c.tenant, jobs.c.state)
+Index("jobs_by_age", jobs.c.created_at)
+
+job_attempts = Table(
+    "job_attempts",
+    metadata,
+    Column("job_id", String, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("fence", BigInteger, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("outcome", String),
+    Column("error", DOCUMENT),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("job_id", String),
+    Column("type", String),
+    Column("tenant", String),
+    Column("queue", String),
+    Column("body", LargeBinary, nullable=False),
+    Column("error_class", String, nullable=False),
+    Column("error", DOCUMENT, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("notified_at", Double),
+    Column("attributes", DOCUMENT, nullable=False),
+)
+Index("dead_letters_by_age", dead_letters.c.created_at)
+Index(
+    "dead_letters_to_tell",
+    dead_letters.c.created_at,
+    sqlite_where=text("notified_at IS NULL"),
+    postgresql_where=text("notified_at IS NULL"),
+)
+
+queue_messages = Table(
+    "queue_messages",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("queue", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("attributes", DOCUMENT, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("visible_at", Double, nullable=False),
+    Column("enqueued_at", Double, nullable=False),
+    Column("receipt", String),
+    Column("receive_count", Integer, nullable=False),
+    # A number that was used never comes back, or an old receipt could acknowledge a new message.
+    sqlite_autoincrement=True,
+)
+Index("queue_messages_ready", queue_messages.c.queue, queue_messages.c.priority, queue_messages.c.visible_at)
+Index("queue_messages_by_key", queue_messages.c.queue, queue_messages.c.key)
+
+progress = Table(
+    "progress",
+    metadata,
+    Column("job_id", String, primary_key=True),
+    Column("fence", BigInteger, nullable=False),
+    Column("report", DOCUMENT, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+locks = Table(
+    "locks",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("token", String, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+
+videos = Table(
+    "videos",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("tenant", String, nullable=False),
+    Column("source_key", Text, nullable=False),
+    Column("status", String, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("job_id", String),
+    Column("fence", BigInteger, nullable=False),
+    Column("hls_path", Text),
+    Column("thumbnail_path", Text),
+    Column("storyboard_path", Text),
+    Column("duration_seconds", Double),
+    Column("error_reason", Text),
+    Column("result", DOCUMENT),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+Index("videos_by_status", videos.c.status, videos.c.updated_at)
+
+video_chunks = Table(
+    "video_chunks",
+    metadata,
+    Column("video_id", String, primary_key=True),
+    Column("source_sha256", String, primary_key=True),
+    Column("plan_hash", String, primary_key=True),
+    Column("chunk", Integer, primary_key=True, autoincrement=False),
+    Column("segments", DOCUMENT, nullable=False),
+    Column("created_at", Double, nullable=False),
+)

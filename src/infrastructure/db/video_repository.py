@@ -1,0 +1,107 @@
+"""Rows of videos and of their finished chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, delete, select, update
+
+from src.application.ports.videos import FinishedChunk
+from src.domain.errors import NotFound
+from src.domain.video.video import Video
+from src.infrastructure.db.engine import Database, database_now, upsert
+from src.infrastructure.db.rows import chunk_row, to_chunk, to_video, video_row
+from src.infrastructure.db.tables import video_chunks as chunks
+from src.infrastructure.db.tables import videos
+
+CHUNK_KEY = ("video_id", "source_sha256", "plan_hash", "chunk")
+
+
+@dataclass
+class SqlVideoRepository:
+    """VideoRepository."""
+
+    database: Database
+
+    def get(self, video_id: str) -> Video:
+        """The row."""
+        video = self.find(video_id)
+        if video is None:
+            raise NotFound(f"no video {video_id}")
+        return video
+
+    def find(self, video_id: str) -> Video | None:
+        """The row, or None."""
+        return self.database.read(lambda connection: load_video(connection, video_id))
+
+    def add(self, video: Video) -> Video:
+        """Insert, or the row that is there."""
+
+        def insert(connection: Connection) -> Video:
+            now = database_now(connection)
+            row = video_row(replace(video, created_at=video.created_at or now, updated_at=now))
+            upsert(connection, videos, row, keys=["id"])
+            return to_video(connection.execute(select(videos).where(videos.c.id == video.id)).one())
+
+        return self.database.write(insert)
+
+    def update(self, video_id: str, change: Callable[[Video], Video]) -> Video:
+        """Load, change and save in one transaction."""
+
+        def run(connection: Connection) -> Video:
+            old = load_video(connection, video_id, lock=True)
+            if old is None:
+                raise NotFound(f"no video {video_id}")
+            return save_video(connection, old, change(old), database_now(connection))
+
+        return self.database.write(run)
+
+
+@dataclass
+class SqlChunkRepository:
+    """ChunkRepository."""
+
+    database: Database
+
+    def finished(self, video_id: str, source_sha256: str, plan_hash: str) -> Sequence[FinishedChunk]:
+        """By index."""
+        query = (
+            select(chunks)
+            .where(
+                chunks.c.video_id == video_id,
+                chunks.c.source_sha256 == source_sha256,
+                chunks.c.plan_hash == plan_hash,
+            )
+            .order_by(chunks.c.chunk)
+        )
+        return self.database.read(lambda connection: [to_chunk(row) for row in connection.execute(query)])
+
+    def add(self, chunk: FinishedChunk) -> None:
+        """Keep, or replace."""
+
+        def write(connection: Connection) -> None:
+            row = chunk_row(chunk) | {"created_at": database_now(connection)}
+            upsert(connection, chunks, row, keys=CHUNK_KEY, update=("segments", "created_at"))
+
+        self.database.write(write)
+
+    def forget(self, video_id: str) -> None:
+        """Remove all of a video."""
+        self.database.write(lambda connection: connection.execute(delete(chunks).where(chunks.c.video_id == video_id)))
+
+
+def load_video(connection: Connection, video_id: str, *, lock: bool = False) -> Video | None:
+    """The row inside a transaction, locked where the database locks rows."""
+    query = select(videos).where(videos.c.id == video_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else to_video(row)
+
+
+def save_video(connection: Connection, old: Video, new: Video, now: float) -> Video:
+    """Write what changed inside a transaction; the row as it now stands."""
+    if new is old:
+        return old
+    saved = replace(new, updated_at=now)
+    connection.execute(update(videos).where(videos.c.id == old.id).values(**video_row(saved)))
+    return saved
