@@ -33,7 +33,7 @@ class QueueSettings(Group):
     name: str = Field(default="video", min_length=1, max_length=80, description="Name of the queue.")
     wait_seconds: float = Field(default=20.0, gt=0, le=20, description="Longest wait of one receive (long poll).")
     poll_seconds: float = Field(
-        default=0.2, gt=0, le=60, description="Pause between looks, where the backend can't wake us."
+        default=0.05, gt=0, le=60, description="Pause between looks, where the backend can't wake us."
     )
     max_body_bytes: int = Field(default=262_144, ge=1024, description="A larger message is dead-lettered undecoded.")
     max_depth: int = Field(default=32, ge=2, le=500, description="Deepest nesting of a message body.")
@@ -45,7 +45,7 @@ class DatabaseSettings(Group):
     url: SecretStr | None = Field(
         default=None, description="SQLAlchemy address. Default: a SQLite file `mediaworker.db` in the data directory."
     )
-    busy_seconds: Positive = Field(default=5.0, description="How long a locked SQLite file is waited for.")
+    busy_seconds: Positive = Field(default=2.0, description="How long a locked SQLite file is waited for.")
 
 
 class RedisSettings(Group):
