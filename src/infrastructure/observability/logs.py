@@ -1,0 +1,175 @@
+"""Logs: one JSON object per line (or plain lines on a terminal), secrets hidden, never in a job's way.
+
+The standard library alone: structlog imports rich, which costs every worker start a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from src.infrastructure.observability.redaction import (
+    HIDDEN,
+    SECRET_KEY,
+    capped,
+    one_line,
+    redacted,
+)
+
+BACKLOG_LINES = 10_000
+"""Lines that may wait for a slow reader of stderr; more are dropped and counted."""
+
+CLOSE_SECONDS = 2.0
+"""How long an exit waits for the last lines to be read."""
+
+SCAN_CHARACTERS = 65_536
+"""Longer texts are cut before they are searched for secrets: searching must stay cheap."""
+
+OWN = ("src", "mediaworker")
+"""Loggers that follow the level setting; everybody else's speak from WARNING on."""
+
+SHORTEST_SECRET = 6
+"""Shorter values would hide ordinary words."""
+
+_STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "taskName"}
+
+
+@dataclass(frozen=True, slots=True)
+class Censor:
+    """Makes any value fit to be printed: text cleaned, secrets (known ones by value, others by shape) hidden."""
+
+    secrets: frozenset[str] = frozenset()
+
+    def fields(self, values: Mapping[str, object]) -> dict[str, object]:
+        """The same fields, printable."""
+        return {self.text(key): HIDDEN if SECRET_KEY.search(key) else self.value(kept) for key, kept in values.items()}
+
+    def value(self, value: object) -> object:
+        """JSON's own scalars stay; everything else becomes text."""
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        if isinstance(value, Mapping):
+            return self.text(json.dumps(self.fields({str(key): kept for key, kept in value.items()}), default=str))
+        return self.text(value if isinstance(value, str) else str(value))
+
+    def text(self, text: str) -> str:
+        """Hidden secrets, one line, at most 4 KiB."""
+        if len(text) > SCAN_CHARACTERS:
+            text = text[: SCAN_CHARACTERS // 2] + text[-SCAN_CHARACTERS // 2 :]
+        for secret in self.secrets:
+            text = text.replace(secret, HIDDEN)
+        return capped(one_line(redacted(text)))
+
+
+@dataclass(slots=True)
+class Lines:
+    """Turns records into lines. `bound` is added to every line (the job that this process works on)."""
+
+    censor: Censor
+    as_json: bool
+    bound: dict[str, object] = field(default_factory=dict)
+
+    def line(self, record: logging.LogRecord) -> str:
+        """One event, one line, without a line feed."""
+        extra = {key: value for key, value in record.__dict__.items() if key not in _STANDARD and value is not None}
+        fields = self.censor.fields({**self.bound, **extra})
+        if record.exc_info:
+            fields["traceback"] = self.censor.text(logging.Formatter().formatException(record.exc_info))
+        event, at = self.censor.text(record.getMessage()), datetime.fromtimestamp(record.created, UTC)
+        if self.as_json:
+            stamp = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            head = {"at": stamp, "level": record.levelname.lower(), "event": event, "logger": record.name}
+            return json.dumps({**fields, **head}, ensure_ascii=False, allow_nan=True)
+        words = " ".join(f"{key}={value}" for key, value in fields.items())
+        return f"{at:%H:%M:%S} {record.levelname.lower():<8}{event}  {words}".rstrip()
+
+
+class BoundedHandler(logging.Handler):
+    """Hands lines to a thread of its own, which writes them; a reader that hangs costs lines, never a job's time."""
+
+    def __init__(self, lines: Lines, descriptor: int, backlog: int = BACKLOG_LINES) -> None:
+        super().__init__()
+        self.lines = lines
+        self.dropped = 0
+        self._descriptor = descriptor
+        self._waiting: queue.Queue[str | None] = queue.Queue(maxsize=backlog)
+        self._writer = threading.Thread(target=self._write_all, name="log-writer", daemon=True)
+        self._writer.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue the line, or count it as dropped."""
+        try:
+            line = self.lines.line(record)
+        except Exception:  # noqa: BLE001 - a record that can't be printed (bad arguments) must not hurt who logged it
+            line = json.dumps(
+                {"level": "error", "event": "log.unprintable", "logger": record.name, "line": record.lineno}
+            )
+        try:
+            self._waiting.put_nowait(line)
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Let the waiting lines out, for a moment."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=CLOSE_SECONDS / 2)
+        self._writer.join(timeout=CLOSE_SECONDS)
+        super().close()
+
+    def _write_all(self) -> None:
+        while (line := self._waiting.get()) is not None:
+            if self.dropped:
+                dropped, self.dropped = self.dropped, 0
+                self._write(json.dumps({"level": "warning", "event": "log.dropped", "lines": dropped}))
+            self._write(line)
+
+    def _write(self, line: str) -> None:
+        rest = memoryview(f"{line}\n".encode("utf-8", "backslashreplace"))
+        # Nobody reads any more: there is nowhere left to say so.
+        with contextlib.suppress(OSError):
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+
+def configure(
+    level: str = "INFO",
+    form: str = "auto",
+    *,
+    secrets: Iterable[str] = (),
+    own: Iterable[str] = (),
+    descriptor: int = 2,
+) -> Lines:
+    """Send this process's logs to `descriptor`. `form` is auto, json or console; `secrets` are values to hide wherever
+    they turn up; `own` names more loggers that follow `level`. Bind a job's ids on what comes back."""
+    as_json = form == "json" or (form == "auto" and not os.isatty(descriptor))
+    lines = Lines(Censor(frozenset(value for value in secrets if len(value) >= SHORTEST_SECRET)), as_json)
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(BoundedHandler(lines, descriptor))
+    root.setLevel(logging.WARNING)
+    for name in (*OWN, *own):
+        logging.getLogger(name).setLevel(level)
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+    return lines
+
+
+def secret_values(environ: Mapping[str, str]) -> frozenset[str]:
+    """Values of variables whose names say that they are secret."""
+    return frozenset(
+        value for name, value in environ.items() if SECRET_KEY.search(name) and len(value) >= SHORTEST_SECRET
+    )
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: object) -> None:
+    logging.getLogger("mediaworker").critical("uncaught", exc_info=(kind, error, trace))  # type: ignore[arg-type]

@@ -1,0 +1,110 @@
+"""Builds the catalog, and handlers from what their fields ask for."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from src.application.catalog import Catalog, JobType
+from src.application.outcome import Handler
+from src.application.ports.clock import Clock
+from src.application.ports.ledger import DeadLetters, JobLedger, JobQueries
+from src.application.ports.lock import Idempotency
+from src.application.ports.media import Encoder, Pictures, Prober
+from src.application.ports.notify import AdminNotifier
+from src.application.ports.progress import Progress
+from src.application.ports.queue import QueueConsumer, QueueInspector, QueuePublisher
+from src.application.ports.scratch import Scratch
+from src.application.ports.storage import Storage
+from src.application.ports.videos import ChunkRepository, VideoRepository
+from src.domain.errors import ConfigError
+from src.interfaces.wiring.adapters import Adapters, imported
+from src.interfaces.wiring.settings import Settings
+
+BUILT_IN = ("src.application.video.job_types",)
+"""Modules whose JOB_TYPES every worker knows."""
+
+Binding = Callable[[Adapters], object]
+"""Gives the object for a field of some type. Called when a handler asks for it."""
+
+PORTS: Mapping[type, Binding] = {
+    QueueConsumer: lambda adapters: adapters.queue(),
+    QueuePublisher: lambda adapters: adapters.queue(),
+    QueueInspector: lambda adapters: adapters.queue(),
+    JobLedger: lambda adapters: adapters.ledger(),
+    JobQueries: lambda adapters: adapters.ledger(),
+    DeadLetters: lambda adapters: adapters.dead_letters(),
+    Idempotency: lambda adapters: adapters.lock(),
+    Progress: lambda adapters: adapters.progress(),
+    Storage: lambda adapters: adapters.storage(),
+    Scratch: lambda adapters: adapters.scratch(),
+    VideoRepository: lambda adapters: adapters.videos(),
+    ChunkRepository: lambda adapters: adapters.chunks(),
+    Prober: lambda adapters: adapters.prober(),
+    Encoder: lambda adapters: adapters.encoder(),
+    Pictures: lambda adapters: adapters.pictures(),
+    AdminNotifier: lambda adapters: adapters.notifier(),
+    Clock: lambda adapters: adapters.clock(),
+}
+"""{type of a handler's field: what fills it}. Job modules add their own in a PORTS of the same shape."""
+
+
+def build_catalog(settings: Settings) -> Catalog:
+    """The built-in job types and those of `jobs.modules`. Raises ConfigError for a module without any, or a name twice."""
+    types: dict[str, JobType] = {}
+    for name in (*BUILT_IN, *settings.jobs.modules):
+        for job_type in _exposed(name, "JOB_TYPES"):
+            if job_type.name in types:
+                raise ConfigError(f"{name} registers job type {job_type.name!r}, which exists already", fix="rename it")
+            types[job_type.name] = job_type
+    return Catalog(types.values())
+
+
+def bindings(settings: Settings) -> dict[type, Binding]:
+    """PORTS and those of the job modules, which may also replace one of ours."""
+    bound = dict(PORTS)
+    for name in settings.jobs.modules:
+        bound.update(getattr(_module(name), "PORTS", {}))
+    return bound
+
+
+def assemble(handler_path: str, adapters: Adapters) -> Handler:
+    """Make the handler "module:Class", filling each field by its type. Raises ConfigError naming fields nothing fills."""
+    handler_class = imported(handler_path)
+    if not (isinstance(handler_class, type) and dataclasses.is_dataclass(handler_class)):
+        raise ConfigError(f"{handler_path} is not a dataclass", fix="a handler states its ports as dataclass fields")
+    bound = bindings(adapters.settings())
+    hints = typing.get_type_hints(handler_class)
+    chosen: dict[str, object] = {}
+    unbound = []
+    for field in dataclasses.fields(handler_class):
+        if not field.init:
+            continue
+        wanted = hints[field.name]
+        if wanted in bound:
+            chosen[field.name] = bound[wanted](adapters)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            unbound.append(f"{field.name}: {getattr(wanted, '__name__', wanted)}")
+    if unbound:
+        known = ", ".join(sorted(kind.__name__ for kind in bound))
+        raise ConfigError(f"{handler_path} asks for unbound ports ({', '.join(unbound)})", fix=f"bound are: {known}")
+    return typing.cast("Handler", handler_class(**chosen))
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(
+            f"job module {name!r} can't be imported: {error}", fix="check WORKER_JOBS__MODULES"
+        ) from error
+
+
+def _exposed(module: str, name: str) -> Any:
+    try:
+        return getattr(_module(module), name)
+    except AttributeError as error:
+        raise ConfigError(f"job module {module!r} has no {name}", fix=f"list its job types in {name}") from error
