@@ -150,7 +150,7 @@ MUTANTS = [
     terminal_states_can_be_overwritten,
 ]
 
-HUNT = settings(SETTINGS, max_examples=600, phases=tuple(phase for phase in SETTINGS.phases if phase.name != "shrink"))
+HUNT = settings(SETTINGS, max_examples=2000, phases=tuple(phase for phase in SETTINGS.phases if phase.name != "shrink"))
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)

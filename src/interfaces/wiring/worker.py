@@ -1,0 +1,134 @@
+"""Puts the engine together from adapters and settings."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import sys
+import time
+from collections.abc import Callable
+
+from src.application.catalog import Catalog
+from src.application.decoders import Decoders, DecoderSettings
+from src.application.engine.alarm import Alarm
+from src.application.engine.health import Health
+from src.application.engine.held import HeldRuns
+from src.application.engine.intake import Intake
+from src.application.engine.keeper import Keeper
+from src.application.engine.options import EngineOptions, OnLockFailure
+from src.application.engine.progress_writer import ProgressWriter
+from src.application.engine.settler import Settler
+from src.application.engine.waker import Waker
+from src.application.engine.worker import Worker
+from src.infrastructure.process.executor import ProcessExecutor
+from src.interfaces.wiring.adapters import Adapters
+from src.interfaces.wiring.settings import Settings
+
+log = logging.getLogger(__name__)
+
+RECEIVE_WAIT_SECONDS = 1.0
+"""One receive of the embedded queue; it polls inside, so a longer wait saves nothing."""
+
+
+def engine_options(settings: Settings) -> EngineOptions:
+    """The engine's numbers from the settings."""
+    return EngineOptions(
+        owner=(settings.id or f"{socket.gethostname()}:{os.getpid()}")[:64],
+        slots=settings.concurrency,
+        lease_seconds=settings.lease.ttl_seconds,
+        scan_seconds=settings.lease.scan_seconds,
+        watch_seconds=min(1.0, settings.lease.ttl_seconds / 6),
+        stall_seconds=settings.video.stall_seconds,
+        grace_seconds=settings.shutdown.grace_seconds,
+        receive_wait_seconds=min(settings.queue.wait_seconds, RECEIVE_WAIT_SECONDS)
+        if settings.queue.backend in ("sqlite", "memory")
+        else settings.queue.wait_seconds,
+        on_lock_failure=OnLockFailure(settings.lock.on_failure),
+        retry_scale=settings.retry.delay_scale,
+        running_per_tenant=settings.limits.running_per_tenant,
+    )
+
+
+def decoder_settings(settings: Settings) -> DecoderSettings:
+    """What the decoders may be told from outside."""
+    pattern = settings.video.source_key_pattern
+    limits = {"max_bytes": settings.queue.max_body_bytes, "max_depth": settings.queue.max_depth}
+    return DecoderSettings(**limits, key_pattern=pattern) if pattern else DecoderSettings(**limits)
+
+
+def executor_argv() -> list[str]:
+    """How a handler process is started: our own interpreter, never a shell."""
+    return [sys.executable, "-m", "src.interfaces.workers.executor"]
+
+
+def build_worker(settings: Settings, adapters: Adapters, catalog: Catalog) -> Worker:
+    """Everything wired; nothing received yet."""
+    options = engine_options(settings)
+    clock, queue, ledger = adapters.clock(), adapters.queue(), adapters.ledger()
+    lock, held, health = adapters.lock(), HeldRuns(), Health(adapters.clock())
+    executor = ProcessExecutor(executor_argv(), discard_scratch=adapters.scratch().discard)
+    # The settler asks the worker whether there is time left; the worker exists only after it.
+    going: list[Callable[[], bool]] = [lambda: False]
+    settler = Settler(
+        ledger=ledger,
+        lock=lock,
+        queue=queue,
+        held=held,
+        clock=clock,
+        options=options,
+        dice=random.SystemRandom().random,
+        must_go=lambda: going[0](),
+    )
+    worker = Worker(
+        queue=queue,
+        inspector=queue,
+        ledger=ledger,
+        intake=Intake(
+            decoders=Decoders(catalog, decoder_settings(settings)),
+            ledger=ledger,
+            dead_letters=adapters.dead_letters(),
+            lock=lock,
+            queue=queue,
+            held=held,
+            clock=clock,
+            options=options,
+            queue_name=settings.queue.name,
+        ),
+        settler=settler,
+        keeper=Keeper(ledger, lock, queue, executor, held, clock, options, on_backend=health.backend),
+        waker=Waker(ledger, queue, hold_seconds=3 * settings.lease.scan_seconds),
+        alarm=Alarm(adapters.dead_letters(), adapters.notifier()),
+        progress=ProgressWriter(adapters.progress(), clock),
+        executor=executor,
+        held=held,
+        health=health,
+        clock=clock,
+        options=options,
+        on_first_receive=_said_once(settings),
+    )
+    going[0] = worker.must_go
+    return worker
+
+
+def _said_once(settings: Settings) -> Callable[[], None]:
+    said: list[bool] = []
+
+    def first() -> None:
+        if not said:
+            said.append(True)
+            started = _process_age_seconds()
+            log.info("worker.receiving", extra={"queue": settings.queue.name, "seconds_since_start": started})
+
+    return first
+
+
+def _process_age_seconds() -> float | None:
+    """Seconds since this process was started, by the kernel's account (Linux)."""
+    try:
+        with open("/proc/self/stat", "rb") as stat:
+            ticks = int(stat.read().rsplit(b")", 1)[1].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+    return round(time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"), 3)

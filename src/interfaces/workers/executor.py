@@ -1,0 +1,45 @@
+"""Entry point of a handler process: `python -m src.interfaces.workers.executor FD SUPERVISOR_PID`, started by the worker."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from src.application.outcome import Handler
+from src.infrastructure.process.child import Child
+from src.infrastructure.process.linux import die_with_parent
+
+
+def main() -> None:
+    """Serve the supervisor that started this process, and die with it."""
+    descriptor, supervisor = int(sys.argv[1]), int(sys.argv[2])
+    die_with_parent(supervisor)
+    channel = socket.socket(fileno=descriptor)
+    # Imported after the death pact: a supervisor that dies while we import must not leave us behind.
+    from src.infrastructure.observability import logs
+    from src.interfaces.wiring.adapters import build
+    from src.interfaces.wiring.assemble import assemble, build_catalog
+    from src.interfaces.wiring.environment import load
+    from src.interfaces.workers.failpoints import arm_from
+
+    settings = load()
+    logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
+    arm_from(os.environ, settings.environment, supervisor=supervisor)
+    catalog = build_catalog(settings)
+    adapters = build(settings, catalog)
+    handlers: dict[str, tuple[Callable[[str, Any], Any], Handler]] = {}
+
+    def prepare(name: str) -> tuple[Callable[[str, Any], Any], Handler]:
+        if name not in handlers:
+            job_type = catalog.get(name)
+            handlers[name] = (job_type.parse, assemble(job_type.handler, adapters))
+        return handlers[name]
+
+    Child(channel, adapters.scratch(), prepare).run()
+
+
+if __name__ == "__main__":
+    main()

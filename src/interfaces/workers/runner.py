@@ -1,0 +1,71 @@
+"""Runs a worker: settings, checks, signals, engine. `mediaworker run NAME` and every `python -m ...main` come here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from src.domain.errors import ConfigError, WorkerError
+
+if TYPE_CHECKING:
+    from src.interfaces.wiring.settings import Settings
+
+log = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_CONFIG = 4
+
+WORKERS = ("video",)
+"""Workers of this build, named after what they do. A worker runs every registered job type that its queue brings."""
+
+
+def main(name: str) -> int:
+    """Entry point of the worker modules: settings from the environment, exit code as in mission.md O1."""
+    from src.interfaces.wiring.environment import load
+
+    try:
+        settings = load()
+    except ConfigError as error:
+        print(f"mediaworker: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    return run_worker(settings, name, drain="--drain" in sys.argv[1:])
+
+
+def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
+    """Work until SIGTERM (or, with `drain`, until the queue is empty). Returns the exit code."""
+    from src.infrastructure.observability import logs
+    from src.interfaces.wiring.adapters import build
+    from src.interfaces.wiring.assemble import build_catalog
+    from src.interfaces.wiring.checks import check_startup
+    from src.interfaces.wiring.worker import build_worker
+    from src.interfaces.workers.failpoints import arm_from
+
+    if name not in WORKERS:
+        raise ConfigError(f"no worker {name!r}", fix=f"this build has: {', '.join(WORKERS)}")
+    logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
+    try:
+        arm_from(os.environ, settings.environment, supervisor=os.getpid())
+        catalog = build_catalog(settings)
+        adapters = build(settings, catalog)
+        check_startup(settings, adapters)
+        swept = adapters.scratch().sweep()
+        worker = build_worker(settings, adapters, catalog)
+    except WorkerError as error:
+        # Whatever is wrong before the first receive is wrong with the set-up: nothing was lost, nothing was taken.
+        log.error("worker.refused", extra={"error_class": error.code, "error": str(error)})  # noqa: TRY400
+        print(f"mediaworker: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    log.info("worker.starting", extra={"worker": name, "owner": worker.options.owner, "scratch_swept": swept})
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        worker.request_stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    worker.run(drain=drain)
+    log.info("worker.stopped", extra={"worker": name})
+    return EXIT_OK
