@@ -73,7 +73,7 @@ class Adapters(containers.DeclarativeContainer):
         lazy("src.infrastructure.db.ledger:SqlLedger"),
         database=database,
         effects=catalog.provided.effects,
-        appliers=providers.Callable(lazy("src.infrastructure.db.videos:appliers")),
+        appliers=providers.Callable(lazy("src.infrastructure.db.video_effects:appliers")),
     )
     lock = providers.Selector(
         _setting("lock.backend", settings),
@@ -95,8 +95,8 @@ class Adapters(containers.DeclarativeContainer):
     scratch = providers.Singleton(
         lazy("src.infrastructure.storage.scratch:FilesystemScratch"), root=_setting("scratch_path", settings)
     )
-    videos = providers.Singleton(lazy("src.infrastructure.db.videos:SqlVideos"), database=database)
-    chunks = providers.Singleton(lazy("src.infrastructure.db.videos:SqlChunks"), database=database)
+    videos = providers.Singleton(lazy("src.infrastructure.db.video_repository:SqlVideoRepository"), database=database)
+    chunks = providers.Singleton(lazy("src.infrastructure.db.video_repository:SqlChunkRepository"), database=database)
     ffmpeg = providers.Singleton(lazy("src.infrastructure.ffmpeg.binary:find"), _setting("ffmpeg.path", settings))
     prober = providers.Singleton(lazy("src.infrastructure.ffmpeg.prober:PyAvProber"))
     encoder = providers.Singleton(lazy("src.infrastructure.ffmpeg.encoder:FfmpegEncoder"))

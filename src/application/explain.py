@@ -1,0 +1,108 @@
+"""What happened to a job and what happens next, in words. Every active state names who moves it on (mission.md E3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from src.domain.job import Attempt, Job, JobState
+from src.domain.retry import POLICIES
+
+
+def explain(job: Job, attempts: Sequence[Attempt], now: float) -> list[str]:
+    """Sentences, in the order of events; the last ones say what comes next."""
+    lines = [f"{_ago(job.created_at, now)}: accepted as {job.type} for tenant {job.tenant}."]
+    if job.generation > 1:
+        lines.append(f"An operator opened it again; this is generation {job.generation}.")
+    lines += [_attempt(attempt, now) for attempt in attempts]
+    if job.error is not None and job.state is not JobState.SUCCEEDED:
+        lines.append(f"Last error: {job.error.code}: {job.error.message}")
+    return lines + _next(job, now)
+
+
+def _attempt(attempt: Attempt, now: float) -> str:
+    began = f"{_ago(attempt.started_at, now)}: attempt {attempt.number} began on {attempt.owner}"
+    if attempt.ended_at is None:
+        return f"{began} and runs."
+    took = _span(attempt.ended_at - attempt.started_at)
+    reason = f" ({attempt.error.code})" if attempt.error else ""
+    return f"{began} and ended {attempt.outcome} after {took}{reason}."
+
+
+def _next(job: Job, now: float) -> list[str]:
+    match job.state:
+        case JobState.QUEUED if job.due_at > now:
+            return [f"Due in {_span(job.due_at - now)}.", _waker(job, now)]
+        case JobState.QUEUED:
+            return ["Next: a free worker receives its message from the queue.", _waker(job, now)]
+        case JobState.RUNNING:
+            return _running(job, now)
+        case JobState.RETRY_WAIT:
+            left = job.max_attempts - job.attempts
+            return [
+                f"Next: attempt {job.attempts + 1} of at most {job.max_attempts} is due {_in(job.due_at, now)} ({left} left).",
+                _waker(job, now),
+            ]
+        case JobState.SUCCEEDED:
+            return [f"{_ago(job.finished_at or now, now)}: succeeded. Nothing more happens."]
+        case JobState.CANCELLED:
+            return [
+                f"{_ago(job.finished_at or now, now)}: cancelled. `mediaworker jobs retry {job.id}` opens it again."
+            ]
+        case JobState.FAILED:
+            return [
+                "The error is permanent: the same input would fail again, so it was not retried.",
+                f"Next: nothing by itself. Mend the cause, then `mediaworker jobs retry {job.id}`.",
+            ]
+        case JobState.DEAD:
+            return [_why_dead(job), f"Next: nothing by itself. Mend the cause, then `mediaworker jobs retry {job.id}`."]
+
+
+def _running(job: Job, now: float) -> list[str]:
+    lease = (job.lease_until or now) - now
+    lines = [f"Attempt {job.attempts} of at most {job.max_attempts} belongs to {job.lease_owner} (fence {job.fence})."]
+    if job.cancel_requested_at is not None:
+        lines.append(f"{_ago(job.cancel_requested_at, now)}: its cancellation was asked for; its worker stops it.")
+    if lease > 0:
+        lines.append(
+            f"Its lease runs {_span(lease)} more and is renewed while the worker lives; then any worker may take it."
+        )
+    else:
+        lines.append(
+            f"Its lease ran out {_span(-lease)} ago: the worker is lost, and the next claim takes the job over."
+        )
+        lines.append(_waker(job, now))
+    return lines
+
+
+def _why_dead(job: Job) -> str:
+    policy = POLICIES.get(job.error.policy) if job.error else None
+    if job.attempts >= job.max_attempts:
+        return f"All {job.max_attempts} attempts are used up."
+    if job.error is not None and policy is not None and job.error.policy != "none":
+        return f"Errors of this kind ({job.error.code}) are retried {policy.retries} times; those are used up."
+    return "It was quarantined: running it again would do harm."
+
+
+def _waker(job: Job, now: float) -> str:
+    if job.wake_at is None:
+        return "Nobody wakes it: it has ended."
+    return f"If its message is lost, the waker of any worker publishes another one {_in(job.wake_at, now)}."
+
+
+def _in(at: float, now: float) -> str:
+    return f"in {_span(at - now)}" if at > now else "at its next round"
+
+
+def _ago(at: float, now: float) -> str:
+    return f"{_span(now - at)} ago"
+
+
+def _span(seconds: float) -> str:
+    seconds = max(0.0, seconds)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"

@@ -1,0 +1,171 @@
+"""Start-up checks: everything a worker needs is tried once before the first receive (mission.md E13, lessons 26, 27, 32).
+
+`mediaworker doctor` shows the same checks one by one.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.domain.errors import ConfigError, WorkerError
+from src.interfaces.wiring.adapters import Adapters, imported
+from src.interfaces.wiring.environment import variable
+from src.interfaces.wiring.settings import Settings
+
+EARLIEST_NOW = 1_735_689_600.0
+"""2025-01-01: a clock before that was never set, and every lease and file time would be wrong."""
+
+SELF_TEST = b"mediaworker self-test"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check's answer: what was found, or the error."""
+
+    name: str
+    detail: str
+    error: WorkerError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """True when the worker can rely on it."""
+        return self.error is None
+
+
+Check = Callable[[Settings, Adapters], str]
+"""Says what it found. Raises ConfigError, or what the port raises when its backend is away."""
+
+
+def diagnose(settings: Settings, adapters: Adapters) -> Sequence[Finding]:
+    """All checks, whatever the others say. Those on the database come after the one that makes its tables."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="check") as aside:
+        # ffmpeg is asked in a process of its own: that wait overlaps with the rest.
+        ffmpeg = aside.submit(_tried, "ffmpeg", check_ffmpeg, settings, adapters)
+        rest = [_tried(name, check, settings, adapters) for name, check in CHECKS]
+        return [*rest, ffmpeg.result()]
+
+
+def check_startup(settings: Settings, adapters: Adapters) -> None:
+    """Raises ConfigError naming everything that keeps this worker from working."""
+    refuse([finding for finding in diagnose(settings, adapters) if finding.error is not None])
+
+
+def check_backends(settings: Settings, adapters: Adapters) -> None:
+    """What a command of an operator needs: data directory, database, queue. Raises the first error as it is."""
+    for name in ("data directory", "database", "queue"):
+        dict(CHECKS)[name](settings, adapters)
+
+
+def refuse(failed: Sequence[Finding]) -> None:
+    """Raises ConfigError when anything failed."""
+    if not failed:
+        return
+    words = "; ".join(f"{finding.name}: {finding.error.message}" for finding in failed if finding.error)
+    fixes = "; ".join(dict.fromkeys(finding.error.fix for finding in failed if finding.error and finding.error.fix))
+    raise ConfigError(words, fix=fixes or "`mediaworker doctor` tries each part alone")
+
+
+def check_data_dir(settings: Settings, _adapters: Adapters) -> str:
+    """The data directory can be written."""
+    return f"{_writable(settings.data_dir.absolute(), 'data_dir')} is writable"
+
+
+def check_scratch(settings: Settings, adapters: Adapters) -> str:
+    """The scratch folder can be written and has room."""
+    folder = _writable(settings.scratch_path, "scratch_dir")
+    free = adapters.scratch().free_bytes()
+    if free < settings.scratch_reserve_bytes:
+        raise ConfigError(
+            f"{folder} has {_size(free)} free, less than the reserve of {_size(settings.scratch_reserve_bytes)}",
+            fix=f"free some space, or set {variable('scratch_dir')} or {variable('scratch_reserve_bytes')}",
+        )
+    return f"{folder}, {_size(free)} free"
+
+
+def check_database(settings: Settings, _adapters: Adapters) -> str:
+    """The database answers and has this version's tables. The embedded one is brought up to date here."""
+    url = settings.database_url
+    if url.startswith("sqlite:"):
+        return f"embedded, schema {imported('src.infrastructure.db.schema:upgrade')(url)}"
+    head, found = (
+        imported("src.infrastructure.db.schema:HEAD"),
+        imported("src.infrastructure.db.schema:schema_version")(url),
+    )
+    if found != head:
+        raise ConfigError(
+            f"the database's schema is {found or 'empty'}, this version needs {head}",
+            fix="run `mediaworker db upgrade`",
+        )
+    return f"schema {head}"
+
+
+def check_queue(settings: Settings, adapters: Adapters) -> str:
+    """The queue answers."""
+    depth = adapters.queue().depth()
+    return f"{settings.queue.backend} queue {settings.queue.name!r}: {depth.ready} ready, {depth.in_flight} in flight"
+
+
+def check_storage(settings: Settings, adapters: Adapters) -> str:
+    """Put, get, compare, delete."""
+    storage, key = adapters.storage(), f"_selftest/{uuid.uuid4()}"
+    storage.put_bytes(key, SELF_TEST, content_type="text/plain", cache_control="no-store")
+    try:
+        if storage.read(key, 0, len(SELF_TEST)) != SELF_TEST:
+            raise ConfigError("storage gave back other bytes than it was given", fix="this storage can't be trusted")
+    finally:
+        storage.delete([key])
+    where = settings.storage_root if settings.storage.backend == "filesystem" else settings.storage.bucket or "memory"
+    return f"{settings.storage.backend} at {where}: put, get and delete work"
+
+
+def check_clock(_settings: Settings, adapters: Adapters) -> str:
+    """The clock was set."""
+    if (now := adapters.clock().now()) < EARLIEST_NOW:
+        raise ConfigError(f"the system clock says {now:.0f} s after 1970: it was never set", fix="set the clock (NTP)")
+    return "plausible"
+
+
+def check_ffmpeg(_settings: Settings, adapters: Adapters) -> str:
+    """ffmpeg is there, runs, and has what the pipeline uses."""
+    return str(adapters.ffmpeg())
+
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("clock", check_clock),
+    ("data directory", check_data_dir),
+    ("scratch", check_scratch),
+    ("database", check_database),
+    ("queue", check_queue),
+    ("storage", check_storage),
+)
+
+
+def _tried(name: str, check: Check, settings: Settings, adapters: Adapters) -> Finding:
+    try:
+        return Finding(name, check(settings, adapters))
+    except WorkerError as error:
+        return Finding(name, error.message, error)
+
+
+def _writable(folder: Path, setting: str) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            f"{folder} can't be written: {reason}",
+            fix=f"give this user the right to write there, or set {variable(setting)}",
+        ) from error
+    return folder
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
