@@ -1,0 +1,285 @@
+"""The last step before a media tool runs: takes rights away from this process, then becomes the tool.
+
+Run as a script of its own, `python -I -S launcher.py SPEC_JSON -- TOOL ARGUMENTS...` (src/infrastructure/ffmpeg/sandbox.py
+builds that line); standard library only, so that it starts in about 10 ms and has nothing of the worker in memory.
+It stays in the process group of whoever started it: killing that group kills the tool.
+
+SPEC_JSON: {"parent": pid, "limits": {"as": bytes, "cpu": seconds, "fsize": bytes, "nofile": count},
+"read": [paths], "write": [paths], "mode": "required" | "best_effort" | "off"}. `--check` prints what this host gives.
+Kernel numbers are those of linux/landlock.h, linux/seccomp.h, linux/prctl.h and linux/audit.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import resource
+import signal
+import socket
+import sys
+from typing import Any
+
+LAUNCH_FAILED = 120
+"""Exit code when the tool was never started; stderr says why."""
+
+PR_SET_PDEATHSIG = 1
+PR_SET_SECCOMP = 22
+PR_SET_NO_NEW_PRIVS = 38
+SECCOMP_MODE_FILTER = 2
+
+LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
+FS_EXECUTE, FS_WRITE_FILE, FS_READ_FILE, FS_READ_DIR = 1, 2, 4, 8
+FS_REMOVE_FILE, FS_MAKE_REG, FS_TRUNCATE, FS_IOCTL_DEV = (
+    1 << 5,
+    1 << 8,
+    1 << 14,
+    1 << 15,
+)
+FILE_RIGHTS = FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV
+READ_RIGHTS = FS_EXECUTE | FS_READ_FILE | FS_READ_DIR
+WRITE_RIGHTS = (
+    FS_READ_FILE
+    | FS_READ_DIR
+    | FS_WRITE_FILE
+    | FS_REMOVE_FILE
+    | FS_MAKE_REG
+    | FS_TRUNCATE
+)
+
+EPERM = 1
+SYSCALLS = {
+    # machine: (audit arch, socket, the calls a media tool has no business with: ptrace, io_uring_setup, bpf,
+    # process_vm_readv, process_vm_writev, userfaultfd, keyctl, mount, unshare, setns)
+    "x86_64": (0xC000003E, 41, (101, 425, 321, 310, 311, 323, 250, 165, 272, 308)),
+    "aarch64": (0xC00000B7, 198, (117, 425, 280, 270, 271, 282, 219, 40, 97, 268)),
+}
+
+
+class _Beneath(ctypes.Structure):
+    _pack_ = 1
+    _layout_ = "ms"
+    _fields_ = [("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32)]
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = [
+        ("filesystem", ctypes.c_uint64),
+        ("network", ctypes.c_uint64),
+        ("scoped", ctypes.c_uint64),
+    ]
+
+
+class _Instruction(ctypes.Structure):
+    _fields_ = [
+        ("code", ctypes.c_uint16),
+        ("jt", ctypes.c_uint8),
+        ("jf", ctypes.c_uint8),
+        ("k", ctypes.c_uint32),
+    ]
+
+
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_uint16), ("filter", ctypes.POINTER(_Instruction))]
+
+
+def _libc() -> Any:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, number: int, pointer: Any = None) -> bool:
+    """prctl takes unsigned longs behind an ellipsis: a plain int would leave half of each register undefined."""
+    zero = ctypes.c_ulong(0)
+    second = zero if pointer is None else pointer
+    return bool(_libc().prctl(option, ctypes.c_ulong(number), second, zero, zero) == 0)
+
+
+def landlock_version() -> int:
+    """The kernel's Landlock ABI; 0 where there is none."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    return max(
+        0,
+        int(
+            _libc().syscall(
+                LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1)
+            )
+        ),
+    )
+
+
+def restrict_files(read: list[str], write: list[str]) -> bool:
+    """From here on only `read` can be read or run and only `write` be written; no TCP either from ABI 4 on. False where
+    the kernel has no Landlock. Paths that do not exist are passed over (/lib64 is not everywhere)."""
+    version = landlock_version()
+    if version < 1:
+        return False
+    handled = (1 << (13 + (version >= 2) + (version >= 3) + (version >= 5))) - 1
+    rules = _Ruleset(handled, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
+    size = 8 if version < 4 else 16 if version < 6 else 24
+    libc = _libc()
+    ruleset = libc.syscall(
+        LANDLOCK_CREATE, ctypes.byref(rules), ctypes.c_size_t(size), ctypes.c_uint32(0)
+    )
+    if ruleset < 0:
+        return False
+    for paths, rights in ((read, READ_RIGHTS), (write, WRITE_RIGHTS)):
+        for path in paths:
+            if not _allow(libc, ruleset, path, rights & handled):
+                return False
+    restricted = libc.syscall(LANDLOCK_RESTRICT, ruleset, ctypes.c_uint32(0)) == 0
+    os.close(ruleset)
+    return bool(restricted)
+
+
+def _allow(libc: Any, ruleset: int, path: str, rights: int) -> bool:
+    try:
+        folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        if not os.path.isdir(path):
+            rights &= FILE_RIGHTS
+        rule = _Beneath(rights, folder)
+        return bool(
+            libc.syscall(
+                LANDLOCK_ADD, ruleset, 1, ctypes.byref(rule), ctypes.c_uint32(0)
+            )
+            == 0
+        )
+    finally:
+        os.close(folder)
+
+
+def restrict_calls() -> bool:
+    """No socket but AF_UNIX, and none of the calls that reach into other processes; refused with EPERM, so that the tool
+    reports an error instead of dying. False on machines whose call numbers are not known here."""
+    known = SYSCALLS.get(platform.machine())
+    if known is None or not sys.platform.startswith("linux"):
+        return False
+    lines = _filter_lines(*known)
+    program = _Program(len(lines), (_Instruction * len(lines))(*lines))
+    return _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program))
+
+
+def _filter_lines(
+    arch: int, socket_call: int, refused: tuple[int, ...]
+) -> list[_Instruction]:
+    """A BPF program over struct seccomp_data (nr at 0, arch at 4, first argument at 16). Everything unnamed is allowed:
+    clone3 above all, because glibc starts threads with it."""
+    load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06
+    lines: list[tuple[int, int, int, int]] = [
+        (load, 0, 0, 4),
+        (equal, 1, 0, arch),
+        (
+            give,
+            0,
+            0,
+            0x00050000 | EPERM,
+        ),  # another architecture's calls have other numbers
+        (load, 0, 0, 0),
+        (at_least, 0, 1, 0x40000000),
+        (give, 0, 0, 0x00050000 | EPERM),  # x32 numbers on x86_64
+    ]
+    for number in refused:
+        lines += [(equal, 0, 1, number), (give, 0, 0, 0x00050000 | EPERM)]
+    lines += [
+        (equal, 0, 3, socket_call),
+        (load, 0, 0, 16),
+        (equal, 1, 0, socket.AF_UNIX),
+        (give, 0, 0, 0x00050000 | EPERM),
+        (give, 0, 0, 0x7FFF0000),
+    ]
+    return [_Instruction(*line) for line in lines]
+
+
+def limit(limits: dict[str, int]) -> None:
+    """Set the rlimits named; never above what the process already has. CPU: SIGXCPU, and SIGKILL 5 s later."""
+    kinds = {
+        "as": resource.RLIMIT_AS,
+        "cpu": resource.RLIMIT_CPU,
+        "fsize": resource.RLIMIT_FSIZE,
+        "nofile": resource.RLIMIT_NOFILE,
+    }
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for name, value in limits.items():
+        kind = kinds[name]
+        hard = resource.getrlimit(kind)[1]
+        top = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        above = top + 5 if name == "cpu" else top
+        if hard != resource.RLIM_INFINITY:
+            above = min(above, hard)
+        resource.setrlimit(kind, (top, above))
+
+
+def give_up_rights(read: list[str], write: list[str]) -> dict[str, bool]:
+    """Take away what this kernel can take away; says which parts it did."""
+    done = {
+        "no_new_privs": sys.platform.startswith("linux")
+        and _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    }
+    done["landlock"] = done["no_new_privs"] and restrict_files(read, write)
+    done["seccomp"] = done["no_new_privs"] and restrict_calls()
+    return done
+
+
+def _fail(reason: str) -> None:
+    os.write(2, f"launcher: {reason}\n".encode())
+    os._exit(LAUNCH_FAILED)
+
+
+def check() -> dict[str, Any]:
+    """Take the rights away and try to use them: what this host really gives."""
+    done: dict[str, Any] = give_up_rights(["/usr"], [])
+    try:
+        os.listdir("/")
+        done["landlock"] = False
+    except OSError:
+        pass
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+        done["seccomp"] = False
+    except OSError:
+        pass
+    done["landlock_abi"] = landlock_version()
+    return done
+
+
+def launch(spec: dict[str, Any], argv: list[str]) -> None:
+    """Become `argv`. Never returns."""
+    if sys.platform.startswith("linux"):
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != spec["parent"]:
+            os._exit(LAUNCH_FAILED)  # nobody is left to read a message
+    for name in (
+        "SIGPIPE",
+        "SIGXFSZ",
+    ):  # Python ignores these two, and an ignored signal stays ignored after exec
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    if spec["mode"] != "off":
+        done = give_up_rights([*spec["read"], argv[0]], spec["write"])
+        missing = [name for name, given in done.items() if not given]
+        if missing and spec["mode"] == "required":
+            _fail(
+                f"this host gives no {', '.join(missing)}, and the sandbox is required"
+            )
+    limit(spec["limits"])
+    try:
+        os.execve(argv[0], argv, {})
+    except OSError as error:
+        _fail(f"{argv[0]} can't be started: {error.strerror}")
+
+
+def main(arguments: list[str]) -> None:
+    """`--check`, or SPEC_JSON -- TOOL ARGUMENTS..."""
+    if arguments == ["--check"]:
+        print(json.dumps(check()))
+        return
+    if len(arguments) < 3 or arguments[1] != "--":
+        _fail("usage: launcher.py SPEC_JSON -- TOOL ARGUMENTS...")
+    launch(json.loads(arguments[0]), arguments[2:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
