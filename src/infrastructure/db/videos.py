@@ -19,7 +19,7 @@ CHUNK_KEY = ("video_id", "source_sha256", "plan_hash", "chunk")
 
 
 @dataclass
-class SqlVideoRepository:
+class SqlVideos:
     """VideoRepository."""
 
     database: Database
@@ -59,7 +59,7 @@ class SqlVideoRepository:
 
 
 @dataclass
-class SqlChunkRepository:
+class SqlChunks:
     """ChunkRepository."""
 
     database: Database

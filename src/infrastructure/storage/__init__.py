@@ -1,0 +1,1 @@
+"""Objects and working folders on a file system."""
