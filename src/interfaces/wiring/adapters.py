@@ -95,9 +95,11 @@ class Adapters(containers.DeclarativeContainer):
     scratch = providers.Singleton(
         lazy("src.infrastructure.storage.scratch:FilesystemScratch"), root=_setting("scratch_path", settings)
     )
-    videos = providers.Singleton(lazy("src.infrastructure.db.video_repository:SqlVideoRepository"), database=database)
-    chunks = providers.Singleton(lazy("src.infrastructure.db.video_repository:SqlChunkRepository"), database=database)
-    ffmpeg = providers.Singleton(lazy("src.infrastructure.ffmpeg.binary:find"), _setting("ffmpeg.path", settings))
+    videos = providers.Singleton(lazy("src.infrastructure.db.videos:SqlVideos"), database=database)
+    chunks = providers.Singleton(lazy("src.infrastructure.db.videos:SqlChunks"), database=database)
+    ffmpeg = providers.Singleton(
+        lazy("src.infrastructure.ffmpeg.binary:find_ffmpeg"), _setting("ffmpeg_path", settings)
+    )
     prober = providers.Singleton(lazy("src.infrastructure.ffmpeg.prober:PyAvProber"))
     encoder = providers.Singleton(lazy("src.infrastructure.ffmpeg.encoder:FfmpegEncoder"))
     pictures = providers.Singleton(lazy("src.infrastructure.ffmpeg.pictures:FfmpegPictures"))

@@ -269,3 +269,8 @@ class Settings(BaseSettings):
         if self.database.url is not None:
             return self.database.url.get_secret_value()
         return f"sqlite:///{(self.data_dir / 'mediaworker.db').absolute()}"
+
+    @property
+    def ffmpeg_path(self) -> str | None:
+        """The configured binary, as the finder wants it."""
+        return str(self.ffmpeg.path) if self.ffmpeg.path else None
