@@ -1,0 +1,1 @@
+"""One file per port: its promises, on every adapter."""

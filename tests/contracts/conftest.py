@@ -1,0 +1,37 @@
+"""Fixtures of the contract suites: each test runs once per adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from src.application.ports.scratch import Scratch
+from src.application.ports.storage import Storage
+from tests.contracts.backends import SCRATCHES, STATES, STORAGES, State
+from tests.fakes.clock import FrozenClock
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture(params=sorted(STATES))
+def state(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[State]:
+    made = STATES[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted(STORAGES))
+def storage(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Storage:
+    made: Storage = STORAGES[request.param](clock, tmp_path)
+    return made
+
+
+@pytest.fixture(params=sorted(SCRATCHES))
+def scratch(request: pytest.FixtureRequest, tmp_path: Path) -> Scratch:
+    made: Scratch = SCRATCHES[request.param](tmp_path)
+    return made

@@ -1,0 +1,266 @@
+"""QueueConsumer, QueuePublisher, QueueInspector."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from src.application.ports.queue import Delivery, Envelope
+from tests.contracts.backends import State
+from tests.fakes.clock import FrozenClock
+from tests.fakes.flaky import WholeQueue
+
+
+@pytest.fixture
+def queue(state: State) -> WholeQueue:
+    return state.queue()
+
+
+def envelope(name: str, *, delay: float = 0.0, priority: int = 0) -> Envelope:
+    return Envelope(
+        body=f'{{"job_id": "{name}"}}'.encode(), key=name, delay_seconds=delay, priority=priority, attributes={"n": name}
+    )
+
+
+def receive(queue: WholeQueue, limit: int = 10, *, wait: float = 0.0, visibility: float = 30.0) -> Sequence[Delivery]:
+    return queue.receive(limit, wait_seconds=wait, visibility_seconds=visibility)
+
+
+def names(deliveries: Sequence[Delivery]) -> list[str]:
+    return [delivery.attributes["n"] for delivery in deliveries]
+
+
+def test_a_message_arrives_as_it_was_published(queue: WholeQueue, clock: FrozenClock) -> None:
+    queue.publish([Envelope(body=bytes(range(256)), key="k", attributes={"traceparent": "00-1"})])
+    clock.advance(7)
+    (delivery,) = receive(queue)
+    assert delivery.body == bytes(range(256))
+    assert delivery.attributes == {"traceparent": "00-1"}
+    assert delivery.receive_count == 1
+    assert delivery.enqueued_at == pytest.approx(clock.now() - 7)
+
+
+def test_an_empty_queue_answers_after_the_wait(queue: WholeQueue, clock: FrozenClock) -> None:
+    began = clock.monotonic()
+    assert receive(queue, wait=20) == []
+    assert clock.monotonic() - began == pytest.approx(20)
+
+
+def test_no_wait_means_one_look(queue: WholeQueue, clock: FrozenClock) -> None:
+    assert receive(queue, wait=0) == []
+    assert clock.slept == []
+
+
+def test_a_wait_ends_when_a_message_becomes_visible(queue: WholeQueue, clock: FrozenClock) -> None:
+    queue.publish([envelope("a", delay=3)])
+    began = clock.monotonic()
+    assert names(receive(queue, wait=20)) == ["a"]
+    assert clock.monotonic() - began == pytest.approx(3, abs=0.2)
+
+
+def test_a_received_message_is_hidden_from_others(queue: WholeQueue, state: State) -> None:
+    queue.publish([envelope("a")])
+    assert names(receive(queue)) == ["a"]
+    assert receive(state.queue()) == []
+
+
+def test_a_message_not_acknowledged_comes_back(queue: WholeQueue, clock: FrozenClock) -> None:
+    queue.publish([envelope("a")])
+    receive(queue, visibility=30)
+    clock.advance(29)
+    assert receive(queue) == []
+    clock.advance(2)
+    (again,) = receive(queue)
+    assert (again.attributes["n"], again.receive_count) == ("a", 2)
+
+
+def test_an_acknowledged_message_never_comes_back(queue: WholeQueue, clock: FrozenClock) -> None:
+    queue.publish([envelope("a"), envelope("b")])
+    queue.ack(receive(queue))
+    clock.advance(1e6)
+    assert receive(queue) == []
+    assert queue.depth().ready == 0
+
+
+def test_a_stale_receipt_is_ignored(queue: WholeQueue, state: State, clock: FrozenClock) -> None:
+    queue.publish([envelope("a")])
+    (old,) = receive(queue, visibility=30)
+    clock.advance(31)
+    other = state.queue()
+    (new,) = receive(other, visibility=30)
+    queue.ack([old])
+    queue.extend([old], visibility_seconds=1000)
+    queue.release(old, delay_seconds=0)
+    assert receive(queue) == [], "the stale release must not show the message to a third worker"
+    clock.advance(31)
+    (again,) = receive(queue)
+    assert again.receive_count == 3
+    other.ack([new])
+    assert queue.depth().in_flight == 1
+
+
+def test_f29_an_acknowledgement_after_the_visibility_ended_still_counts_when_nobody_took_it(
+    queue: WholeQueue, clock: FrozenClock
+) -> None:
+    queue.publish([envelope("a")])
+    taken = receive(queue, visibility=2)
+    clock.advance(10)
+    queue.ack(taken)
+    assert receive(queue) == []
+
+
+def test_a_receipt_never_fits_a_later_message(queue: WholeQueue) -> None:
+    queue.publish([envelope("a")])
+    old = receive(queue)
+    queue.ack(old)
+    queue.publish([envelope("b")])
+    receive(queue)
+    queue.ack(old)
+    assert queue.depth().in_flight == 1
+
+
+def test_a_released_message_comes_back_after_the_delay(queue: WholeQueue, clock: FrozenClock) -> None:
+    queue.publish([envelope("a")])
+    (taken,) = receive(queue, visibility=1000)
+    queue.release(taken, delay_seconds=60)
+    clock.advance(59)
+    assert receive(queue) == []
+    clock.advance(2)
+    assert names(receive(queue)) == ["a"]
+
+
+def test_a_release_without_delay_shows_the_message_at_once(queue: WholeQueue, state: State) -> None:
+    queue.publish([envelope("a")])
+    queue.release(receive(queue)[0], delay_seconds=0)
+    assert names(receive(state.queue())) == ["a"]
+
+
+def test_after_a_release_the_receipt_is_stale(queue: WholeQueue) -> None:
+    queue.publish([envelope("a")])
+    (taken,) = receive(queue)
+    queue.release(taken, delay_seconds=0)
+    queue.ack([taken])
+    assert names(receive(queue)) == ["a"]
+
+
+def test_an_extension_counts_from_now(queue: WholeQueue, clock: FrozenClock) -> None:
+    queue.publish([envelope("a")])
+    taken = receive(queue, visibility=30)
+    for _ in range(100):
+        clock.advance(20)
+        queue.extend(taken, visibility_seconds=30)
+    assert receive(queue) == []
+    clock.advance(31)
+    assert names(receive(queue)) == ["a"]
+
+
+def test_lower_priority_numbers_come_first_then_the_oldest(queue: WholeQueue, clock: FrozenClock) -> None:
+    for name, priority in (("late", 9), ("first", 0), ("middle", 5), ("second", 0)):
+        queue.publish([envelope(name, priority=priority)])
+        clock.advance(1)
+    assert names(receive(queue)) == ["first", "second", "middle", "late"]
+
+
+def test_no_more_than_the_limit_is_taken(queue: WholeQueue) -> None:
+    queue.publish([envelope(str(number)) for number in range(5)])
+    assert names(receive(queue, 2)) == ["0", "1"]
+    assert names(receive(queue, 10)) == ["2", "3", "4"]
+
+
+def test_a_delayed_message_is_not_seen_early(queue: WholeQueue, clock: FrozenClock) -> None:
+    queue.publish([envelope("a", delay=10)])
+    assert receive(queue) == []
+    clock.advance(10.5)
+    assert names(receive(queue)) == ["a"]
+
+
+def test_publishing_a_waiting_key_again_does_not_double_it(queue: WholeQueue) -> None:
+    queue.publish([envelope("a")])
+    queue.publish([envelope("a"), envelope("b"), envelope("b")])
+    assert names(receive(queue)) == ["a", "b"]
+
+
+def test_publishing_a_delayed_key_brings_it_forward(queue: WholeQueue) -> None:
+    queue.publish([envelope("a", delay=3600, priority=5)])
+    queue.publish([envelope("a")])
+    assert names(receive(queue)) == ["a"]
+
+
+def test_publishing_a_waiting_key_with_a_delay_does_not_put_it_off(queue: WholeQueue) -> None:
+    queue.publish([envelope("a")])
+    queue.publish([envelope("a", delay=3600)])
+    assert names(receive(queue)) == ["a"]
+
+
+def test_publishing_a_key_in_flight_adds_a_message(queue: WholeQueue) -> None:
+    queue.publish([envelope("a")])
+    held = receive(queue)
+    queue.publish([envelope("a")])
+    queue.ack(held)
+    assert names(receive(queue)) == ["a"], "the message that is about to be acknowledged can't stand for the new one"
+
+
+def test_queues_of_other_names_are_apart(state: State) -> None:
+    if state.queue("other") is state.queue("video"):
+        pytest.fail("two names gave one queue")
+    state.queue("other").publish([envelope("a")])
+    assert receive(state.queue("video")) == []
+    assert names(receive(state.queue("other"))) == ["a"]
+
+
+def test_nothing_to_do_is_fine(queue: WholeQueue) -> None:
+    queue.publish([])
+    queue.ack([])
+    queue.extend([], visibility_seconds=10)
+    assert queue.depth().ready == 0
+
+
+def test_depth_tells_ready_delayed_and_in_flight_apart(queue: WholeQueue, clock: FrozenClock) -> None:
+    queue.publish([envelope("held")])
+    receive(queue, visibility=100)
+    queue.publish([envelope("a"), envelope("b"), envelope("c", delay=50)])
+    clock.advance(7)
+    depth = queue.depth()
+    assert (depth.ready, depth.delayed, depth.in_flight) == (2, 1, 1)
+    assert depth.oldest_ready_seconds == pytest.approx(7)
+    clock.advance(100)
+    depth = queue.depth()
+    assert (depth.ready, depth.delayed, depth.in_flight) == (4, 0, 0)
+
+
+def test_an_empty_queue_has_no_oldest_message(queue: WholeQueue) -> None:
+    assert queue.depth().oldest_ready_seconds is None
+
+
+def test_messages_survive_closing_a_consumer(queue: WholeQueue, state: State, clock: FrozenClock) -> None:
+    queue.publish([envelope("a")])
+    receive(queue, visibility=30)
+    queue.close()
+    clock.advance(31)
+    assert names(receive(state.queue())) == ["a"]
+
+
+def test_two_consumers_never_get_the_same_message(state: State) -> None:
+    state.queue().publish([envelope(str(number)) for number in range(60)])
+    taken: list[str] = []
+    consumers = [threading.Thread(target=drain, args=(state.queue(), taken)) for _ in range(4)]
+    for consumer in consumers:
+        consumer.start()
+    for consumer in consumers:
+        consumer.join()
+    assert sorted(taken, key=int) == [str(number) for number in range(60)]
+
+
+def drain(queue: WholeQueue, taken: list[str]) -> None:
+    while deliveries := receive(queue, 3, visibility=1e6):
+        taken.extend(names(deliveries))
+        queue.ack(deliveries)
+
+
+def test_f26_a_clock_set_back_does_not_show_a_hidden_message(queue: WholeQueue, clock: FrozenClock) -> None:
+    queue.publish([envelope("a")])
+    receive(queue, visibility=30)
+    clock.step(-600)
+    assert receive(queue) == []
