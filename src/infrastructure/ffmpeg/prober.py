@@ -1,0 +1,93 @@
+"""Answers what a source is by a few ranged reads, without trusting it and without fetching it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from src.application.ports.media import ReadRange
+from src.domain.errors import LimitsExceeded, SourceEmpty, UnsupportedFormat
+from src.domain.video.source import SourceMedia
+from src.infrastructure.ffmpeg.probe_allowed import MOST_PIXELS, MOST_STREAMS
+from src.infrastructure.ffmpeg.probe_blocks import BlockReader
+from src.infrastructure.ffmpeg.probe_process import ChildGone, ProbeProcess
+from src.infrastructure.ffmpeg.probe_reply import BrokenReply, crashed, parse, refusal, source_media
+from src.infrastructure.ffmpeg.probe_sniff import HEAD_BYTES, sniff
+from src.infrastructure.ffmpeg.sandbox import Sandbox
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeLimits:
+    """What a source may be (pixels of one picture, tracks, seconds, bytes) and what looking at it may cost."""
+
+    pixels: int = MOST_PIXELS
+    streams: int = MOST_STREAMS
+    duration_seconds: float = 12 * 3600.0
+    source_bytes: int = 1 << 40
+    read_bytes: int = 256 * MIB
+    wall_seconds: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PyAvProber:
+    """The Prober port on PyAV, in a sandboxed child process per source. `allow_partial`: of a cut file with a whole
+    index, what is there counts; otherwise it is a TruncatedSource."""
+
+    limits: ProbeLimits = field(default_factory=ProbeLimits)
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    allow_partial: bool = False
+
+    def probe(self, read: ReadRange, size: int) -> SourceMedia:
+        """See the port. Raises SourceEmpty as well, for a source of no bytes."""
+        if size <= 0:
+            raise SourceEmpty("the source has no bytes", fix="upload it again")
+        if size > self.limits.source_bytes:
+            raise LimitsExceeded(f"the source has {size} bytes, more than the {self.limits.source_bytes} allowed")
+        blocks = BlockReader(read, size, most_bytes=self.limits.read_bytes)
+        sniffed = sniff(blocks.read(0, HEAD_BYTES))
+        if sniffed.demuxer is None:
+            raise UnsupportedFormat(
+                f"the source is not a video or sound file: it is {sniffed.found}", fix="upload the media file itself"
+            )
+        with ProbeProcess(self.sandbox, self.limits.wall_seconds) as process:
+            try:
+                process.send(self._request(size, sniffed.demuxer))
+                return self._listen(process, blocks, sniffed.demuxer, size)
+            except (ChildGone, BrokenReply) as error:
+                raise crashed(str(error), process.last_words()) from error
+
+    def _request(self, size: int, demuxer: str) -> bytes:
+        request = {
+            "size": size,
+            "demuxer": demuxer,
+            "max_pixels": self.limits.pixels,
+            "max_streams": self.limits.streams,
+            "max_duration_seconds": self.limits.duration_seconds,
+            "allow_partial": self.allow_partial,
+        }
+        return json.dumps(request).encode()
+
+    def _listen(self, process: ProbeProcess, blocks: BlockReader, container: str, size: int) -> SourceMedia:
+        """Hand out the ranges it asks for until it says what it found."""
+        while True:
+            message = parse(process.receive())
+            if "error" in message:
+                raise refusal(message["error"])
+            if "facts" in message:
+                counted = (blocks.bytes_read, blocks.reads)
+                return source_media(message["facts"], container=container, size=size, read=counted)
+            waited = blocks.seconds
+            process.send(blocks.read(*_wanted(message)))
+            process.grant(blocks.seconds - waited)
+
+
+def _wanted(message: dict[str, object]) -> tuple[int, int]:
+    wanted = message.get("read")
+    if not isinstance(wanted, list) or len(wanted) != 2 or not all(type(number) is int for number in wanted):
+        raise BrokenReply("neither a read, nor facts, nor an error")
+    offset, length = wanted
+    if offset < 0 or not 0 <= length <= 256 * MIB:
+        raise BrokenReply(f"a read of {length} bytes at {offset}")
+    return offset, length
