@@ -1,0 +1,188 @@
+"""Real worker processes on one embedded data directory, and the questions the tests ask about them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from src.application.engine.waker import reference
+from src.application.ports.ledger import JobFilter
+from src.application.ports.queue import Envelope
+from src.domain.job import Job, JobDraft, JobState
+from src.interfaces.wiring.adapters import Adapters, build
+from src.interfaces.wiring.assemble import build_catalog
+from src.interfaces.wiring.environment import load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Fleet:
+    """Workers share `folder` as their data directory. Everything they start dies with `close`."""
+
+    folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _adapters: Adapters | None = None
+
+    # ------------------------------------------------------------------ processes
+    def environ(self, **more: str) -> dict[str, str]:
+        """What a worker sees; nothing of this process's own WORKER_ variables."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKER_", "MEDIAWORKER_"))}
+        return {
+            **clean,
+            "PYTHONPATH": str(ROOT),
+            "WORKER_DATA_DIR": str(self.folder),
+            "WORKER_ENVIRONMENT": "test",
+            "WORKER_JOBS__MODULES": "tests.jobs",
+            "WORKER_LEASE__TTL_SECONDS": "3",
+            "WORKER_LEASE__SCAN_SECONDS": "1",
+            "WORKER_LOG__FORMAT": "json",
+            **self.settings,
+            **more,
+        }
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """A worker process; its log goes to worker-N.log."""
+        log = self.folder / f"worker-{len(self.processes)}.log"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "src.interfaces.workers.video.main", *arguments],
+                cwd=ROOT,
+                env=self.environ(**environment),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+            )
+        self.processes.append(process)
+        return process
+
+    def drain(self, timeout: float = 90, **environment: str) -> int:
+        """Run one worker until the queue is empty; its exit code."""
+        return self.start("--drain", **environment).wait(timeout)
+
+    def cli(self, *arguments: str, timeout: float = 90, **environment: str) -> subprocess.CompletedProcess[str]:
+        """The command line, as an operator types it."""
+        return subprocess.run(
+            [sys.executable, "-m", "src.interfaces.cli.app", *arguments],
+            cwd=ROOT,
+            env=self.environ(**environment),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        if self._adapters is not None:
+            self._adapters.database().close()
+
+    def log(self, number: int = -1) -> str:
+        """What a worker wrote."""
+        index = number % len(self.processes)
+        return (self.folder / f"worker-{index}.log").read_text()
+
+    def events(self, number: int = -1) -> list[dict[str, Any]]:
+        """A worker's log lines."""
+        return [json.loads(line) for line in self.log(number).splitlines() if line.startswith("{")]
+
+    # ------------------------------------------------------------------ jobs
+    @property
+    def adapters(self) -> Adapters:
+        """This process's own view of the same data directory."""
+        if self._adapters is None:
+            from src.interfaces.wiring.checks import check_backends
+
+            settings = load(self.environ())
+            catalog = build_catalog(settings)
+            self._adapters = build(settings, catalog)
+            check_backends(settings, self._adapters)
+        return self._adapters
+
+    def submit(self, name: str, action: str, *, seconds: float = 0, max_attempts: int = 5) -> str:
+        """A job of tests/jobs.py, published."""
+        payload = {"action": action, "seconds": seconds, "diary": str(self.diary)}
+        draft = JobDraft(id=name, type="act", tenant="acme", payload=payload, max_attempts=max_attempts)
+        row = self.adapters.ledger().admit(draft).job
+        assert row is not None
+        self.adapters.queue().publish([reference(row)])
+        self.adapters.ledger().change(name, lambda job, now: job.published(now))
+        return name
+
+    def publish(self, body: bytes, key: str = "raw") -> None:
+        """Any message."""
+        self.adapters.queue().publish([Envelope(body=body, key=key)])
+
+    def job(self, name: str) -> Job:
+        """The row."""
+        row = self.adapters.ledger().find(name)
+        assert row is not None, f"no job {name}"
+        return row
+
+    def states(self) -> dict[str, JobState]:
+        """{job id: state}"""
+        return {row.id: row.state for row in self.adapters.ledger().list(JobFilter(limit=10_000))}
+
+    # ------------------------------------------------------------------ what really happened
+    @property
+    def diary(self) -> Path:
+        """Where the jobs write."""
+        return self.folder / "diary.txt"
+
+    def entries(self, word: str, name: str | None = None) -> list[list[str]]:
+        """Diary lines that begin with `word` (and are about a job)."""
+        if not self.diary.exists():
+            return []
+        lines = [line.split() for line in self.diary.read_text().splitlines()]
+        return [line for line in lines if line[0] == word and (name is None or line[1] == name)]
+
+    def scratch_folders(self) -> list[str]:
+        """Working folders that are left."""
+        scratch = self.folder / "scratch"
+        return sorted(path.name for path in scratch.iterdir()) if scratch.exists() else []
+
+    def left_running(self) -> list[str]:
+        """Command lines of processes that mention this data directory, or whose environment does, workers of ours aside."""
+        own = {process.pid for process in self.processes if process.poll() is None} | {os.getpid()}
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) in own:
+                continue
+            try:
+                command = (entry / "cmdline").read_bytes()
+                environment = (entry / "environ").read_bytes()
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+            mark = str(self.folder).encode()
+            if command and (mark in command or b"WORKER_DATA_DIR=" + mark + b"\0" in environment):
+                found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+        return found
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30, what: str = "condition") -> None:
+    """Poll until true; the bound is only there so that a broken test ends."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """kill -9."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
