@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+PLAN_VERSION = 1
+"""Raise it whenever the same plan would give other bytes: output of an older version is then never mixed in (V9)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
@@ -35,6 +38,8 @@ class AudioTrack:
     bitrate: int
     channels: int
     sample_rate: int
+    source_seconds: float | None = None
+    """how long the source says the track is, from its own start"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +54,23 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What the encoder has to know of the source's picture, spelled as in source.VideoStream."""
+
+    width: int
+    height: int
+    sar: Fraction
+    rotation: int
+    field_order: str
+    hdr_transfer: str | None
+    """smpte2084 or arib-std-b67 when the picture has to be tone-mapped"""
+    start_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything the encoder needs, and nothing that differs between machines. `filters` is the picture chain before the
-    first scale (deinterlace, rate, tone map), each an (ffmpeg filter name, arguments) pair."""
+    """Everything the encoder needs, and nothing that differs between machines. Second 0 of the output is the container's
+    own start, so picture and sound keep the distance they had."""
 
     version: int
     container: str
@@ -62,9 +81,25 @@ class Plan:
     segment_seconds: float
     video_stream: int | None
     rungs: tuple[Rung, ...]
+    """largest first: each is scaled from the one before"""
     audio: tuple[AudioTrack, ...]
     chunks: tuple[Chunk, ...]
     duration_seconds: float
     preset: str
     source_container: str
     """the demuxer to allow for this source: the one the probe found"""
+    picture: Picture | None = None
+    duration_exact: bool = True
+    allow_partial: bool = False
+    """take what could be read of a cut source instead of failing"""
+
+    @property
+    def frames(self) -> int:
+        """Output frames of the whole picture."""
+        return sum(chunk.frames for chunk in self.chunks)
+
+    def segment_lengths(self, index: int) -> tuple[int, ...]:
+        """Frames of each segment of chunk `index`; only the last of the film differs from `segment_frames`."""
+        chunk = self.chunks[index]
+        whole = (self.segment_frames,) * (chunk.segments - 1)
+        return (*whole, chunk.frames - self.segment_frames * (chunk.segments - 1))

@@ -42,13 +42,23 @@ class Video:
     @property
     def is_ready(self) -> bool:
         """READY with everything the completion contract names (lesson 24): playlist, length, thumbnail where it has pictures."""
-        return self.status is VideoStatus.READY and bool(self.hls_path) and bool(self.result)
+        return (
+            self.status is VideoStatus.READY
+            and bool(self.hls_path)
+            and bool(self.result)
+        )
 
     def processing(self, *, job_id: str, fence: int) -> Video:
         """A worker began. READY stays READY: a re-run never takes a playing video away."""
         if self.status is VideoStatus.READY:
             return self
-        return replace(self, status=VideoStatus.PROCESSING, job_id=job_id, fence=fence, error_reason=None)
+        return replace(
+            self,
+            status=VideoStatus.PROCESSING,
+            job_id=job_id,
+            fence=fence,
+            error_reason=None,
+        )
 
     def ready(self, *, job_id: str, fence: int, result: Mapping[str, Any]) -> Video:
         """The job's result is this video's."""
@@ -69,7 +79,13 @@ class Video:
         """The job ended without success. READY stays READY."""
         if self.status is VideoStatus.READY:
             return self
-        return replace(self, status=VideoStatus.FAILED, job_id=job_id, fence=fence, error_reason=reason[:2000])
+        return replace(
+            self,
+            status=VideoStatus.FAILED,
+            job_id=job_id,
+            fence=fence,
+            error_reason=reason[:2000],
+        )
 
     def back_to_uploaded(self, *, job_id: str, fence: int) -> Video:
         """Nobody works on it now (handed back, cancelled)."""
