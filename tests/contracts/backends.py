@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection
 
@@ -44,6 +44,8 @@ from src.infrastructure.storage.filesystem import FilesystemStorage
 from src.infrastructure.storage.scratch import FilesystemScratch
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import WholeQueue
+
+Made = TypeVar("Made")
 
 
 class WholeLedger(JobLedger, JobQueries, Protocol):
@@ -121,8 +123,8 @@ class MemoryState:
         videos.add(Video(id=effect.video_id, tenant="t1", source_key="k"))
         return lambda: videos.put_back(effect.video_id, None)
 
-    def _once(self, name: str, made: Any) -> Any:
-        return self._made.setdefault(name, made)
+    def _once(self, name: str, made: Made) -> Made:
+        return cast("Made", self._made.setdefault(name, made))
 
 
 def add_video_row(connection: Connection, effect: Effect, now: float) -> None:

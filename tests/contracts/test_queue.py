@@ -20,7 +20,11 @@ def queue(state: State) -> WholeQueue:
 
 def envelope(name: str, *, delay: float = 0.0, priority: int = 0) -> Envelope:
     return Envelope(
-        body=f'{{"job_id": "{name}"}}'.encode(), key=name, delay_seconds=delay, priority=priority, attributes={"n": name}
+        body=f'{{"job_id": "{name}"}}'.encode(),
+        key=name,
+        delay_seconds=delay,
+        priority=priority,
+        attributes={"n": name},
     )
 
 

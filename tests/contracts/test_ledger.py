@@ -1,0 +1,416 @@
+"""JobLedger: admission, moves, leases, waking."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pytest
+
+from src.application.ports.ledger import DeadLetterFilter, Effect, Limits, Move
+from src.domain.errors import Conflict, DatabaseUnavailable, ErrorReport, InvalidPayload, LeaseLost, NotFound
+from src.domain.job import HANDED_BACK, LOST, ClaimAnswer, Claimed, Job, JobDraft, JobState
+from tests.contracts.backends import AddVideo, State, WholeLedger
+from tests.fakes.clock import FrozenClock
+from tests.fakes.flaky import AFTER, BEFORE, FlakyLedger
+
+Answer = TypeVar("Answer")
+
+
+@pytest.fixture
+def ledger(state: State) -> WholeLedger:
+    return state.ledger()
+
+
+def draft(job_id: str = "job-1", *, subject: str | None = None, tenant: str = "t1", type: str = "work") -> JobDraft:
+    return JobDraft(
+        id=job_id,
+        type=type,
+        tenant=tenant,
+        subject=subject,
+        payload={"n": 1.5, "text": "é\u0000"},
+        trace="00-t",
+        max_attempts=3,
+    )
+
+
+def claim(ledger: WholeLedger, job_id: str = "job-1", *, owner: str = "w1", lease: float = 30.0) -> ClaimAnswer:
+    answers: list[ClaimAnswer] = []
+
+    def move(job: Job, now: float) -> Job:
+        new, answer = job.claim(now, owner=owner, lease_seconds=lease)
+        answers.append(answer)
+        return new
+
+    ledger.change(job_id, move)
+    return answers[-1]
+
+
+def at_once(count: int, work: Callable[[int], Answer]) -> list[Answer]:
+    """Call `work` from so many threads together."""
+    gate = threading.Barrier(count)
+
+    def run(number: int) -> Answer:
+        gate.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def failing(fence: int, error: Exception) -> Move:
+    return lambda job, now: job.fail(now, fence=fence, error=ErrorReport.of(error), dice=0.5)
+
+
+# ---------------------------------------------------------------------- admission
+def test_an_admitted_job_reads_back_as_it_was_written(ledger: WholeLedger, state: State, clock: FrozenClock) -> None:
+    admission = ledger.admit(draft(subject="v1"))
+    assert (admission.created, admission.rejected) == (True, None)
+    assert admission.job == Job.admitted(draft(subject="v1"), clock.now())
+    assert state.ledger().find("job-1") == admission.job
+
+
+def test_every_field_survives_the_ledger(ledger: WholeLedger, state: State) -> None:
+    ledger.admit(draft())
+    claim(ledger)
+    error = ErrorReport("ffmpeg", "it broke: \x1b[0m\u0000 ü", True, "ffmpeg", "Traceback ...")
+    failed = ledger.change("job-1", lambda job, now: job.fail(now, fence=1, error=error, dice=0.25))
+    assert failed.state is JobState.RETRY_WAIT
+    assert state.ledger().find("job-1") == failed
+
+
+def test_the_same_id_is_admitted_once(ledger: WholeLedger) -> None:
+    first = ledger.admit(draft()).job
+    again = ledger.admit(draft(tenant="t2"))
+    assert (again.created, again.job) == (False, first)
+
+
+def test_one_active_job_per_type_and_subject(ledger: WholeLedger) -> None:
+    first = ledger.admit(draft("job-1", subject="v1")).job
+    again = ledger.admit(draft("job-2", subject="v1"))
+    assert (again.created, again.job) == (False, first)
+    assert ledger.admit(draft("job-3", subject="v1", type="other")).created
+    assert ledger.admit(draft("job-4")).created
+    assert ledger.admit(draft("job-5")).created, "no subject, no limit"
+
+
+def test_a_subject_is_free_again_when_its_job_has_ended(ledger: WholeLedger) -> None:
+    ledger.admit(draft("job-1", subject="v1"))
+    ledger.change("job-1", lambda job, now: job.request_cancel(now))
+    assert ledger.admit(draft("job-2", subject="v1")).created
+
+
+def test_reopening_is_refused_while_another_job_is_active_for_the_subject(ledger: WholeLedger) -> None:
+    ledger.admit(draft("job-1", subject="v1"))
+    ledger.change("job-1", lambda job, now: job.request_cancel(now))
+    ledger.admit(draft("job-2", subject="v1"))
+    with pytest.raises(Conflict):
+        ledger.change("job-1", lambda job, now: job.reopen(now))
+    found = ledger.find("job-1")
+    assert found is not None
+    assert found.state is JobState.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(active_per_tenant=2), "tenant_limit"),
+        (Limits(active_total=3), "global_limit"),
+        (Limits(total_per_subject=2), "per_video_limit"),
+        (Limits(active_per_tenant=3, active_total=4, total_per_subject=3), None),
+        (Limits(), None),
+    ],
+)
+def test_a_submission_over_a_limit_is_rejected_with_its_reason(
+    ledger: WholeLedger, limits: Limits, reason: str | None
+) -> None:
+    for number in (1, 2):
+        ledger.admit(draft(f"old-{number}", subject="v1"))
+        ledger.change(f"old-{number}", lambda job, now: job.request_cancel(now))
+    for number, tenant in enumerate(("t1", "t1", "t2")):
+        ledger.admit(draft(f"active-{number}", tenant=tenant))
+    admission = ledger.admit(draft("new", subject="v1"), limits)
+    assert (admission.rejected, admission.created) == (reason, reason is None)
+    assert (ledger.find("new") is None) == (reason is not None)
+
+
+def test_a_job_that_exists_is_not_rejected(ledger: WholeLedger) -> None:
+    ledger.admit(draft())
+    assert ledger.admit(draft(), Limits(active_total=1)).rejected is None
+
+
+def test_two_admissions_of_one_job_make_one_row(state: State) -> None:
+    created = at_once(6, lambda number: state.ledger().admit(draft(f"job-{number}", subject="v1")).created)
+    assert sorted(created) == [False] * 5 + [True]
+    assert sum(state.ledger().counts().values()) == 1
+
+
+# ---------------------------------------------------------------------- moves
+def test_a_move_that_returns_the_same_row_writes_nothing(ledger: WholeLedger) -> None:
+    before = ledger.admit(draft()).job
+    assert ledger.change("job-1", lambda job, _now: job) == before
+    assert list(ledger.attempts("job-1")) == []
+
+
+def test_a_move_gets_the_databases_time(ledger: WholeLedger, clock: FrozenClock) -> None:
+    ledger.admit(draft())
+    seen: list[float] = []
+    clock.advance(12.25)
+
+    def look(job: Job, now: float) -> Job:
+        seen.append(now)
+        return job
+
+    ledger.change("job-1", look)
+    assert seen == [clock.now()]
+
+
+def test_a_move_that_raises_writes_nothing(ledger: WholeLedger) -> None:
+    before = ledger.admit(draft()).job
+
+    def refuse(_job: Job, _now: float) -> Job:
+        raise InvalidPayload("no")
+
+    with pytest.raises(InvalidPayload):
+        ledger.change("job-1", refuse)
+    assert ledger.find("job-1") == before
+
+
+def test_an_unknown_job_is_not_found(ledger: WholeLedger) -> None:
+    with pytest.raises(NotFound):
+        ledger.change("nobody", lambda job, _now: job)
+
+
+def test_two_claims_of_one_job_give_one_winner(state: State) -> None:
+    state.ledger().admit(draft())
+    answers = at_once(8, lambda number: claim(state.ledger(), owner=f"w{number}"))
+    assert sum(isinstance(answer, Claimed) for answer in answers) == 1
+    found = state.ledger().find("job-1")
+    assert found is not None
+    assert (found.fence, found.attempts) == (1, 1)
+
+
+def test_lower_fence_is_refused(ledger: WholeLedger, clock: FrozenClock) -> None:
+    ledger.admit(draft())
+    claim(ledger, owner="old")
+    clock.advance(31)
+    claim(ledger, owner="new")
+    for move in (
+        lambda job, now: job.succeed(now, fence=1, result={}),
+        lambda job, now: job.beat(now, fence=1, lease_seconds=30),
+        lambda job, now: job.hand_back(now, fence=1),
+        failing(1, InvalidPayload("x")),
+    ):
+        with pytest.raises(LeaseLost):
+            ledger.change("job-1", move)
+    found = ledger.find("job-1")
+    assert found is not None
+    assert (found.state, found.fence, found.lease_owner) == (JobState.RUNNING, 2, "new")
+
+
+def test_f08_commit_then_lost_reply_is_safe_to_repeat(ledger: WholeLedger) -> None:
+    ledger.admit(draft())
+    claim(ledger)
+    flaky = FlakyLedger(ledger)
+    flaky.script.plan("change", AFTER)
+
+    def complete(job: Job, now: float) -> Job:
+        return job.succeed(now, fence=1, result={"hls_path": "a"})
+
+    with pytest.raises(DatabaseUnavailable):
+        flaky.change("job-1", complete)
+    assert flaky.change("job-1", complete).state is JobState.SUCCEEDED
+    assert [attempt.outcome for attempt in ledger.attempts("job-1")] == ["SUCCEEDED"]
+
+
+def test_f07_a_refused_commit_leaves_the_job_with_its_owner(ledger: WholeLedger) -> None:
+    ledger.admit(draft())
+    claim(ledger)
+    flaky = FlakyLedger(ledger)
+    flaky.script.plan("change", BEFORE)
+    with pytest.raises(DatabaseUnavailable):
+        flaky.change("job-1", lambda job, now: job.succeed(now, fence=1, result={}))
+    assert ledger.watch({"job-1": 1})["job-1"].held
+
+
+# ---------------------------------------------------------------------- history and dead letters
+def test_history_keeps_every_execution(ledger: WholeLedger, clock: FrozenClock) -> None:
+    ledger.admit(draft())
+    claim(ledger, owner="w1")
+    ledger.change("job-1", lambda job, now: job.hand_back(now, fence=1))
+    claim(ledger, owner="w2")
+    clock.advance(31)
+    claim(ledger, owner="w3")
+    clock.advance(5)
+    ledger.change("job-1", failing(3, InvalidPayload("bad input")))
+    history = ledger.attempts("job-1")
+    assert [attempt.owner for attempt in history] == ["w1", "w2", "w3"]
+    assert [attempt.outcome for attempt in history] == [HANDED_BACK, LOST, "FAILED"]
+    assert [attempt.number for attempt in history] == [1, 1, 2]
+    last = history[-1]
+    assert last.error is not None
+    assert (last.error.message, last.ended_at, last.started_at) == ("bad input", clock.now(), clock.now() - 5)
+
+
+def test_a_job_that_ends_without_success_leaves_one_dead_letter(state: State, clock: FrozenClock) -> None:
+    ledger = state.ledger()
+    ledger.admit(draft())
+    claim(ledger)
+    ledger.change("job-1", failing(1, InvalidPayload("bad input")))
+    (letter,) = state.dead_letters().list(DeadLetterFilter())
+    assert (letter.job_id, letter.type, letter.tenant, letter.attempts) == ("job-1", "work", "t1", 1)
+    assert (letter.error.code, letter.created_at) == ("invalid_payload", clock.now())
+    assert b'"payload": {"n": 1.5' in letter.body
+    assert letter.error.traceback
+
+
+def test_a_successful_or_cancelled_job_leaves_no_dead_letter(state: State) -> None:
+    ledger = state.ledger()
+    for job_id in ("job-1", "job-2"):
+        ledger.admit(draft(job_id))
+    claim(ledger, "job-1")
+    ledger.change("job-1", lambda job, now: job.succeed(now, fence=1, result={}))
+    ledger.change("job-2", lambda job, now: job.request_cancel(now))
+    assert state.dead_letters().list(DeadLetterFilter()) == []
+
+
+def test_each_generation_that_fails_leaves_its_own_letter(state: State) -> None:
+    ledger = state.ledger()
+    ledger.admit(draft())
+    for fence in (1, 2):
+        claim(ledger)
+        ledger.change("job-1", failing(fence, InvalidPayload("bad input")))
+        ledger.change("job-1", lambda job, now: job.reopen(now))
+    assert len({letter.id for letter in state.dead_letters().list(DeadLetterFilter())}) == 2
+
+
+# ---------------------------------------------------------------------- effects
+def effects(video_id: str) -> Callable[[Job | None, Job], Sequence[Effect]]:
+    def of(old: Job | None, new: Job) -> Sequence[Effect]:
+        return [AddVideo(f"of {new.id}"), AddVideo(video_id)] if new.state is JobState.SUCCEEDED or old is None else []
+
+    return of
+
+
+def test_effects_are_written_with_the_move(state: State) -> None:
+    ledger = state.ledger(effects("more"))
+    ledger.admit(draft())
+    assert state.videos().find("of job-1") is not None
+    assert state.videos().find("more") is not None
+
+
+def test_a_failed_effect_undoes_the_move_and_the_other_effects(state: State) -> None:
+    ledger = state.ledger(effects("refused"))
+    with pytest.raises(Conflict):
+        ledger.admit(draft())
+    assert ledger.find("job-1") is None
+    assert state.videos().find("of job-1") is None
+
+
+# ---------------------------------------------------------------------- leases
+def test_a_beat_renews_all_leases_that_are_held(ledger: WholeLedger, clock: FrozenClock) -> None:
+    for job_id in ("job-1", "job-2", "job-3"):
+        ledger.admit(draft(job_id))
+        claim(ledger, job_id)
+    ledger.change("job-2", lambda job, now: job.request_cancel(now))
+    clock.advance(20)
+    beats = ledger.beat({"job-1": 1, "job-2": 1, "job-3": 9, "gone": 1}, lease_seconds=30)
+    assert {job_id: (beat.held, beat.cancel_requested) for job_id, beat in beats.items()} == {
+        "job-1": (True, False),
+        "job-2": (True, True),
+        "job-3": (False, False),
+        "gone": (False, False),
+    }
+    until = {job_id: found.lease_until for job_id in ("job-1", "job-3") if (found := ledger.find(job_id))}
+    assert until == {"job-1": clock.now() + 30, "job-3": clock.now() + 10}
+    renewed = ledger.find("job-1")
+    assert renewed is not None
+    assert renewed.wake_at == clock.now() + 30
+
+
+def test_a_beat_of_a_finished_job_changes_nothing(ledger: WholeLedger) -> None:
+    ledger.admit(draft())
+    claim(ledger)
+    done = ledger.change("job-1", lambda job, now: job.succeed(now, fence=1, result={}))
+    assert not ledger.beat({"job-1": 1}, lease_seconds=30)["job-1"].held
+    assert ledger.find("job-1") == done
+
+
+def test_watching_does_not_renew(ledger: WholeLedger, clock: FrozenClock) -> None:
+    ledger.admit(draft())
+    claim(ledger)
+    before = ledger.find("job-1")
+    clock.advance(10)
+    assert ledger.watch({"job-1": 1})["job-1"].held
+    assert ledger.find("job-1") == before
+
+
+def test_nothing_held_is_nothing_to_beat(ledger: WholeLedger) -> None:
+    assert (ledger.beat({}, lease_seconds=30), ledger.watch({})) == ({}, {})
+
+
+def test_f01_a_long_job_keeps_its_lease_by_beats(ledger: WholeLedger, clock: FrozenClock) -> None:
+    ledger.admit(draft())
+    claim(ledger, lease=60)
+    for _ in range(100):
+        clock.advance(59)
+        assert ledger.beat({"job-1": 1}, lease_seconds=60)["job-1"].held
+        assert ledger.to_wake(1) == []
+
+
+def test_running_counts_live_leases_of_the_tenant(ledger: WholeLedger, clock: FrozenClock) -> None:
+    for job_id, tenant in (("a", "t1"), ("b", "t1"), ("c", "t2"), ("d", "t1")):
+        ledger.admit(draft(job_id, tenant=tenant))
+    for job_id in ("a", "b", "c"):
+        claim(ledger, job_id, lease=30)
+    assert ledger.running("t1", other_than="a") == 1
+    assert ledger.running("t1", other_than="d") == 2
+    clock.advance(31)
+    assert ledger.running("t1", other_than="d") == 0
+
+
+# ---------------------------------------------------------------------- waking
+def test_due_jobs_are_woken_oldest_first(ledger: WholeLedger, clock: FrozenClock) -> None:
+    for job_id in ("first", "second", "third"):
+        ledger.admit(draft(job_id))
+        clock.advance(1)
+    assert [job.id for job in ledger.to_wake(2)] == ["first", "second"]
+    ledger.change("first", lambda job, now: job.published(now))
+    assert [job.id for job in ledger.to_wake(9)] == ["second", "third"]
+
+
+def test_i9_a_vanished_workers_job_is_woken_when_its_lease_ends(ledger: WholeLedger, clock: FrozenClock) -> None:
+    ledger.admit(draft())
+    claim(ledger, lease=30)
+    clock.advance(29)
+    assert ledger.to_wake(9) == []
+    clock.advance(1)
+    assert [job.id for job in ledger.to_wake(9)] == ["job-1"]
+
+
+def test_a_finished_job_is_never_woken(ledger: WholeLedger, clock: FrozenClock) -> None:
+    ledger.admit(draft())
+    claim(ledger)
+    ledger.change("job-1", lambda job, now: job.succeed(now, fence=1, result={}))
+    clock.advance(1e7)
+    assert ledger.to_wake(9) == []
+
+
+def test_f33_one_of_many_wakers_takes_a_row(state: State) -> None:
+    job = state.ledger().admit(draft()).job
+    assert job is not None
+
+    def wake(_number: int) -> bool:
+        answers: list[bool] = []
+
+        def move(row: Job, now: float) -> Job:
+            new, took = row.waking(now, seen=job.wake_at, hold_seconds=30)
+            answers.append(took)
+            return new
+
+        state.ledger().change("job-1", move)
+        return answers[-1]
+
+    assert sorted(at_once(6, wake)) == [False] * 5 + [True]

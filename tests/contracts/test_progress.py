@@ -1,0 +1,65 @@
+"""Progress."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.application.ports.progress import Progress
+from src.domain.progress import ProgressReport
+from tests.contracts.backends import State
+
+
+@pytest.fixture
+def progress(state: State) -> Progress:
+    return state.progress()
+
+
+def reading(percent: float) -> ProgressReport:
+    return ProgressReport(
+        percent=percent,
+        step="transcode",
+        step_index=4,
+        step_total=7,
+        eta_seconds=12.5,
+        parts={"720p": percent},
+        detail="é",
+    )
+
+
+def test_the_last_reading_is_kept(progress: Progress, state: State) -> None:
+    progress.record("job-1", 1, reading(10))
+    progress.record("job-1", 1, reading(40))
+    assert state.progress().latest("job-1") == reading(40)
+
+
+def test_a_job_without_readings_has_none(progress: Progress) -> None:
+    assert progress.latest("job-1") is None
+
+
+def test_a_reading_of_an_earlier_attempt_is_ignored(progress: Progress) -> None:
+    progress.record("job-1", 2, reading(5))
+    progress.record("job-1", 1, reading(99))
+    assert progress.latest("job-1") == reading(5)
+
+
+def test_k07_progress_starts_again_under_the_new_fence(progress: Progress) -> None:
+    progress.record("job-1", 1, reading(80))
+    progress.record("job-1", 2, reading(3))
+    assert progress.latest("job-1") == reading(3)
+
+
+def test_i8_progress_never_goes_back_within_an_attempt(progress: Progress) -> None:
+    progress.record("job-1", 1, reading(50))
+    progress.record("job-1", 1, reading(20))
+    latest = progress.latest("job-1")
+    assert latest is not None
+    assert latest.percent == 50
+
+
+def test_clearing_forgets_one_job(progress: Progress) -> None:
+    progress.record("job-1", 1, reading(50))
+    progress.record("job-2", 1, reading(60))
+    progress.clear("job-1")
+    progress.clear("job-1")
+    assert progress.latest("job-1") is None
+    assert progress.latest("job-2") == reading(60)
