@@ -32,6 +32,8 @@ def imported(target: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            raise ConfigError(f"there is no module {error.name} (wanted: {target})") from error
         raise ConfigError(
             f"{target} needs the Python package {error.name!r}, which is not installed",
             fix=f"pip install {error.name}, or choose another backend",

@@ -1,0 +1,196 @@
+"""`mediaworker dlq`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from src.application.operate import PurgeDeadLetters, RequeueDeadLetters
+from src.application.ports.ledger import DeadLetter, DeadLetterFilter
+from src.domain.errors import FileAccessError, NotFound
+from src.interfaces.cli.documents import iso, letter_document
+from src.interfaces.cli.output import json_option, print_fields, print_json, print_table
+from src.interfaces.cli.session import Session, open_session
+
+
+@click.group()
+def dlq() -> None:
+    """Dead letters: jobs that ended without success, and messages that could not become jobs."""
+
+
+def selection(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which letters: ids, or a group, or all."""
+    for decorate in (
+        click.argument("ids", metavar="[ID]...", nargs=-1),
+        click.option("--group", help="All letters with this error class."),
+        click.option("--type", "job_type", help="Only letters of this job type."),
+        click.option("--tenant", help="Only letters of this tenant."),
+        click.option("--all", "everything", is_flag=True, help="All letters (that match the other options)."),
+        click.option("--dry-run", is_flag=True, help="Only say what would happen."),
+    ):
+        command = decorate(command)
+    return command
+
+
+@dlq.command("list")
+@click.option("--group", help="Only letters with this error class.")
+@click.option("--type", "job_type", help="Only letters of this job type.")
+@click.option("--tenant", help="Only letters of this tenant.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option("--offset", default=0, type=click.IntRange(min=0), help="Pass over so many.")
+@json_option
+def list_letters(
+    group: str | None, job_type: str | None, tenant: str | None, limit: int, offset: int, as_json: bool
+) -> None:
+    """Newest first."""
+    criteria = DeadLetterFilter(group=group, type=job_type, tenant=tenant, limit=limit, offset=offset)
+    found = open_session().dead_letters.list(criteria)
+    if as_json:
+        print_json([letter_document(letter) for letter in found])
+        return
+    rows = [
+        (
+            letter.id,
+            letter.type or "?",
+            letter.tenant,
+            letter.error.code,
+            letter.error.message[:100],
+            iso(letter.created_at),
+        )
+        for letter in found
+    ]
+    print_table(("id", "type", "tenant", "error", "message", "since"), rows, empty="No dead letters.")
+
+
+@dlq.command("show")
+@click.argument("letter_id", metavar="ID")
+@json_option
+def show_letter(letter_id: str, as_json: bool) -> None:
+    """One letter with its body, error and traceback."""
+    document = letter_document(_letter(open_session(), letter_id), whole=True)
+    if as_json:
+        print_json(document)
+        return
+    error = document.pop("error")
+    body = json.dumps(document.pop("body"), ensure_ascii=False)
+    print_fields([*document.items(), ("error", f"{error['class']}: {error['message']}"), ("body", body)])
+    if error["traceback"]:
+        click.echo("\n" + error["traceback"])
+
+
+@dlq.command()
+@selection
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="At most so many per second.")
+@json_option
+def requeue(
+    ids: Sequence[str],
+    group: str | None,
+    job_type: str | None,
+    tenant: str | None,
+    everything: bool,
+    dry_run: bool,
+    rate: float | None,
+    as_json: bool,
+) -> None:
+    """Give letters another chance: their jobs get a new generation, their messages go back to the queue."""
+    session = open_session()
+    criteria = _criteria(session, ids, group, job_type, tenant, everything=everything)
+    use_case = RequeueDeadLetters(
+        session.ledger, session.dead_letters, session.adapters.queue(), session.adapters.clock()
+    )
+    answers = []
+    for answer in use_case.requeue(criteria, dry_run=dry_run, per_second=rate):
+        answers.append(answer)
+        if not as_json:
+            click.echo(f"{answer.letter.id}: {'requeued' if answer.done else answer.reason}")
+    done = sum(answer.done for answer in answers)
+    if as_json:
+        letters = [{"id": each.letter.id, "requeued": each.done, "reason": each.reason or None} for each in answers]
+        print_json({"requeued": done, "matched": len(answers), "dry_run": dry_run, "letters": letters})
+    else:
+        click.echo(f"{done} of {len(answers)} requeued" + (" (dry run)." if dry_run else "."))
+
+
+@dlq.command()
+@selection
+@click.option(
+    "--backup", type=click.Path(path_type=Path, dir_okay=False), help="Keep the letters here, one JSON a line."
+)
+@click.option("--no-backup", is_flag=True, help="Forget them for good.")
+@json_option
+def purge(
+    ids: Sequence[str],
+    group: str | None,
+    job_type: str | None,
+    tenant: str | None,
+    everything: bool,
+    dry_run: bool,
+    backup: Path | None,
+    no_backup: bool,
+    as_json: bool,
+) -> None:
+    """Forget letters, after they were written to the backup file. Their jobs' rows stay."""
+    if not (backup or no_backup or dry_run):
+        raise click.UsageError("name a file with --backup, or say --no-backup")
+    session = open_session()
+    criteria = _criteria(session, ids, group, job_type, tenant, everything=everything)
+    use_case = PurgeDeadLetters(session.dead_letters)
+    if backup is None or dry_run:
+        count = use_case.purge(criteria, lambda _letters: None, dry_run=dry_run)
+    else:
+        with _opened(backup) as file:
+            count = use_case.purge(criteria, lambda letters: _write(file, letters), dry_run=False)
+    if as_json:
+        print_json(
+            {"purged": 0 if dry_run else count, "matched": count, "dry_run": dry_run, "backup": backup and str(backup)}
+        )
+    else:
+        click.echo(
+            f"{count} {'would be' if dry_run else 'were'} purged"
+            + (f", kept in {backup}." if backup and not dry_run else ".")
+        )
+
+
+def _criteria(
+    session: Session,
+    ids: Sequence[str],
+    group: str | None,
+    job_type: str | None,
+    tenant: str | None,
+    *,
+    everything: bool,
+) -> DeadLetterFilter:
+    chosen = sum((bool(ids), bool(group or job_type or tenant) and not everything, everything))
+    if chosen != 1:
+        raise click.UsageError("name letters by ID, or by --group, --type or --tenant, or say --all")
+    whole = [_letter(session, each).id for each in ids] if ids else None
+    return DeadLetterFilter(ids=whole, group=group, type=job_type, tenant=tenant)
+
+
+def _letter(session: Session, letter_id: str) -> DeadLetter:
+    letter = session.dead_letters.get(letter_id)
+    if letter is None:
+        raise NotFound(f"no dead letter {letter_id[:80]!r}", fix="`mediaworker dlq list`")
+    return letter
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        # Bodies may hold anything, so nobody else may read them; and an older backup is never overwritten.
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
+    except OSError as error:
+        raise FileAccessError(f"backup {path} can't be made: {error.strerror}", fix="name a new file") from error
+
+
+def _write(file: TextIO, letters: Sequence[DeadLetter]) -> None:
+    for letter in letters:
+        exact = base64.b64encode(letter.body).decode()
+        file.write(json.dumps({**letter_document(letter, whole=True), "body_base64": exact}, ensure_ascii=False) + "\n")
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,48 @@
+"""`mediaworker doctor`."""
+
+from __future__ import annotations
+
+import click
+
+from src.domain.errors import NetworkError
+from src.interfaces.cli.errors import CONFIG, OK, UNREACHABLE
+from src.interfaces.cli.output import json_option, print_json
+from src.interfaces.wiring.adapters import build
+from src.interfaces.wiring.assemble import build_catalog
+from src.interfaces.wiring.checks import diagnose
+from src.interfaces.wiring.environment import load
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> int:
+    """Try everything a worker needs, part by part. Exits 4 when something is wrong, 7 when a backend is away."""
+    settings = load()
+    catalog = build_catalog(settings)
+    findings = diagnose(settings, build(settings, catalog))
+    failed = [finding.error for finding in findings if finding.error is not None]
+    if as_json:
+        checks = [
+            {
+                "check": found.name,
+                "ok": found.ok,
+                "detail": found.detail,
+                "fix": found.error.fix if found.error else None,
+            }
+            for found in findings
+        ]
+        print_json({"ok": not failed, "checks": checks, "job_types": catalog.names()})
+    else:
+        for found in findings:
+            click.echo(f"{'ok  ' if found.ok else 'FAIL'}  {found.name:<15} {found.detail}")
+            if found.error is not None and found.error.fix:
+                click.echo(f"      {'':<15} fix: {found.error.fix}")
+        click.echo(f"ok    {'job types':<15} {', '.join(catalog.names()) or 'none'}")
+        click.echo(
+            "\nEverything a worker needs is there."
+            if not failed
+            else f"\n{len(failed)} of {len(findings)} checks failed."
+        )
+    if not failed:
+        return OK
+    return UNREACHABLE if all(isinstance(error, NetworkError) for error in failed) else CONFIG

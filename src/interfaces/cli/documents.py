@@ -1,0 +1,119 @@
+"""Jobs, attempts and dead letters as the command line shows them. The field names are a promise to scripts."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from src.application.ports.ledger import DeadLetter
+from src.domain.errors import ErrorReport
+from src.domain.job import Attempt, Job, JobState
+from src.domain.progress import ProgressReport
+
+Document = dict[str, Any]
+
+BODY_SHOWN = 4096
+"""Characters of a dead message that `dlq show` prints; the backup keeps all."""
+
+
+def iso(at: float | None) -> str | None:
+    """ISO 8601 in UTC, to the millisecond."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def status_document(job: Job, reading: ProgressReport | None) -> Document:
+    """What `status --json` prints."""
+    return {
+        "id": job.id,
+        "type": job.type,
+        "tenant": job.tenant,
+        "subject": job.subject,
+        "state": job.state.value,
+        "attempts": job.attempts,
+        "max_attempts": job.max_attempts,
+        "generation": job.generation,
+        "created_at": iso(job.created_at),
+        "started_at": iso(job.started_at),
+        "finished_at": iso(job.finished_at),
+        "due_at": iso(job.due_at) if job.state in (JobState.QUEUED, JobState.RETRY_WAIT) else None,
+        "cancel_requested": job.cancel_requested_at is not None,
+        "progress": progress_document(job, reading),
+        "error": error_document(job.error),
+        "result": dict(job.result) if job.result is not None else None,
+    }
+
+
+def progress_document(job: Job, reading: ProgressReport | None) -> Document:
+    """The last reading. A job that succeeded is at 100, whatever the last reading said; without one it is at 0."""
+    done = job.state is JobState.SUCCEEDED
+    if reading is None:
+        empty: Document = {"step": None, "step_index": None, "step_total": None, "eta_seconds": None, "parts": {}}
+        return {"percent": 100.0 if done else 0.0, **empty, "detail": None}
+    document = reading.to_json()
+    if done:
+        document |= {"percent": 100.0, "eta_seconds": 0.0}
+    return document
+
+
+def error_document(error: ErrorReport | None, *, traceback: bool = False) -> Document | None:
+    """Class, message and whether another attempt could help."""
+    if error is None:
+        return None
+    document: Document = {"class": error.code, "message": error.message, "retryable": error.retryable}
+    return document | {"traceback": error.traceback} if traceback else document
+
+
+def attempt_document(attempt: Attempt) -> Document:
+    """One execution."""
+    return {
+        "generation": attempt.generation,
+        "number": attempt.number,
+        "fence": attempt.fence,
+        "owner": attempt.owner,
+        "started_at": iso(attempt.started_at),
+        "ended_at": iso(attempt.ended_at),
+        "outcome": attempt.outcome,
+        "error": error_document(attempt.error),
+    }
+
+
+def job_document(job: Job, reading: ProgressReport | None, attempts: list[Attempt]) -> Document:
+    """Everything about one job."""
+    return {
+        **status_document(job, reading),
+        "payload": dict(job.payload),
+        "fence": job.fence,
+        "crashes": job.crashes,
+        "priority": job.priority,
+        "lease_owner": job.lease_owner,
+        "lease_until": iso(job.lease_until),
+        "trace": job.trace,
+        "history": [attempt_document(attempt) for attempt in attempts],
+    }
+
+
+def letter_document(letter: DeadLetter, *, whole: bool = False) -> Document:
+    """A dead letter; `whole` adds body and traceback."""
+    document: Document = {
+        "id": letter.id,
+        "job": letter.job_id,
+        "type": letter.type,
+        "tenant": letter.tenant,
+        "queue": letter.queue,
+        "attempts": letter.attempts,
+        "created_at": iso(letter.created_at),
+        "notified_at": iso(letter.notified_at),
+        "error": error_document(letter.error, traceback=whole),
+    }
+    return document | {"body": body_document(letter.body), "attributes": dict(letter.attributes)} if whole else document
+
+
+def body_document(body: bytes, limit: int | None = BODY_SHOWN) -> object:
+    """The body as JSON where it is JSON, else as text with the unreadable bytes escaped."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "backslashreplace")[:limit]

@@ -1,0 +1,63 @@
+"""Errors as people and scripts read them, and the exit code of each (mission.md O1)."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from src.domain.errors import (
+    ConfigError,
+    Conflict,
+    JobError,
+    NotFound,
+    Retryable,
+    SourceMissing,
+    WorkerError,
+)
+
+OK, UNEXPECTED, USAGE, NOT_FOUND, CONFIG, JOB_FAILED, WAIT_TIMED_OUT, UNREACHABLE = range(8)
+"""Exit codes. INTERRUPTED is what shells use for SIGINT."""
+
+INTERRUPTED = 130
+
+
+def exit_code(error: BaseException) -> int:
+    """What a failed command exits with."""
+    if isinstance(error, (NotFound, SourceMissing)):
+        return NOT_FOUND
+    if isinstance(error, ConfigError):
+        return CONFIG
+    if isinstance(error, Retryable):
+        return UNREACHABLE
+    if isinstance(error, (Conflict, JobError)):
+        # The command was understood and can't be done to this thing: the caller has to ask for something else.
+        return USAGE
+    return UNEXPECTED
+
+
+WHY = {
+    NOT_FOUND: "it does not exist, or not here",
+    CONFIG: "settings or the machine are not as needed",
+    USAGE: "this can't be done as asked",
+    UNREACHABLE: "a backend did not answer as it should",
+    UNEXPECTED: "a fault of this program",
+}
+
+
+def show_error(error: BaseException, *, as_json: bool) -> int:
+    """Print to stderr, secrets hidden; returns the exit code."""
+    from src.infrastructure.observability.redaction import redacted
+
+    code = exit_code(error)
+    message = redacted(error.message if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}")
+    name = error.code if isinstance(error, WorkerError) else "unexpected"
+    fix = redacted(error.fix) if isinstance(error, WorkerError) and error.fix else None
+    if as_json:
+        document = {"error": {"class": name, "message": message, "why": WHY[code], "fix": fix, "exit_code": code}}
+        print(json.dumps(document), file=sys.stderr)
+        return code
+    print(f"mediaworker: {message}", file=sys.stderr)
+    print(f"  why: {WHY[code]} ({name})", file=sys.stderr)
+    if fix:
+        print(f"  fix: {fix}", file=sys.stderr)
+    return code

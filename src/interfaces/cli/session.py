@@ -1,0 +1,75 @@
+"""What most commands begin with: settings, catalog, adapters, and backends that answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from src.application.catalog import Catalog
+from src.application.ports.ledger import DeadLetters, JobLedger, JobQueries
+from src.application.ports.progress import Progress
+from src.domain.errors import NotFound
+from src.domain.job import Job
+from src.interfaces.wiring.adapters import Adapters, build
+from src.interfaces.wiring.assemble import build_catalog
+from src.interfaces.wiring.checks import check_backends
+from src.interfaces.wiring.environment import load
+from src.interfaces.wiring.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's view of the system."""
+
+    settings: Settings
+    catalog: Catalog
+    adapters: Adapters
+
+    @property
+    def ledger(self) -> JobLedger:
+        """To change jobs."""
+        ledger: JobLedger = self.adapters.ledger()
+        return ledger
+
+    @property
+    def jobs(self) -> JobQueries:
+        """To read jobs."""
+        queries: JobQueries = self.adapters.ledger()
+        return queries
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """The quarantine."""
+        letters: DeadLetters = self.adapters.dead_letters()
+        return letters
+
+    @property
+    def progress(self) -> Progress:
+        """Readings of running jobs."""
+        progress: Progress = self.adapters.progress()
+        return progress
+
+    def job(self, job_id: str) -> Job:
+        """The job with this id, or with an id that begins so (6 characters at least). Raises NotFound, Conflict."""
+        found = self.jobs.find(job_id)
+        if found is None:
+            raise NotFound(
+                f"no job {job_id[:80]!r} in {place(self.settings)}",
+                fix="`mediaworker jobs list`; check WORKER_DATA_DIR",
+            )
+        return found
+
+
+def open_session() -> Session:
+    """Raises ConfigError, DatabaseUnavailable, QueueUnavailable."""
+    settings = load()
+    catalog = build_catalog(settings)
+    session = Session(settings, catalog, build(settings, catalog))
+    check_backends(settings, session.adapters)
+    return session
+
+
+def place(settings: Settings) -> str:
+    """Where the jobs are kept, fit to be shown."""
+    from src.infrastructure.observability.redaction import redacted
+
+    return redacted(settings.database_url)
