@@ -75,7 +75,7 @@ class Adapters(containers.DeclarativeContainer):
         lazy("src.infrastructure.db.ledger:SqlLedger"),
         database=database,
         effects=catalog.provided.effects,
-        appliers=providers.Callable(lazy("src.infrastructure.db.video_effects:appliers")),
+        appliers={},
     )
     lock = providers.Selector(
         _setting("lock.backend", settings),
