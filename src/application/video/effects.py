@@ -1,0 +1,102 @@
+"""What a move of a video job makes true of its video, in the same commit (mission.md V2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from src.application.ports.ledger import Effect
+from src.domain.job import Job, JobState
+from src.domain.video.video import Video
+
+
+@dataclass(frozen=True, slots=True)
+class VideoEffect(Effect):
+    """Which video, by which job, under which fence."""
+
+    video_id: str
+    tenant: str
+    source_key: str
+    job_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class VideoQueued(VideoEffect):
+    """A job was admitted: the video has a row, made here when the publisher made none."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoProcessing(VideoEffect):
+    """A worker claimed the job (`mark_processing` of the source document)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoReady(VideoEffect):
+    """The job SUCCEEDED (`complete_video`)."""
+
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFailed(VideoEffect):
+    """The job FAILED or is DEAD (`fail_video`)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoBackToUploaded(VideoEffect):
+    """Nobody works on it: handed back or cancelled."""
+
+
+VIDEO_EFFECTS: tuple[type[VideoEffect], ...] = (
+    VideoQueued,
+    VideoProcessing,
+    VideoReady,
+    VideoFailed,
+    VideoBackToUploaded,
+)
+
+
+def video_effects(old: Job | None, new: Job) -> Sequence[Effect]:
+    """The effect of one move, from its row before (None when admitted) and after."""
+    about = (str(new.payload["video_id"]), new.tenant, str(new.payload["file_key"]), new.id, new.fence)
+    if old is None:
+        return [VideoQueued(*about)]
+    if new.state is JobState.RUNNING and new.fence != old.fence:
+        return [VideoProcessing(*about)]
+    if old.state is new.state:
+        return ()
+    if new.state is JobState.SUCCEEDED:
+        return [VideoReady(*about, result=new.result or {})]
+    if new.state in (JobState.FAILED, JobState.DEAD):
+        return [VideoFailed(*about, reason=new.error.message if new.error else new.state.value)]
+    if new.state is JobState.CANCELLED or (new.state is JobState.QUEUED and old.state is JobState.RUNNING):
+        return [VideoBackToUploaded(*about)]
+    return ()
+
+
+def apply_effect(effect: Effect, video: Video | None, now: float) -> Video:
+    """The video's next row; one rule for every repository. A missing row is made: publishers of the old message format
+    keep their own table. Raises TypeError for an effect that is not about videos."""
+    if not isinstance(effect, VideoEffect):
+        raise TypeError(f"{type(effect).__name__} is not about a video")
+    if video is None:
+        video = Video(
+            id=effect.video_id, tenant=effect.tenant, source_key=effect.source_key, created_at=now, updated_at=now
+        )
+    if effect.fence < video.fence and effect.job_id == video.job_id:
+        return video
+    match effect:
+        case VideoReady():
+            return video.ready(job_id=effect.job_id, fence=effect.fence, result=effect.result)
+        case VideoFailed():
+            return video.failed(job_id=effect.job_id, fence=effect.fence, reason=effect.reason)
+        case VideoProcessing():
+            return video.processing(job_id=effect.job_id, fence=effect.fence)
+        case VideoBackToUploaded():
+            return video.back_to_uploaded(job_id=effect.job_id, fence=effect.fence)
+        case _:
+            return video
