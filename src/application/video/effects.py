@@ -87,6 +87,9 @@ def apply_effect(effect: Effect, video: Video | None, now: float) -> Video:
         video = Video(
             id=effect.video_id, tenant=effect.tenant, source_key=effect.source_key, created_at=now, updated_at=now
         )
+    if video.tenant != effect.tenant:
+        # Another tenant's job names this video: its handler refuses the job, and nothing of it may reach this row.
+        return video
     if effect.fence < video.fence and effect.job_id == video.job_id:
         return video
     match effect:
