@@ -1,0 +1,191 @@
+"""Writes ffmpeg's command lines; pure. The only module that knows ffmpeg-python, which builds argv and never runs it.
+
+The frame grid: with -copyts -start_at_zero the container's start is second 0 for every chunk; `fps=R:start_time=` turns
+time stamps into frame numbers of the whole film (time base 1/R) and starts exactly at the chunk's first frame; trim ends it.
+So chunk 7 shows the same frames whether or not chunk 6 was ever made. Output paths are relative to the working folder:
+nothing of the machine is in the line but the source's path.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ffmpeg  # type: ignore[import-untyped]  # it ships no types
+
+from src.domain.video.plan import AudioTrack, Plan, Rung
+from src.infrastructure.ffmpeg.probe_allowed import (
+    ANALYZE_MICROSECONDS,
+    DECODERS,
+    MOST_PIXELS,
+    MOST_STREAMS,
+    PROBE_BYTES,
+)
+
+OFFSET_SECONDS = 10
+"""Added to every time stamp: B-frames and AAC priming start below the first frame, and a muxer that meets a negative time
+shifts the whole chunk (the seams of video.md 1)."""
+SEEK_MARGIN = 0.5
+"""Seconds read before a chunk's first frame where an index leads to the keyframe before it."""
+BLIND_SEEK_MARGIN = 15.0
+"""The same where there is no index: a seek may land anywhere, so a keyframe has to lie in this stretch. Broadcast and camera
+streams have one at least each 10 s."""
+BLIND_CONTAINERS = frozenset({"mpegts", "mpeg"})
+PROGRESS_PERIOD = 0.5
+SCALER = "bicubic+accurate_rnd+bitexact"
+"""Exact flags: the same pixels on every CPU (video.md 1)."""
+INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
+PLAYLIST = "chunk.m3u8"
+INIT = "init.mp4"
+EXTENSIONS = {"fmp4": "m4s", "ts": "ts"}
+
+
+def segment_name(plan: Plan, number: int) -> str:
+    """seg_00012.m4s: the name of a segment inside its rendition's folder."""
+    return f"seg_{number:05d}.{EXTENSIONS[plan.container]}"
+
+
+def chunk_argv(
+    binary: Path, source: Path, plan: Plan, index: int, *, progress_fd: int, cpu: str | None = None
+) -> list[str]:
+    """All rungs of chunk `index` from one decode, written to {rung.name}/ below the working folder (which must hold these
+    folders). `cpu` is x264's name of the instruction set to pin, None to leave it."""
+    chunk, fps = plan.chunks[index], plan.fps
+    assert fps is not None and plan.picture is not None and plan.video_stream is not None  # noqa: S101  # has chunks
+    first = Fraction(chunk.first_frame) / fps
+    frames = _input(source, plan, float(first))[str(plan.video_stream)]
+    if plan.picture.field_order in INTERLACED:
+        frames = frames.filter("bwdif", mode="send_frame", deint="interlaced")
+    frames = frames.filter("fps", fps=str(fps), start_time=f"{float(first):.9f}")
+    frames = frames.filter("trim", end_pts=chunk.first_frame + chunk.frames)
+    outputs = []
+    for number, rung in enumerate(plan.rungs):
+        frames = _scaled(frames, rung, plan, is_first=number == 0)
+        if number < len(plan.rungs) - 1:
+            copies = frames.filter_multi_output("split", 2)
+            shown, frames = copies[0], copies[1]
+        else:
+            shown = frames
+        outputs.append(_rung_output(shown, rung, plan, index, cpu))
+    return _compiled(binary, outputs, progress_fd)
+
+
+def audio_argv(binary: Path, source: Path, plan: Plan, number: int, *, progress_fd: int) -> list[str]:
+    """Sound track `number`, whole file, written to {track.name}/. Starts at the film's second 0 (silence fills in) and
+    ends with it."""
+    track: AudioTrack = plan.audio[number]
+    sound = _input(source, plan, 0.0)[str(track.stream)]
+    sound = sound.filter("aresample", track.sample_rate, **{"async": 1, "first_pts": 0})
+    sound = sound.filter("aformat", channel_layouts="stereo" if track.channels == 2 else "mono")
+    sound = sound.filter("atrim", end=f"{plan.duration_seconds:.6f}")
+    options: dict[str, Any] = {"c:a": "aac", "b:a": track.bitrate, "threads": 1}
+    options |= _hls_options(plan, track.name, 0, f"{plan.segment_seconds:.6f}")
+    return _compiled(binary, [ffmpeg.output(sound, f"{track.name}/{PLAYLIST}", **options)], progress_fd)
+
+
+def safe_input_options(container: str) -> dict[str, Any]:
+    """What every input line carries (reliability.md 5b), for the demuxer named."""
+    return {
+        "protocol_whitelist": "file",
+        "format_whitelist": container,
+        "codec_whitelist": ",".join(sorted(DECODERS)),
+        "max_streams": MOST_STREAMS,
+        "max_pixels": MOST_PIXELS,
+        "probesize": PROBE_BYTES,
+        "analyzeduration": ANALYZE_MICROSECONDS,
+        "threads": 1,
+    }
+
+
+def _input(source: Path, plan: Plan, first_second: float) -> Any:
+    margin = BLIND_SEEK_MARGIN if plan.source_container in BLIND_CONTAINERS else SEEK_MARGIN
+    options = safe_input_options(plan.source_container) | {"flags": "+bitexact"}
+    if first_second > margin:
+        options |= {"ss": f"{first_second - margin:.6f}", "noaccurate_seek": None}
+    return ffmpeg.input(f"file:{source}", **options)
+
+
+def _scaled(frames: Any, rung: Rung, plan: Plan, *, is_first: bool) -> Any:
+    """The next smaller picture; tone mapping happens once, at the size of the largest rung. The range is set on the first
+    scale, because full-range sources (phones, MJPEG) would look washed out."""
+    assert plan.picture is not None  # noqa: S101
+    options = {"flags": SCALER} | ({"out_range": "tv"} if is_first else {})
+    frames = frames.filter("scale", rung.width, rung.height, **options)
+    if not is_first:
+        return frames.filter("setsar", 1)
+    if plan.picture.hdr_transfer is not None:
+        frames = _tone_mapped(frames, plan.picture.hdr_transfer)
+    return frames.filter("setsar", 1).filter("format", "yuv420p")
+
+
+def _tone_mapped(frames: Any, transfer: str) -> Any:
+    """PQ or HLG in BT.2020 to BT.709. The colour facts are set first: some files carry them in the container only."""
+    frames = frames.filter("setparams", color_primaries="bt2020", color_trc=transfer, colorspace="bt2020nc")
+    frames = frames.filter("zscale", transfer="linear", npl=100).filter("format", "gbrpf32le")
+    frames = frames.filter("zscale", primaries="bt709").filter("tonemap", tonemap="hable", desat=0)
+    return frames.filter("zscale", transfer="bt709", matrix="bt709", primaries="bt709", range="tv")
+
+
+def _rung_output(frames: Any, rung: Rung, plan: Plan, index: int, cpu: str | None) -> Any:
+    chunk, fps = plan.chunks[index], plan.fps
+    assert fps is not None  # noqa: S101
+    step = plan.segment_frames
+    options: dict[str, Any] = {
+        "c:v": "libx264",
+        "preset": plan.preset,
+        "crf": f"{rung.crf:g}",
+        "maxrate": rung.maxrate,
+        "bufsize": rung.bufsize,
+        "profile:v": rung.profile,
+        "threads": 1,
+        # A keyframe where a segment starts and nowhere else: n counts the frames of this chunk.
+        "g": 99_999,
+        "keyint_min": 1,
+        "sc_threshold": 0,
+        "force_key_frames": f"expr:not(mod(n,{step}))*lt(n,{step * chunk.segments})",
+        "fps_mode": "passthrough",
+        "flags:v": "+bitexact",
+    }
+    if cpu is not None:
+        options["x264-params"] = f"asm={cpu}"
+    # A quarter of a frame below the true length: rounding to microseconds must not push a cut past its keyframe.
+    length = Fraction(step) / fps - Fraction(1, 4) / fps / chunk.segments
+    options |= _hls_options(plan, rung.name, chunk.first_segment, f"{float(length):.6f}")
+    return ffmpeg.output(frames, f"{rung.name}/{PLAYLIST}", **options)
+
+
+def _hls_options(plan: Plan, folder: str, first_segment: int, seconds: str) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "map_metadata": -1,
+        "map_chapters": -1,
+        "sn": None,
+        "dn": None,
+        "fflags": "+bitexact",
+        "output_ts_offset": OFFSET_SECONDS,
+        "muxdelay": 0,
+        "muxpreload": 0,
+        "format": "hls",
+        "hls_time": seconds,
+        "hls_list_size": 0,
+        "hls_playlist_type": "vod",
+        "hls_flags": "independent_segments",
+        "start_number": first_segment,
+        "hls_segment_filename": f"{folder}/seg_%05d.{EXTENSIONS[plan.container]}",
+    }
+    if plan.container == "fmp4":
+        # frag_discont: fragments keep their place in the film, and all chunks' init headers are the same bytes.
+        options |= {"hls_segment_type": "fmp4", "hls_fmp4_init_filename": INIT}
+        options |= {"hls_segment_options": "movflags=+frag_discont"}
+    else:
+        options |= {"hls_segment_type": "mpegts", "hls_segment_options": "mpegts_flags=+initial_discontinuity"}
+    return options
+
+
+def _compiled(binary: Path, outputs: list[Any], progress_fd: int) -> list[str]:
+    merged = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
+    first = ["-nostdin", "-hide_banner", "-y", "-loglevel", "level+warning", "-nostats"]
+    first += ["-progress", f"pipe:{progress_fd}", "-stats_period", str(PROGRESS_PERIOD)]
+    first += ["-copyts", "-start_at_zero", "-filter_threads", "1", "-filter_complex_threads", "1"]
+    argv: list[str] = ffmpeg.compile(merged, cmd=[str(binary), *first])
+    return argv
