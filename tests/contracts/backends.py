@@ -23,6 +23,7 @@ from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.domain.errors import Conflict
 from src.domain.video.video import Video
 from src.infrastructure.db import schema
+from src.infrastructure.db import videos as sql_videos
 from src.infrastructure.db.dead_letters import SqlDeadLetters
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.ledger import SqlLedger
@@ -32,6 +33,7 @@ from src.infrastructure.db.queue import SqlQueue
 from src.infrastructure.db.rows import video_row
 from src.infrastructure.db.tables import videos as video_table
 from src.infrastructure.db.videos import SqlChunks, SqlVideos
+from src.infrastructure.memory import videos as memory_videos
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
 from src.infrastructure.memory.ledger import MemoryLedger, Undo
 from src.infrastructure.memory.lock import MemoryIdempotency
@@ -89,8 +91,8 @@ class MemoryState:
 
     def ledger(self, effects: Effects = no_effects) -> WholeLedger:
         """One object; the effects of the first call stay."""
-        ledger = MemoryLedger(self.clock, self.dead_letters(), effects, {AddVideo: self._add_video})
-        return self._once("ledger", ledger)
+        appliers = {**memory_videos.appliers(self._videos()), AddVideo: self._add_video}
+        return self._once("ledger", MemoryLedger(self.clock, self.dead_letters(), effects, appliers))
 
     def dead_letters(self) -> DeadLetters:
         """One object."""
@@ -106,7 +108,7 @@ class MemoryState:
 
     def videos(self) -> VideoRepository:
         """One object."""
-        return self._once("videos", MemoryVideos(self.clock))
+        return self._videos()
 
     def chunks(self) -> ChunkRepository:
         """One object."""
@@ -119,9 +121,12 @@ class MemoryState:
         assert isinstance(effect, AddVideo)
         if effect.video_id == "refused":
             raise Conflict("scripted: the effect failed")
-        videos = self._once("videos", MemoryVideos(self.clock))
+        videos = self._videos()
         videos.add(Video(id=effect.video_id, tenant="t1", source_key="k"))
         return lambda: videos.put_back(effect.video_id, None)
+
+    def _videos(self) -> MemoryVideos:
+        return self._once("videos", MemoryVideos(self.clock))
 
     def _once(self, name: str, made: Made) -> Made:
         return cast("Made", self._made.setdefault(name, made))
@@ -150,7 +155,7 @@ class SqlState:
 
     def ledger(self, effects: Effects = no_effects) -> WholeLedger:
         """A handle."""
-        return SqlLedger(self.database(), effects, {AddVideo: add_video_row})
+        return SqlLedger(self.database(), effects, {**sql_videos.appliers(), AddVideo: add_video_row})
 
     def dead_letters(self) -> DeadLetters:
         """A handle."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from src.domain.errors import ConfigError, DatabaseUnavailable
@@ -90,7 +91,8 @@ def _create_file(path: Path) -> None:
         raise ConfigError(
             f"can't create the database file {path}: {error.strerror}", fix="set WORKER_DATA_DIR to a writable folder"
         ) from error
-    database = Database(f"sqlite:///{path.absolute()}", busy_seconds=CREATE_BUSY_SECONDS)
+    url = URL.create("sqlite", database=str(path.absolute())).render_as_string()
+    database = Database(url, busy_seconds=CREATE_BUSY_SECONDS)
     try:
         # Outside a transaction, and remembered in the file: readers and one writer do not wait for each other.
         database.bare("PRAGMA journal_mode=WAL")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, delete, select, update
 
+from src.application.ports.ledger import Effect
 from src.application.ports.videos import FinishedChunk
+from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, apply_effect
 from src.domain.errors import NotFound
 from src.domain.video.video import Video
 from src.infrastructure.db.engine import Database, database_now, upsert
+from src.infrastructure.db.ledger import Applier
 from src.infrastructure.db.rows import chunk_row, to_chunk, to_video, video_row
 from src.infrastructure.db.tables import video_chunks as chunks
 from src.infrastructure.db.tables import videos
@@ -89,6 +92,24 @@ class SqlChunks:
     def forget(self, video_id: str) -> None:
         """Remove all of a video."""
         self.database.write(lambda connection: connection.execute(delete(chunks).where(chunks.c.video_id == video_id)))
+
+
+def apply_video_effect(connection: Connection, effect: Effect, now: float) -> None:
+    """What a move of a job makes true of its video, in the move's transaction (application/video/effects.py)."""
+    if not isinstance(effect, VideoEffect):
+        raise TypeError(f"{type(effect).__name__} is not about a video")
+    old = load_video(connection, effect.video_id, lock=True)
+    new = apply_effect(effect, old, now)
+    if old is not None:
+        save_video(connection, old, new, now)
+        return
+    row = video_row(new)
+    upsert(connection, videos, row, keys=["id"], update=[column for column in row if column != "created_at"])
+
+
+def appliers() -> Mapping[type[Effect], Applier]:
+    """For SqlLedger: how each effect on a video is written."""
+    return dict.fromkeys(VIDEO_EFFECTS, apply_video_effect)
 
 
 def load_video(connection: Connection, video_id: str, *, lock: bool = False) -> Video | None:

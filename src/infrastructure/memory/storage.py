@@ -85,6 +85,8 @@ class MemoryStorage:
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """In key order; what is stored while listing may or may not be seen."""
+        if prefix:
+            storage_key(prefix.removesuffix("/"), "prefix")
         with self._lock:
             found = [_described(key, kept) for key, kept in sorted(self.objects.items()) if key.startswith(prefix)]
         return iter(found)

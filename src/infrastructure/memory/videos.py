@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from src.application.ports.clock import Clock
+from src.application.ports.ledger import Effect
 from src.application.ports.videos import FinishedChunk
+from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, apply_effect
 from src.domain.errors import NotFound
 from src.domain.video.video import Video
+from src.infrastructure.memory.ledger import MemoryApplier, Undo
 
 
 @dataclass
@@ -57,6 +60,21 @@ class MemoryVideos:
                 self._videos.pop(video_id, None)
             else:
                 self._videos[video_id] = video
+
+
+def appliers(videos: MemoryVideos) -> Mapping[type[Effect], MemoryApplier]:
+    """For MemoryLedger: how each effect on a video is written, and taken back."""
+
+    def apply(effect: Effect, now: float) -> Undo:
+        if not isinstance(effect, VideoEffect):
+            raise TypeError(f"{type(effect).__name__} is not about a video")
+        video_id, old = effect.video_id, videos.find(effect.video_id)
+        new = apply_effect(effect, old, now)
+        if new is not old:
+            videos.put_back(video_id, replace(new, updated_at=now))
+        return lambda: videos.put_back(video_id, old)
+
+    return dict.fromkeys(VIDEO_EFFECTS, apply)
 
 
 @dataclass

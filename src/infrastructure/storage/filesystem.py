@@ -78,9 +78,8 @@ class FilesystemStorage:
         if prefix:
             storage_key(prefix.removesuffix("/"), "prefix")
         folder, _, _ = prefix.rpartition("/")
-        with reading(prefix):
-            self._inside(self.root / folder)
-        yield from self._walk(f"{folder}/" if folder else "", prefix)
+        self._inside(self.root / folder)
+        return self._walk(f"{folder}/" if folder else "", prefix)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove files, and folders that are empty then."""

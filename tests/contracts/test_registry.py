@@ -1,0 +1,20 @@
+"""No adapter that the wiring offers can be left out of the suites."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.interfaces.wiring.adapters import CHOICES
+from tests.contracts.backends import STATES, STORAGES
+
+COVERED = {
+    "queue.backend": set(STATES),
+    "lock.backend": {"database" if name == "sqlite" else name for name in STATES},
+    "progress.backend": {"database" if name == "sqlite" else name for name in STATES},
+    "storage.backend": set(STORAGES),
+}
+
+
+@pytest.mark.parametrize("setting", sorted(CHOICES))
+def test_every_adapter_that_can_be_chosen_runs_the_contract_suite(setting: str) -> None:
+    assert set(CHOICES[setting].providers) == COVERED[setting]
