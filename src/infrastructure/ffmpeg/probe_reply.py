@@ -117,7 +117,7 @@ def _audio(document: Mapping[str, Any]) -> AudioStream:
 
 
 def _text(document: Mapping[str, Any], key: str) -> str | None:
-    value = document[key]
+    value = document.get(key)
     if value is None:
         return None
     if not isinstance(value, str):
