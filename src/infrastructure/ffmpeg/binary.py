@@ -54,10 +54,7 @@ class Capabilities:
     def missing(self) -> tuple[str, ...]:
         """Needed features that this build lacks, as "filter zscale"."""
         return tuple(
-            f"{kind[:-1]} {name}"
-            for kind, names in NEEDED.items()
-            for name in names
-            if name not in getattr(self, kind)
+            f"{kind[:-1]} {name}" for kind, names in NEEDED.items() for name in names if name not in getattr(self, kind)
         )
 
     def check(self) -> Capabilities:
@@ -70,9 +67,7 @@ class Capabilities:
         return self
 
 
-def find_ffmpeg(
-    configured: str | None = None, environment: Mapping[str, str] | None = None
-) -> Path:
+def find_ffmpeg(configured: str | None = None, environment: Mapping[str, str] | None = None) -> Path:
     """The binary to use: the configured path, else IMAGEIO_FFMPEG_EXE, else PATH when version >= 7, else the wheel.
     Raises ConfigError when there is none, or when the configured one does not run."""
     environment = os.environ if environment is None else environment
@@ -95,13 +90,9 @@ def find_ffmpeg(
 
 
 def _from_wheel(too_old: str | None) -> Path:
-    found = (
-        f"only {too_old} was found, which is older than {OLDEST_MAJOR}"
-        if too_old
-        else "no ffmpeg was found"
-    )
+    found = f"only {too_old} was found, which is older than {OLDEST_MAJOR}" if too_old else "no ffmpeg was found"
     try:
-        import imageio_ffmpeg  # type: ignore[import-untyped]  # it ships no types
+        import imageio_ffmpeg
     except ImportError as error:
         raise ConfigError(found, fix=GET_ONE) from error
     try:
@@ -155,9 +146,7 @@ def _names(path: Path, flag: str) -> frozenset[str]:
 def _ask(path: Path, flag: str) -> str:
     try:
         done = subprocess.run(
-            [str(path), "-hide_banner", flag]
-            if flag != "-version"
-            else [str(path), flag],
+            [str(path), "-hide_banner", flag] if flag != "-version" else [str(path), flag],
             capture_output=True,
             timeout=30,
             env={},
@@ -165,7 +154,5 @@ def _ask(path: Path, flag: str) -> str:
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise ConfigError(
-            f"{path} {flag} does not run: {error}", fix=GET_ONE
-        ) from error
+        raise ConfigError(f"{path} {flag} does not run: {error}", fix=GET_ONE) from error
     return done.stdout.decode("utf-8", "replace")

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import ffmpeg  # type: ignore[import-untyped]  # it ships no types
+import ffmpeg
 
 from src.domain.video.plan import AudioTrack, Plan, Rung
 from src.infrastructure.ffmpeg.probe_allowed import (
@@ -52,7 +52,8 @@ def chunk_argv(
     """All rungs of chunk `index` from one decode, written to {rung.name}/ below the working folder (which must hold these
     folders). `cpu` is x264's name of the instruction set to pin, None to leave it."""
     chunk, fps = plan.chunks[index], plan.fps
-    assert fps is not None and plan.picture is not None and plan.video_stream is not None  # noqa: S101  # has chunks
+    assert fps is not None, "a plan with chunks has a rate"  # noqa: S101
+    assert plan.picture is not None, "and a picture"  # noqa: S101
     first = Fraction(chunk.first_frame) / fps
     frames = _input(source, plan, float(first))[str(plan.video_stream)]
     if plan.picture.field_order in INTERLACED:

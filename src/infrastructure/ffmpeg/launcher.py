@@ -39,14 +39,7 @@ FS_REMOVE_FILE, FS_MAKE_REG, FS_TRUNCATE, FS_IOCTL_DEV = (
 )
 FILE_RIGHTS = FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV
 READ_RIGHTS = FS_EXECUTE | FS_READ_FILE | FS_READ_DIR
-WRITE_RIGHTS = (
-    FS_READ_FILE
-    | FS_READ_DIR
-    | FS_WRITE_FILE
-    | FS_REMOVE_FILE
-    | FS_MAKE_REG
-    | FS_TRUNCATE
-)
+WRITE_RIGHTS = FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE | FS_REMOVE_FILE | FS_MAKE_REG | FS_TRUNCATE
 
 EPERM = 1
 SYSCALLS = {
@@ -101,11 +94,7 @@ def landlock_version() -> int:
         return 0
     return max(
         0,
-        int(
-            _libc().syscall(
-                LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1)
-            )
-        ),
+        int(_libc().syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1))),
     )
 
 
@@ -119,9 +108,7 @@ def restrict_files(read: list[str], write: list[str]) -> bool:
     rules = _Ruleset(handled, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
     size = 8 if version < 4 else 16 if version < 6 else 24
     libc = _libc()
-    ruleset = libc.syscall(
-        LANDLOCK_CREATE, ctypes.byref(rules), ctypes.c_size_t(size), ctypes.c_uint32(0)
-    )
+    ruleset = libc.syscall(LANDLOCK_CREATE, ctypes.byref(rules), ctypes.c_size_t(size), ctypes.c_uint32(0))
     if ruleset < 0:
         return False
     for paths, rights in ((read, READ_RIGHTS), (write, WRITE_RIGHTS)):
@@ -142,12 +129,7 @@ def _allow(libc: Any, ruleset: int, path: str, rights: int) -> bool:
         if not os.path.isdir(path):
             rights &= FILE_RIGHTS
         rule = _Beneath(rights, folder)
-        return bool(
-            libc.syscall(
-                LANDLOCK_ADD, ruleset, 1, ctypes.byref(rule), ctypes.c_uint32(0)
-            )
-            == 0
-        )
+        return bool(libc.syscall(LANDLOCK_ADD, ruleset, 1, ctypes.byref(rule), ctypes.c_uint32(0)) == 0)
     finally:
         os.close(folder)
 
@@ -163,9 +145,7 @@ def restrict_calls() -> bool:
     return _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program))
 
 
-def _filter_lines(
-    arch: int, socket_call: int, refused: tuple[int, ...]
-) -> list[_Instruction]:
+def _filter_lines(arch: int, socket_call: int, refused: tuple[int, ...]) -> list[_Instruction]:
     """A BPF program over struct seccomp_data (nr at 0, arch at 4, first argument at 16). Everything unnamed is allowed:
     clone3 above all, because glibc starts threads with it."""
     load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06
@@ -215,10 +195,7 @@ def limit(limits: dict[str, int]) -> None:
 
 def give_up_rights(read: list[str], write: list[str]) -> dict[str, bool]:
     """Take away what this kernel can take away; says which parts it did."""
-    done = {
-        "no_new_privs": sys.platform.startswith("linux")
-        and _prctl(PR_SET_NO_NEW_PRIVS, 1)
-    }
+    done = {"no_new_privs": sys.platform.startswith("linux") and _prctl(PR_SET_NO_NEW_PRIVS, 1)}
     done["landlock"] = done["no_new_privs"] and restrict_files(read, write)
     done["seccomp"] = done["no_new_privs"] and restrict_calls()
     return done
@@ -261,9 +238,7 @@ def launch(spec: dict[str, Any], argv: list[str]) -> None:
         done = give_up_rights([*spec["read"], argv[0]], spec["write"])
         missing = [name for name, given in done.items() if not given]
         if missing and spec["mode"] == "required":
-            _fail(
-                f"this host gives no {', '.join(missing)}, and the sandbox is required"
-            )
+            _fail(f"this host gives no {', '.join(missing)}, and the sandbox is required")
     limit(spec["limits"])
     try:
         os.execve(argv[0], argv, {})

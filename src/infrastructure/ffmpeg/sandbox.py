@@ -106,11 +106,7 @@ def check_sandbox(mode: SandboxMode) -> HostSandbox:
     """For start-up: raises ConfigError when `required` can't be kept, names what is missing."""
     host = host_sandbox()
     if mode == "required" and not host.is_whole:
-        missing = [
-            name
-            for name in ("no_new_privs", "landlock", "seccomp")
-            if not host.to_json()[name]
-        ]
+        missing = [name for name in ("no_new_privs", "landlock", "seccomp") if not host.to_json()[name]]
         raise ConfigError(
             f"the sandbox is required, but this host gives no {', '.join(missing)}",
             fix="use a kernel >= 5.13 with Landlock and seccomp, or set the sandbox to best_effort",
