@@ -47,5 +47,5 @@ class Run:
 class Handler(Protocol):
     """One job type's work. Built once per executor process with the ports it names as fields."""
 
-    def handle(self, request: Any, run: Run) -> Outcome:  # noqa: ANN401 - each job type has its own request class
+    def handle(self, request: Any, run: Run) -> Outcome:
         """Do the work, or raise a JobError. Nothing it writes may be visible before the engine commits Done."""

@@ -1,21 +1,21 @@
 """The whole error tree. The class of an error decides whether a retry can help and how it is paced.
 
-    WorkerError
-    ├── ConfigError                 settings or environment are wrong: exit 4 before the first receive
-    ├── NotFound, Conflict          asked for by an operator or a caller, answered at once
-    ├── LeaseLost                   somebody else owns the job now: stop, publish nothing
-    ├── Cancelled                   the job's owner asked for it
-    ├── Interrupted                 the worker stops the attempt: drain, stall, lease lost
-    └── JobError                    ends an attempt
-        ├── Permanent               the same input fails again: FAILED after one attempt
-        │   └── InvalidMessage, UnknownJobType, InvalidPayload, TenantMismatch, SourceMissing, SourceEmpty,
-        │       UnsupportedFormat, CorruptSource, TruncatedSource, LimitsExceeded, CrashLoop, JobNotFound
-        └── Retryable               RETRY_WAIT, paced by `policy` (domain/retry.py), DEAD when the policy is used up
-            ├── FileAccessError, DiskFull
-            ├── NetworkError -> StorageUnavailable, DatabaseUnavailable, QueueUnavailable, LockUnavailable
-            ├── FfmpegFailed -> OutputInvalid, DecoderCrash
-            ├── Stalled, ResourceExceeded, Crashed, WorkerLost
-            └── UnexpectedError     any exception that is not in this tree
+WorkerError
+├── ConfigError                 settings or environment are wrong: exit 4 before the first receive
+├── NotFound, Conflict          asked for by an operator or a caller, answered at once
+├── LeaseLost                   somebody else owns the job now: stop, publish nothing
+├── Cancelled                   the job's owner asked for it
+├── Interrupted                 the worker stops the attempt: drain, stall, lease lost
+└── JobError                    ends an attempt
+    ├── Permanent               the same input fails again: FAILED after one attempt
+    │   └── InvalidMessage, UnknownJobType, InvalidPayload, TenantMismatch, SourceMissing, SourceEmpty,
+    │       UnsupportedFormat, CorruptSource, TruncatedSource, LimitsExceeded, CrashLoop, JobNotFound
+    └── Retryable               RETRY_WAIT, paced by `policy` (domain/retry.py), DEAD when the policy is used up
+        ├── FileAccessError, DiskFull
+        ├── NetworkError -> StorageUnavailable, DatabaseUnavailable, QueueUnavailable, LockUnavailable
+        ├── FfmpegFailed -> OutputInvalid, DecoderCrash
+        ├── Stalled, ResourceExceeded, Crashed, WorkerLost
+        └── UnexpectedError     any exception that is not in this tree
 """
 
 from __future__ import annotations

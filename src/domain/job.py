@@ -343,7 +343,12 @@ def closed_attempt(old: Job, new: Job, now: float) -> tuple[int, str, ErrorRepor
         return old.fence, LOST, None
     if new.state is JobState.QUEUED:
         return old.fence, HANDED_BACK, None
-    if new.state is JobState.DEAD and (old.lease_until or now) <= now and new.error and new.error.code == WorkerLost.code:
+    if (
+        new.state is JobState.DEAD
+        and (old.lease_until or now) <= now
+        and new.error
+        and new.error.code == WorkerLost.code
+    ):
         return old.fence, LOST, new.error
     return old.fence, new.state.value, new.error if new.state is not JobState.SUCCEEDED else None
 

@@ -57,7 +57,14 @@ class GiveUp:
 
 
 def decide(
-    error: ErrorReport, *, same_before: int, attempts: int, max_attempts: int, now: float, dice: float, scale: float = 1.0
+    error: ErrorReport,
+    *,
+    same_before: int,
+    attempts: int,
+    max_attempts: int,
+    now: float,
+    dice: float,
+    scale: float = 1.0,
 ) -> RetryAt | GiveUp:
     """What follows a failed attempt.
 

@@ -231,9 +231,9 @@ class WatchedLock:
 
     def release(self, key: str, token: str) -> bool:
         self._check()
-        before = self.inner._held.get(key)  # noqa: SLF001 - the watcher looks inside on purpose
+        before = self.inner._held.get(key)
         answer = self.inner.release(key, token)
-        if before is not None and before[0] != token and key not in self.inner._held:  # noqa: SLF001
+        if before is not None and before[0] != token and key not in self.inner._held:
             self.breaches.append(f"F15 {key}: another owner's lock was freed")
         return answer
 
@@ -291,7 +291,7 @@ class World:
         self.max_attempts = max_attempts
         self.waker = Waker(self.ledger, self.queue, hold_seconds=3 * SCAN)
         self._serial = itertools.count()
-        self._dice = random.Random(7)  # noqa: S311 - jitter, made repeatable
+        self._dice = random.Random(7)
         self.workers = [self._station() for _ in range(workers)]
         self.jobs: list[str] = []
 

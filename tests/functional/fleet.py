@@ -129,7 +129,7 @@ class Fleet:
 
     def job(self, name: str) -> Job:
         """The row."""
-        row = self.adapters.ledger().find(name)
+        row: Job | None = self.adapters.ledger().find(name)
         assert row is not None, f"no job {name}"
         return row
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 
@@ -244,7 +245,9 @@ def test_f04_the_same_message_many_times_to_many_workers_runs_once(fleet: Fleet)
     assert len(fleet.entries("start", "job-1")) == 1
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe", b"{}", b'{"job_id": 5}', b"[" * 5000, b'{"id":"x","type":"__import__","payload":{}}'])
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe", b"{}", b'{"job_id": 5}', b"[" * 5000, b'{"id":"x","type":"__import__","payload":{}}']
+)
 def test_f28_lesson_6_poison_messages_are_quarantined_at_first_sight(fleet: Fleet, body: bytes) -> None:
     fleet.publish(body)
     fleet.submit("job-1", "noop")
@@ -283,5 +286,4 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    with open(f"/proc/{pid}/stat", "rb") as stat:
-        return stat.read().rsplit(b")", 1)[1].split()[0] != b"Z"
+    return Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[0] != b"Z"

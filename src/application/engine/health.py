@@ -25,7 +25,7 @@ class Health:
         with self._lock:
             self._turned_at[loop] = self.clock.monotonic()
 
-    def backend(self, name: str, reachable: bool) -> None:  # noqa: FBT001 - two words at every call site
+    def backend(self, name: str, reachable: bool) -> None:
         """A backend was used."""
         with self._lock:
             self._backends[name] = reachable

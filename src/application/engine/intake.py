@@ -17,7 +17,7 @@ from src.application.ports.ledger import DeadLetter, DeadLetters, JobLedger
 from src.application.ports.lock import Idempotency
 from src.application.ports.queue import Delivery, QueueConsumer
 from src.domain.errors import ErrorReport, JobNotFound, LockUnavailable, NotFound, Permanent
-from src.domain.job import Busy, Claimed, ClaimAnswer, Finished, Job, JobDraft, JobState, NotDue, Throttled
+from src.domain.job import Busy, ClaimAnswer, Claimed, Finished, Job, JobDraft, JobState, NotDue, Throttled
 
 if TYPE_CHECKING:
     from src.application.decoders import Decoders
@@ -97,7 +97,9 @@ class Intake:
             token = self.lock.acquire(lock_key(job_id), ttl_seconds=self.options.lease_seconds)
         except LockUnavailable as error:
             if self.options.on_lock_failure is OnLockFailure.PAUSE:
-                log.warning("lock.unavailable", extra={"job": job_id, "error": str(error), "then": "message given back"})
+                log.warning(
+                    "lock.unavailable", extra={"job": job_id, "error": str(error), "then": "message given back"}
+                )
                 self.queue.release(delivery, delay_seconds=LOCK_RETRY_SECONDS)
                 return None
             log.warning("lock.unavailable", extra={"job": job_id, "error": str(error), "then": "database claim alone"})
@@ -115,9 +117,7 @@ class Intake:
         if isinstance(answer, Claimed):
             failpoint("claim.committed")
             now = self.clock.monotonic()
-            taken = Held(
-                job=answer.job, delivery=delivery, lock_token=token, received_at=now, last_progress_at=now
-            )
+            taken = Held(job=answer.job, delivery=delivery, lock_token=token, received_at=now, last_progress_at=now)
             self.held.add(taken)
             return taken
         self._unlock(job_id, token)
@@ -214,4 +214,6 @@ class Intake:
         try:
             self.lock.release(lock_key(job_id), token)
         except LockUnavailable as error:
-            log.warning("lock.release_failed", extra={"job": job_id, "error": str(error), "then": "it expires by itself"})
+            log.warning(
+                "lock.release_failed", extra={"job": job_id, "error": str(error), "then": "it expires by itself"}
+            )

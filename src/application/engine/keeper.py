@@ -49,7 +49,11 @@ class Keeper:
         self._stop_stalled(runs)
         self._let_go_of_old_messages(runs)
         now = self.clock.monotonic()
-        due = [held for held in runs if now - self._renewed_at.get(held.run_id, held.received_at) >= self.options.beat_seconds]
+        due = [
+            held
+            for held in runs
+            if now - self._renewed_at.get(held.run_id, held.received_at) >= self.options.beat_seconds
+        ]
         if due:
             self._renew(due, now)
         rest = [held for held in runs if held not in due]
@@ -68,7 +72,9 @@ class Keeper:
             self.on_backend("queue", True)
         except QueueUnavailable as error:
             self.on_backend("queue", False)
-            log.warning("message.extend_failed", extra={"error": str(error), "then": "it may come back; the lease protects"})
+            log.warning(
+                "message.extend_failed", extra={"error": str(error), "then": "it may come back; the lease protects"}
+            )
         for held in runs:
             self._renew_lock(held)
 
@@ -81,7 +87,9 @@ class Keeper:
                 # The lock's server lost it (restart, failover). The ledger's lease is the real one: take it again if free.
                 held.lock_token = self.lock.acquire(key, ttl_seconds=self.options.lease_seconds)
         except LockUnavailable as error:
-            log.warning("lock.renew_failed", extra={"job": held.job.id, "error": str(error), "then": "the lease protects"})
+            log.warning(
+                "lock.renew_failed", extra={"job": held.job.id, "error": str(error), "then": "the lease protects"}
+            )
 
     def _watch(self, runs: list[Held], *, renew: bool) -> bool:
         holds = {held.job.id: held.job.fence for held in runs}

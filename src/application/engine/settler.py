@@ -52,7 +52,7 @@ class Settler:
     def settle(self, event: ExecutorEvent) -> Job | None:
         """The row as settled, or None when the outcome is not this worker's to write (lease lost, row gone, no time left)."""
         if isinstance(event, Progressed):  # pragma: no cover - the worker routes progress elsewhere
-            raise AssertionError("progress does not end an attempt")
+            raise TypeError("progress does not end an attempt")
         taken = self.held.begin_settling(event.run_id)
         if taken is None:
             return None
@@ -185,4 +185,10 @@ class Settler:
 
 
 def _context(taken: Held, **more: object) -> dict[str, object]:
-    return {"job": taken.job.id, "tenant": taken.job.tenant, "attempt": taken.job.attempts, "fence": taken.job.fence, **more}
+    return {
+        "job": taken.job.id,
+        "tenant": taken.job.tenant,
+        "attempt": taken.job.attempts,
+        "fence": taken.job.fence,
+        **more,
+    }

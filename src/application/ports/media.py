@@ -71,9 +71,13 @@ class StoryboardSheet:
 class Pictures(Protocol):
     """Still pictures from a local file. Raises what Encoder raises."""
 
-    def thumbnail(self, source: Path, media: SourceMedia, *, position: float, width: int, height: int, target: Path) -> float:
+    def thumbnail(
+        self, source: Path, media: SourceMedia, *, position: float, width: int, height: int, target: Path
+    ) -> float:
         """A JPEG that fits into width x height (shape kept, upright, tone-mapped) near `position` (0-1 of the
         duration), skipping black frames; the second it was taken at."""
 
-    def storyboard(self, source: Path, media: SourceMedia, *, tile_width: int, most_tiles: int, folder: Path) -> Sequence[StoryboardSheet]:
+    def storyboard(
+        self, source: Path, media: SourceMedia, *, tile_width: int, most_tiles: int, folder: Path
+    ) -> Sequence[StoryboardSheet]:
         """Sprite sheets over the whole duration."""

@@ -128,13 +128,17 @@ class Child:
         frame = self._frame(order)
         self._interruptible = False
         self.scratch.discard(order.run_id)
-        if self._reason is not None and "error" in frame:
+        if self._told_to_stop() and "error" in frame:
             # Stopped as told: the supervisor settles by its own reason, and kills what might be left.
             _end_group()
         usage = resource.getrusage(resource.RUSAGE_SELF)
         # _current is cleared first: from here on a stop for this run comes too late, its outcome counts.
         self._current = None
         self._outbox.final({"run": order.run_id, **frame, "rss": usage.ru_maxrss * 1024})
+
+    def _told_to_stop(self) -> bool:
+        """The control thread may have set it at any time."""
+        return self._reason is not None
 
     def _frame(self, order: WorkOrder) -> dict[str, Any]:
         try:

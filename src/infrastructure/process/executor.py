@@ -150,7 +150,7 @@ class ProcessExecutor:
     def _spawn(self) -> _Child:
         ours, theirs = socket.socketpair()
         try:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            process = subprocess.Popen(
                 [*self.argv, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,

@@ -9,6 +9,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from src.application.catalog import Catalog
 from src.application.decoders import Decoders, DecoderSettings
@@ -54,8 +56,8 @@ def engine_options(settings: Settings) -> EngineOptions:
 def decoder_settings(settings: Settings) -> DecoderSettings:
     """What the decoders may be told from outside."""
     pattern = settings.video.source_key_pattern
-    limits = {"max_bytes": settings.queue.max_body_bytes, "max_depth": settings.queue.max_depth}
-    return DecoderSettings(**limits, key_pattern=pattern) if pattern else DecoderSettings(**limits)
+    limits = DecoderSettings(max_bytes=settings.queue.max_body_bytes, max_depth=settings.queue.max_depth)
+    return replace(limits, key_pattern=pattern) if pattern else limits
 
 
 def executor_argv() -> list[str]:
@@ -70,7 +72,7 @@ def build_worker(settings: Settings, adapters: Adapters, catalog: Catalog) -> Wo
     lock, held, health = adapters.lock(), HeldRuns(), Health(adapters.clock())
     executor = ProcessExecutor(executor_argv(), discard_scratch=adapters.scratch().discard)
     # The settler asks the worker whether there is time left; the worker exists only after it.
-    going: list[Callable[[], bool]] = [lambda: False]
+    going: list[Callable[[], bool]] = []
     settler = Settler(
         ledger=ledger,
         lock=lock,
@@ -79,7 +81,7 @@ def build_worker(settings: Settings, adapters: Adapters, catalog: Catalog) -> Wo
         clock=clock,
         options=options,
         dice=random.SystemRandom().random,
-        must_go=lambda: going[0](),
+        must_go=lambda: any(must() for must in going),
     )
     worker = Worker(
         queue=queue,
@@ -108,7 +110,7 @@ def build_worker(settings: Settings, adapters: Adapters, catalog: Catalog) -> Wo
         options=options,
         on_first_receive=_said_once(settings),
     )
-    going[0] = worker.must_go
+    going.append(worker.must_go)
     return worker
 
 
@@ -127,8 +129,7 @@ def _said_once(settings: Settings) -> Callable[[], None]:
 def _process_age_seconds() -> float | None:
     """Seconds since this process was started, by the kernel's account (Linux)."""
     try:
-        with open("/proc/self/stat", "rb") as stat:
-            ticks = int(stat.read().rsplit(b")", 1)[1].split()[19])
+        ticks = int(Path("/proc/self/stat").read_bytes().rsplit(b")", 1)[1].split()[19])
     except (OSError, ValueError, IndexError):
         return None
     return round(time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"), 3)

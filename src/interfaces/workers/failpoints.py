@@ -26,7 +26,9 @@ from src.domain.errors import ConfigError, UnexpectedError
 log = logging.getLogger(__name__)
 
 VARIABLE = "MEDIAWORKER_FAILPOINTS"
-RULE = re.compile(r"(?P<name>[a-z_.]+)=(?P<action>kill|exit|stop|sleep|raise)(?::(?P<argument>[0-9.]+))?(?:@(?P<nth>\d+))?")
+RULE = re.compile(
+    r"(?P<name>[a-z_.]+)=(?P<action>kill|exit|stop|sleep|raise)(?::(?P<argument>[0-9.]+))?(?:@(?P<nth>\d+))?"
+)
 
 
 def arm_from(environ: Mapping[str, str], environment: str, *, supervisor: int) -> bool:
@@ -41,7 +43,9 @@ def arm_from(environ: Mapping[str, str], environment: str, *, supervisor: int) -
     for part in text.split(","):
         match = RULE.fullmatch(part.strip())
         if match is None or match["name"] not in failpoints.NAMES:
-            raise ConfigError(f"{VARIABLE}: {part!r} is not a failpoint rule", fix=f"names: {', '.join(failpoints.NAMES)}")
+            raise ConfigError(
+                f"{VARIABLE}: {part!r} is not a failpoint rule", fix=f"names: {', '.join(failpoints.NAMES)}"
+            )
         rules[match["name"]] = (match["action"], float(match["argument"] or 0), int(match["nth"] or 1))
     reached: Counter[str] = Counter()
 

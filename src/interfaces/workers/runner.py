@@ -56,12 +56,12 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         worker = build_worker(settings, adapters, catalog)
     except WorkerError as error:
         # Whatever is wrong before the first receive is wrong with the set-up: nothing was lost, nothing was taken.
-        log.error("worker.refused", extra={"error_class": error.code, "error": str(error)})  # noqa: TRY400
+        log.error("worker.refused", extra={"error_class": error.code, "error": str(error)})  # noqa: TRY400 - no bug of ours
         print(f"mediaworker: {error}", file=sys.stderr)
         return EXIT_CONFIG
     log.info("worker.starting", extra={"worker": name, "owner": worker.options.owner, "scratch_swept": swept})
 
-    def on_signal(number: int, _frame: FrameType | None) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
         worker.request_stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):

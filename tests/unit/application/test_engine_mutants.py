@@ -20,7 +20,7 @@ from src.application.engine.settler import Settler
 from src.application.engine.waker import Waker, reference
 from src.application.failpoints import failpoint
 from src.domain.errors import LeaseLost, WorkerError
-from src.domain.job import Busy, Claimed, ClaimAnswer, Job, JobState
+from src.domain.job import Busy, ClaimAnswer, Claimed, Job, JobState
 from src.infrastructure.memory.ledger import MemoryLedger
 from src.infrastructure.memory.lock import MemoryIdempotency
 from tests.unit.application.test_engine_state_machine import SETTINGS, EngineMachine

@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from src.application.engine.held import StopReason
 from src.domain.errors import DatabaseUnavailable, QueueUnavailable, WorkerError
@@ -47,7 +53,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ producers
     @rule(name=job, published=st.booleans())
-    def submit(self, name: str, published: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+    def submit(self, name: str, published: bool) -> None:
         self.world.submit(name, published=published)
 
     @rule(names=st.lists(job, min_size=1, max_size=3, unique=True))
@@ -125,7 +131,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.ledger.fault is None and not self.world.queue.down)
     @rule(number=worker, other=worker, how=st.sampled_from(ENDINGS), tick_first=st.booleans())
-    def frozen_past_its_lease_then_resumed(self, number: int, other: int, how: str, tick_first: bool) -> None:  # noqa: FBT001
+    def frozen_past_its_lease_then_resumed(self, number: int, other: int, how: str, tick_first: bool) -> None:
         """F03: somebody else takes over, then the frozen worker goes on as if nothing had happened."""
         station, successor = self._at(number), self._at(other)
         runs = sorted(station.executor.running)
@@ -243,7 +249,7 @@ class EngineMachine(RuleBasedStateMachine):
         for station in self.world.workers:
             for held in station.held.active():
                 if held.run_id in station.executor.stopped:
-                    assert held.stop_reason in StopReason
+                    assert isinstance(held.stop_reason, StopReason)
 
     def teardown(self) -> None:
         self.world.quiesce()

@@ -39,7 +39,7 @@ AGED: dict[JobState, Callable[[World], None]] = {
 
 def purge_the_queue(world: World) -> None:
     """The message is lost, whatever it was: only the row knows."""
-    world.queue.inner._messages.clear()  # noqa: SLF001 - no honest queue offers this
+    world.queue.inner._messages.clear()
 
 
 @pytest.mark.parametrize("state", sorted(ACTIVE_STATES))
