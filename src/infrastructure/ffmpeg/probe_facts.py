@@ -31,6 +31,7 @@ from src.infrastructure.ffmpeg.probe_frames import (
 from src.infrastructure.ffmpeg.probe_open import (
     Request,
     codec_name,
+    frame_seconds,
     is_allowed,
     open_source,
     seconds,
@@ -204,8 +205,9 @@ def _picture(
 def _picture_start(stream: VideoStream, frame: VideoFrame, measure: bool) -> float:
     """When the first picture is there: by the index, or where the first one that decodes says (a stream cut inside a GOP
     begins with packets nobody can show)."""
-    if measure and frame.time is not None:
-        return float(frame.time)
+    shown = frame_seconds(frame)
+    if measure and shown is not None:
+        return shown
     return seconds(stream.start_time, stream.time_base) or 0.0
 
 

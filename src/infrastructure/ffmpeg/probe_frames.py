@@ -27,29 +27,9 @@ RATE_BYTES = 6 * 1024 * 1024
 BREAK_SECONDS = 10.0
 """A jump that a transport stream's time stamps make only where two recordings meet; ffmpeg's own threshold."""
 
-STANDARD_RATES = tuple(
-    Fraction(rate)
-    for rate in (
-        10,
-        12,
-        Fraction(15000, 1001),
-        15,
-        20,
-        Fraction(24000, 1001),
-        24,
-        25,
-        Fraction(30000, 1001),
-        30,
-        48,
-        50,
-    )
-) + (
-    Fraction(60000, 1001),
-    Fraction(60),
-    Fraction(90),
-    Fraction(100),
-    Fraction(120000, 1001),
-    Fraction(120),
+STANDARD_RATES = (
+    *(Fraction(rate) for rate in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120)),
+    *(Fraction(rate * 1000, 1001) for rate in (15, 24, 30, 60, 120)),
 )
 
 

@@ -9,6 +9,7 @@ import av
 from av.audio.stream import AudioStream
 from av.container.input import InputContainer
 from av.error import FFmpegError
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from src.domain.errors import CorruptSource
@@ -57,8 +58,9 @@ def open_source(file: Any, request: Request) -> InputContainer:
         )
     except FFmpegError as error:
         raise CorruptSource(f"the {request.demuxer} container can't be opened: {error.strerror}") from error
-    for stream in (*container.streams.video, *container.streams.audio):
-        if stream.codec_context is not None:
+    tracks: list[VideoStream | AudioStream] = [*container.streams.video, *container.streams.audio]
+    for stream in tracks:
+        if is_allowed(stream):
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"max_pixels": str(request.max_pixels)}
     return container
@@ -70,12 +72,29 @@ def _refuse_to_open(*_: object) -> None:
 
 def is_allowed(stream: VideoStream | AudioStream) -> bool:
     """Whether its decoder exists and is on the list."""
-    return stream.codec_context is not None and stream.codec_context.name in DECODERS
+    context = _context(stream)
+    return context is not None and context.name in DECODERS
 
 
 def codec_name(stream: VideoStream | AudioStream) -> str:
     """The codec as ffmpeg spells it (`av1`, not the decoder's `libdav1d`)."""
-    return stream.codec_context.codec.canonical_name if stream.codec_context is not None else "a codec of no known name"
+    context = _context(stream)
+    return str(context.codec.canonical_name) if context is not None else "a codec of no known name"
+
+
+def _context(stream: VideoStream | AudioStream) -> Any:
+    """None for a track without a known codec, whatever PyAV's type hints say."""
+    return stream.codec_context
+
+
+def frame_seconds(frame: VideoFrame) -> float | None:
+    """When the picture is shown; None when its time stamp is missing."""
+    return frame.time
+
+
+def microseconds(ticks: int | None) -> float | None:
+    """A container's time as seconds."""
+    return ticks / 1_000_000 if ticks is not None else None
 
 
 def seconds(ticks: int | None, time_base: Any) -> float | None:

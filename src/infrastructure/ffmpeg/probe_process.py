@@ -145,7 +145,7 @@ def python_folders() -> list[str]:
             *folders,
             *([library] if library else []),
             os.path.realpath(sys.executable),
-            os.path.join(sys.prefix, "pyvenv.cfg"),
+            str(Path(sys.prefix) / "pyvenv.cfg"),
             str(PACKAGE),
         }
     )

@@ -154,7 +154,7 @@ def _audio(head: bytes) -> Sniffed | None:
 def _text(head: bytes) -> Sniffed | None:
     if not any(head):
         return Sniffed(None, "nothing but zero bytes")
-    if any(byte < 9 or 13 < byte < 32 and byte != 27 for byte in head):
+    if any(byte < 9 or (13 < byte < 32 and byte != 27) for byte in head):
         return None
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for prefix, found in TEXTS:

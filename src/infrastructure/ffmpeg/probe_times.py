@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import av
 from av.container.input import InputContainer
 from av.video.stream import VideoStream
 
 from src.domain.errors import CorruptSource, LimitsExceeded, TruncatedSource
 from src.infrastructure.ffmpeg.probe_containers import Tail
 from src.infrastructure.ffmpeg.probe_frames import Sample
-from src.infrastructure.ffmpeg.probe_open import Request, seconds
+from src.infrastructure.ffmpeg.probe_open import Request, frame_seconds, microseconds, seconds
 
 FEWEST_BYTES_PER_SECOND = 4
 """Below this nothing can be seen or heard: a still picture at 1 frame a second takes ten times as much."""
@@ -25,14 +24,14 @@ def picture_seconds(
     sample: Sample,
     tail: Tail,
     request: Request,
-    frame_seconds: float,
+    one_frame: float,
 ) -> float | None:
     """How long the picture lasts from its own start: by its index, by its last frame, or None."""
-    first = sample.frame.time
+    first = frame_seconds(sample.frame)
     if sample.whole and request.demuxer != "mov":
         runs = sample.runs(can_break=request.demuxer in ("mpegts", "mpeg"))
         lead = max(0.0, first - runs[0][0]) if first is not None else 0.0
-        return sum(run[-1] - run[0] + frame_seconds for run in runs) - lead
+        return sum(run[-1] - run[0] + one_frame for run in runs) - lead
     declared = seconds(stream.duration, stream.time_base)
     if request.demuxer == "mov":
         return _indexed_seconds(stream, declared, request)
@@ -40,7 +39,7 @@ def picture_seconds(
         start = first if first is not None else seconds(stream.start_time, stream.time_base) or 0.0
         track = 9 if request.demuxer == "flv" else stream.index + 1
         last = tail.last_seconds.get(track, max(tail.last_seconds.values()))
-        return max(0.0, last - start) + frame_seconds
+        return max(0.0, last - start) + one_frame
     return declared
 
 
@@ -86,8 +85,8 @@ def whole_file(
 ) -> dict[str, Any]:
     """The file's own times. A viewer sees from the container's start to the picture's end; without a picture, to the
     end that the header or the last bytes name. `measured` says that the picture's packets were all seen."""
-    start = container.start_time / av.time_base if container.start_time is not None else 0.0
-    declared = container.duration / av.time_base if container.duration is not None else None
+    start = microseconds(container.start_time) or 0.0
+    declared = microseconds(container.duration)
     exact = request.demuxer == "mov" or bool(tail.last_seconds) or measured
     duration = declared
     if video is not None and video["duration_seconds"] is not None:
