@@ -145,13 +145,13 @@ class Worker:
             self._idle.clear()
             self._stopping.wait(0.02)
             return
+        self.on_first_receive()
         deliveries = self.queue.receive(
             free,
             wait_seconds=min(self.options.receive_wait_seconds, self.health.wedged_after_seconds / 2),
             visibility_seconds=self.options.visibility_seconds,
         )
         self.health.backend("queue", reachable=True)
-        self.on_first_receive()
         if not deliveries:
             if not len(self.held):
                 self._idle.set()
