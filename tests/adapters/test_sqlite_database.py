@@ -136,7 +136,7 @@ def test_f22_a_full_disk_is_named_and_passes(ledger: SqlLedger, database: Databa
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
         connection.exec_driver_sql("INSERT INTO progress VALUES ('x', 1, ?, 0)", ('"' + "x" * 1_000_000 + '"',))
 
-    with pytest.raises(DatabaseUnavailable, match="full.*free space"):
+    with pytest.raises(DatabaseUnavailable, match=r"full.*free space"):
         database.write(fill)
     database.close()
     assert complete(ledger) is JobState.SUCCEEDED
@@ -172,8 +172,7 @@ def test_t22_an_error_names_no_values(database: Database) -> None:
 
 def test_lesson_21_connections_are_closed_at_job_boundaries(ledger: SqlLedger, database: Database, file: Path) -> None:
     def open_files() -> int:
-        links = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
-        return sum(os.path.realpath(link).startswith(str(file)) for link in links)
+        return sum(os.path.realpath(link).startswith(str(file)) for link in Path("/proc/self/fd").iterdir())
 
     ledger.to_wake(1)
     assert open_files() > 0

@@ -22,8 +22,7 @@ from src.application.ports.storage import Storage
 from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.domain.errors import Conflict
 from src.domain.video.video import Video
-from src.infrastructure.db import schema
-from src.infrastructure.db import videos as sql_videos
+from src.infrastructure.db import schema, videos as sql_videos
 from src.infrastructure.db.dead_letters import SqlDeadLetters
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.ledger import SqlLedger
@@ -190,16 +189,13 @@ class SqlState:
         assert leaked == 0, f"{leaked} connections were not given back"
 
 
-_template: Path | None = None
-
-
 def sqlite_state(clock: FrozenClock, folder: Path) -> SqlState:
     """A fresh embedded database, migrated once per test process and copied."""
-    global _template
-    if _template is None or not _template.exists():
-        _template = folder.parent / "template.db"
-        schema.upgrade(f"sqlite:///{_template}")
-    shutil.copy(_template, folder / "worker.db")
+    # Beside the folders of this run's tests, so that it is made once and goes with them.
+    template = folder.parent / "template.db"
+    if not template.exists():
+        schema.upgrade(f"sqlite:///{template}")
+    shutil.copy(template, folder / "worker.db")
     return SqlState(clock, f"sqlite:///{folder / 'worker.db'}")
 
 

@@ -18,12 +18,17 @@ def letters(state: State) -> DeadLetters:
 
 
 def letter(
-    letter_id: str, *, code: str = "invalid_message", type: str | None = None, tenant: str | None = None, at: float = 0
+    letter_id: str,
+    *,
+    code: str = "invalid_message",
+    job_type: str | None = None,
+    tenant: str | None = None,
+    at: float = 0,
 ) -> DeadLetter:
     return DeadLetter(
         id=letter_id,
         job_id=None,
-        type=type,
+        type=job_type,
         tenant=tenant,
         queue="video",
         body=b"\x00\xff not json",
@@ -41,8 +46,8 @@ def ids(letters: DeadLetters, **criteria: object) -> list[str]:
 @pytest.fixture
 def three(letters: DeadLetters) -> DeadLetters:
     letters.add(letter("letter-1", at=1))
-    letters.add(letter("letter-2", at=2, code="crash_loop", type="video", tenant="t1"))
-    letters.add(letter("LETTER-3", at=3, code="crash_loop", type="video", tenant="t2"))
+    letters.add(letter("letter-2", at=2, code="crash_loop", job_type="video", tenant="t1"))
+    letters.add(letter("LETTER-3", at=3, code="crash_loop", job_type="video", tenant="t2"))
     return letters
 
 

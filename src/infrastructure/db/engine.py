@@ -20,8 +20,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, func, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError as PoolTimeout
 
 from src.domain.errors import ConfigError, DatabaseUnavailable
 
@@ -102,15 +101,15 @@ class Database:
                 if tried == TRIES or not _refused(error):
                     raise unavailable(error) from error
                 # Spread out, or writers that collided once collide again.
-                self.sleep(random.uniform(0.01, 0.05) * tried)
+                self.sleep(random.uniform(0.01, 0.05) * tried)  # noqa: S311 - pacing, not secrecy
             except SQLAlchemyError as error:
                 raise unavailable(error) from error
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _once(self, work: Work[Answer], *, write: bool) -> Answer:
         try:
-            with self._live().connect() as connection:
-                connection = connection.execution_options(worker_write=write)
+            with self._live().connect() as opened:
+                connection = opened.execution_options(worker_write=write)
                 with connection.begin():
                     answer = work(connection)
                     if write:
@@ -293,4 +292,5 @@ def upsert(
         )
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(keys))
-    return connection.execute(statement).rowcount
+    # Counted by what comes back: drivers disagree about the row count of an upsert.
+    return len(connection.execute(statement.returning(table.c[keys[0]])).all())

@@ -53,8 +53,8 @@ class SqlQueue:
         deadline = self.clock.monotonic() + wait_seconds
         while True:
             # Look before taking the write lock: an idle worker must not stand in the way of busy ones.
-            if self._translated(self.database.read, self._anything):
-                taken = self._translated(
+            if _translated(self.database.read, self._anything):
+                taken = _translated(
                     self.database.write, lambda connection: self._take(connection, limit, visibility_seconds)
                 )
                 if taken:
@@ -95,12 +95,12 @@ class SqlQueue:
         """Add all in one transaction; a waiting message with the same key is brought forward instead."""
         if envelopes:
             latest = {envelope.key: envelope for envelope in envelopes}
-            self._translated(self.database.write, lambda connection: self._publish(connection, list(latest.values())))
+            _translated(self.database.write, lambda connection: self._publish(connection, list(latest.values())))
 
     # ------------------------------------------------------------------ QueueInspector
     def depth(self) -> QueueDepth:
         """Counts now."""
-        return self._translated(self.database.read, self._depth)
+        return _translated(self.database.read, self._depth)
 
     # ------------------------------------------------------------------ inside one transaction
     def _anything(self, connection: Connection) -> bool:
@@ -142,7 +142,7 @@ class SqlQueue:
             idle = or_(messages.c.receipt.is_(None), messages.c.visible_at <= now)
             query = select(messages.c.key, messages.c.id).where(self._mine(messages.c.key.in_(keys)), idle)
             waiting.update({row.key: row.id for row in connection.execute(query)})
-        new = [self._row(envelope, now) for envelope in envelopes if envelope.key not in waiting]
+        new = [_row(self.name, envelope, now) for envelope in envelopes if envelope.key not in waiting]
         if new:
             connection.execute(insert(messages), new)
         for envelope in envelopes:
@@ -176,7 +176,7 @@ class SqlQueue:
                 act(connection, self._mine(and_(messages.c.id == number, messages.c.receipt == receipt)))
 
         if receipts:
-            self._translated(self.database.write, settle)
+            _translated(self.database.write, settle)
 
     def _mine(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
         return and_(messages.c.queue == self.name, condition)
@@ -184,26 +184,27 @@ class SqlQueue:
     def _visible(self, now: float) -> ColumnElement[bool]:
         return self._mine(messages.c.visible_at <= now)
 
-    def _row(self, envelope: Envelope, now: float) -> dict[str, Any]:
-        return {
-            "queue": self.name,
-            "key": envelope.key,
-            "body": envelope.body,
-            "attributes": dict(envelope.attributes),
-            "priority": envelope.priority,
-            "visible_at": now + envelope.delay_seconds,
-            "enqueued_at": now,
-            "receive_count": 0,
-        }
 
-    @staticmethod
-    def _translated(
-        run: Callable[[Callable[[Connection], Answer]], Answer], work: Callable[[Connection], Answer]
-    ) -> Answer:
-        try:
-            return run(work)
-        except DatabaseUnavailable as error:
-            raise QueueUnavailable(error.message, fix=error.fix) from error
+def _row(queue: str, envelope: Envelope, now: float) -> dict[str, Any]:
+    return {
+        "queue": queue,
+        "key": envelope.key,
+        "body": envelope.body,
+        "attributes": dict(envelope.attributes),
+        "priority": envelope.priority,
+        "visible_at": now + envelope.delay_seconds,
+        "enqueued_at": now,
+        "receive_count": 0,
+    }
+
+
+def _translated(
+    run: Callable[[Callable[[Connection], Answer]], Answer], work: Callable[[Connection], Answer]
+) -> Answer:
+    try:
+        return run(work)
+    except DatabaseUnavailable as error:
+        raise QueueUnavailable(error.message, fix=error.fix) from error
 
 
 def _bring_forward(connection: Connection, number: int, envelope: Envelope, at: float) -> None:

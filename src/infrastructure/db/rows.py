@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -15,6 +15,7 @@ from src.domain.job import Attempt, Job, JobState
 from src.domain.video.video import Video, VideoStatus
 
 JOB_FIELDS = tuple(field.name for field in fields(Job))
+ATTEMPT_FIELDS = tuple(field.name for field in fields(Attempt))
 VIDEO_FIELDS = tuple(field.name for field in fields(Video))
 LETTER_FIELDS = tuple(field.name for field in fields(DeadLetter))
 
@@ -31,7 +32,7 @@ def job_row(job: Job) -> dict[str, Any]:
 
 def to_job(row: Row[Any]) -> Job:
     """A job of its row."""
-    values = {name: row._mapping[name] for name in JOB_FIELDS}
+    values = _values(row, JOB_FIELDS)
     values["state"] = JobState(values["state"])
     values["error"] = to_report(values["error"])
     return Job(**values)
@@ -44,14 +45,14 @@ def to_report(document: Mapping[str, Any] | None) -> ErrorReport | None:
 
 def attempt_row(attempt: Attempt) -> dict[str, Any]:
     """Column values of an execution."""
-    values = {field.name: getattr(attempt, field.name) for field in fields(Attempt)}
+    values = {name: getattr(attempt, name) for name in ATTEMPT_FIELDS}
     values["error"] = None if attempt.error is None else attempt.error.to_json()
     return values
 
 
 def to_attempt(row: Row[Any]) -> Attempt:
     """An execution of its row."""
-    values = {field.name: row._mapping[field.name] for field in fields(Attempt)}
+    values = _values(row, ATTEMPT_FIELDS)
     values["error"] = to_report(values["error"])
     return Attempt(**values)
 
@@ -66,7 +67,7 @@ def letter_row(letter: DeadLetter) -> dict[str, Any]:
 
 def to_letter(row: Row[Any]) -> DeadLetter:
     """A dead letter of its row."""
-    values = {name: row._mapping[name] for name in LETTER_FIELDS}
+    values = _values(row, LETTER_FIELDS)
     values["error"] = ErrorReport.from_json(values["error"])
     values["body"] = bytes(values["body"])
     return DeadLetter(**values)
@@ -82,7 +83,7 @@ def video_row(video: Video) -> dict[str, Any]:
 
 def to_video(row: Row[Any]) -> Video:
     """A video of its row."""
-    values = {name: row._mapping[name] for name in VIDEO_FIELDS}
+    values = _values(row, VIDEO_FIELDS)
     values["status"] = VideoStatus(values["status"])
     return Video(**values)
 
@@ -107,3 +108,8 @@ def to_chunk(row: Row[Any]) -> FinishedChunk:
         index=row.chunk,
         segments=tuple(StoredSegment(**segment) for segment in row.segments),
     )
+
+
+def _values(row: Row[Any], names: Sequence[str]) -> dict[str, Any]:
+    found = row._asdict()
+    return {name: found[name] for name in names}

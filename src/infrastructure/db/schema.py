@@ -51,8 +51,8 @@ def upgrade(url: str) -> str:
         )
     engine = open_engine(url, now=time.time, busy_seconds=CREATE_BUSY_SECONDS, create=True)
     try:
-        with engine.connect() as connection:
-            connection = connection.execution_options(worker_write=True)
+        with engine.connect() as opened:
+            connection = opened.execution_options(worker_write=True)
             with connection.begin():
                 serialize(connection, "mediaworker.schema")
                 _migrate(connection)

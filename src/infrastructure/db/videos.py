@@ -15,8 +15,7 @@ from src.domain.video.video import Video
 from src.infrastructure.db.engine import Database, database_now, upsert
 from src.infrastructure.db.ledger import Applier
 from src.infrastructure.db.rows import chunk_row, to_chunk, to_video, video_row
-from src.infrastructure.db.tables import video_chunks as chunks
-from src.infrastructure.db.tables import videos
+from src.infrastructure.db.tables import video_chunks as chunks, videos
 
 CHUNK_KEY = ("video_id", "source_sha256", "plan_hash", "chunk")
 

@@ -41,16 +41,58 @@ PREFIX_LENGTH = 6
 
 
 @dataclass
-class MemoryLedger:
+class MemoryJobQueries:
+    """JobQueries over the rows in memory."""
+
+    _jobs: dict[str, Job] = field(default_factory=dict, init=False)
+    _attempts: dict[str, list[Attempt]] = field(default_factory=dict, init=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+
+    def find(self, job_id: str) -> Job | None:
+        """By id or by a unique beginning of it."""
+        with self._lock:
+            if job_id in self._jobs or len(job_id) < PREFIX_LENGTH:
+                return self._jobs.get(job_id)
+            found = [job for key, job in self._jobs.items() if key.startswith(job_id)]
+        if len(found) > 1:
+            raise Conflict(
+                f"{job_id!r} is the beginning of {len(found)} job ids",
+                fix="give more of the id",
+            )
+        return found[0] if found else None
+
+    def list(self, criteria: JobFilter) -> Sequence[Job]:
+        """Newest first."""
+        with self._lock:
+            found = [
+                job
+                for job in self._jobs.values()
+                if criteria.state in (None, job.state)
+                and criteria.type in (None, job.type)
+                and criteria.tenant in (None, job.tenant)
+            ]
+        found.sort(key=lambda job: (job.created_at, job.id), reverse=True)
+        return found[criteria.offset : criteria.offset + criteria.limit]
+
+    def attempts(self, job_id: str) -> Sequence[Attempt]:
+        """Oldest first."""
+        with self._lock:
+            return tuple(self._attempts.get(job_id, ()))
+
+    def counts(self) -> Mapping[tuple[str, JobState], int]:
+        """Rows by type and state."""
+        with self._lock:
+            return Counter((job.type, job.state) for job in self._jobs.values())
+
+
+@dataclass
+class MemoryLedger(MemoryJobQueries):
     """JobLedger and JobQueries; `clock` is the database's time. Thread-safe."""
 
     clock: Clock
     dead_letters: DeadLetters
     effects: Effects = no_effects
     appliers: Mapping[type[Effect], MemoryApplier] = field(default_factory=dict)
-    _jobs: dict[str, Job] = field(default_factory=dict, init=False)
-    _attempts: dict[str, list[Attempt]] = field(default_factory=dict, init=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     # ------------------------------------------------------------------ JobLedger
     def admit(self, draft: JobDraft, limits: Limits | None = None) -> Admission:
@@ -120,43 +162,6 @@ class MemoryLedger:
             active = [job for job in due if not job.state.is_terminal]
             return sorted(active, key=lambda job: (job.wake_at or 0.0, job.id))[:limit]
 
-    # ------------------------------------------------------------------ JobQueries
-    def find(self, job_id: str) -> Job | None:
-        """By id or by a unique beginning of it."""
-        with self._lock:
-            if job_id in self._jobs or len(job_id) < PREFIX_LENGTH:
-                return self._jobs.get(job_id)
-            found = [job for key, job in self._jobs.items() if key.startswith(job_id)]
-        if len(found) > 1:
-            raise Conflict(
-                f"{job_id!r} is the beginning of {len(found)} job ids",
-                fix="give more of the id",
-            )
-        return found[0] if found else None
-
-    def list(self, criteria: JobFilter) -> Sequence[Job]:
-        """Newest first."""
-        with self._lock:
-            found = [
-                job
-                for job in self._jobs.values()
-                if criteria.state in (None, job.state)
-                and criteria.type in (None, job.type)
-                and criteria.tenant in (None, job.tenant)
-            ]
-        found.sort(key=lambda job: (job.created_at, job.id), reverse=True)
-        return found[criteria.offset : criteria.offset + criteria.limit]
-
-    def attempts(self, job_id: str) -> Sequence[Attempt]:
-        """Oldest first."""
-        with self._lock:
-            return tuple(self._attempts.get(job_id, ()))
-
-    def counts(self) -> Mapping[tuple[str, JobState], int]:
-        """Rows by type and state."""
-        with self._lock:
-            return Counter((job.type, job.state) for job in self._jobs.values())
-
     # ------------------------------------------------------------------ inside one commit
     def _active(self, job_type: str, subject: str | None) -> Job | None:
         if subject is None:
@@ -184,7 +189,7 @@ class MemoryLedger:
         undo: list[Undo] = []
         try:
             for effect in self.effects(old, new):
-                undo.append(self.appliers[type(effect)](effect, now))
+                undo.append(self.appliers[type(effect)](effect, now))  # noqa: PERF401 - what was done before one fails must be known
         except BaseException:
             for step in reversed(undo):
                 step()

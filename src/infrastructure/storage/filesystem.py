@@ -44,9 +44,9 @@ class FilesystemStorage:
     def read(self, key: str, offset: int, length: int, *, version: str | None = None) -> bytes:
         """Bytes of one file; the version is checked before and after, since a file can be written in place."""
         with reading(key), self._opened(key) as descriptor:
-            self._unchanged(key, descriptor, version)
+            _unchanged(key, descriptor, version)
             content = _pread(descriptor, offset, length)
-            self._unchanged(key, descriptor, version)
+            _unchanged(key, descriptor, version)
             return content
 
     def put_file(self, key: str, path: Path, *, content_type: str, cache_control: str) -> StoredObject:
@@ -90,7 +90,7 @@ class FilesystemStorage:
                     path.unlink()
                 except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                     continue
-                self._prune(path.parent)
+                _prune(self.root, path.parent)
 
     def local_path(self, key: str) -> Path | None:
         """The file itself. Raises SourceMissing."""
@@ -113,11 +113,6 @@ class FilesystemStorage:
             yield descriptor
         finally:
             os.close(descriptor)
-
-    @staticmethod
-    def _unchanged(key: str, descriptor: int, version: str | None) -> None:
-        if version is not None and _version(os.fstat(descriptor)) != version:
-            raise StorageUnavailable(f"object {key} changed while it was read", fix="read it again from the start")
 
     def _walk(self, base: str, prefix: str) -> Iterator[StoredObject]:
         try:
@@ -148,7 +143,7 @@ class FilesystemStorage:
     def _put(self, key: str, fill: Callable[[int], None]) -> StoredObject:
         path = self._path(key)
         with writing(key):
-            part = self._new_part()
+            part = _new_part(self.root)
             try:
                 descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
                 try:
@@ -157,42 +152,10 @@ class FilesystemStorage:
                     facts = os.fstat(descriptor)
                 finally:
                     os.close(descriptor)
-                self._move_in(part, path)
+                _move_in(part, path)
             finally:
                 part.unlink(missing_ok=True)
         return _described(key, facts)
-
-    def _new_part(self) -> Path:
-        folder = self.root / PARTS
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():
-            with suppress(FileNotFoundError):
-                if time.time() - old.stat().st_mtime > PART_SECONDS:
-                    old.unlink()
-        return folder / uuid.uuid4().hex
-
-    @staticmethod
-    def _move_in(part: Path, path: Path) -> None:
-        for last in (False, False, True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                part.replace(path)
-                break
-            except FileNotFoundError:
-                # A delete pruned the folder between the two calls.
-                if last:
-                    raise
-        _sync_folder(path.parent)
-
-    def _prune(self, folder: Path) -> None:
-        root = self.root.resolve()
-        while folder != root and root in folder.parents:
-            try:
-                folder.rmdir()
-            except OSError:
-                return
-            folder = folder.parent
 
     # ------------------------------------------------------------------ keys
     def _path(self, key: str) -> Path:
@@ -206,6 +169,44 @@ class FilesystemStorage:
     def _inside(self, path: Path) -> None:
         if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):
             raise InvalidPayload(f"{path.name[:80]!r} is a link that leads out of the storage's folder")
+
+
+def _unchanged(key: str, descriptor: int, version: str | None) -> None:
+    if version is not None and _version(os.fstat(descriptor)) != version:
+        raise StorageUnavailable(f"object {key} changed while it was read", fix="read it again from the start")
+
+
+def _new_part(root: Path) -> Path:
+    folder = root / PARTS
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > PART_SECONDS:
+                old.unlink()
+    return folder / uuid.uuid4().hex
+
+
+def _prune(root: Path, folder: Path) -> None:
+    while folder != root.resolve():
+        try:
+            folder.rmdir()
+        except OSError:
+            # Not empty, or gone already: the folders above it are not ours to look at.
+            return
+        folder = folder.parent
+
+
+def _move_in(part: Path, path: Path) -> None:
+    for last in (False, False, True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.replace(path)
+            break
+        except FileNotFoundError:
+            # A delete pruned the folder between the two calls.
+            if last:
+                raise
+    _sync_folder(path.parent)
 
 
 def _version(facts: os.stat_result) -> str:

@@ -142,7 +142,7 @@ def _boot() -> str:
 
 
 def _namespace() -> str:
-    return os.readlink("/proc/self/ns/pid")
+    return str(Path("/proc/self/ns/pid").readlink())
 
 
 def _started(pid: int) -> str | None:

@@ -25,6 +25,7 @@ def upgrade() -> None:
         # SQLite's connections bring the function with them (engine.py).
         op.execute(WORKER_NOW)
     _jobs()
+    _attempts()
     _dead_letters()
     _queue()
     _small_tables()
@@ -84,6 +85,9 @@ def _jobs() -> None:
     _partial_index("jobs_to_wake", "jobs", ["wake_at"], sa.text("wake_at IS NOT NULL"))
     op.create_index("jobs_by_tenant", "jobs", ["tenant", "state"])
     op.create_index("jobs_by_age", "jobs", ["created_at"])
+
+
+def _attempts() -> None:
     op.create_table(
         "job_attempts",
         sa.Column("job_id", sa.String, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),

@@ -1,0 +1,122 @@
+"""JobLedger: leases and waking."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.domain.job import Job
+from tests.contracts.backends import State, WholeLedger
+from tests.contracts.moves import at_once, claim, draft
+from tests.fakes.clock import FrozenClock
+
+
+@pytest.fixture
+def ledger(state: State) -> WholeLedger:
+    return state.ledger()
+
+
+# ---------------------------------------------------------------------- leases
+def test_a_beat_renews_all_leases_that_are_held(ledger: WholeLedger, clock: FrozenClock) -> None:
+    for job_id in ("job-1", "job-2", "job-3"):
+        ledger.admit(draft(job_id))
+        claim(ledger, job_id)
+    ledger.change("job-2", lambda job, now: job.request_cancel(now))
+    clock.advance(20)
+    beats = ledger.beat({"job-1": 1, "job-2": 1, "job-3": 9, "gone": 1}, lease_seconds=30)
+    assert {job_id: (beat.held, beat.cancel_requested) for job_id, beat in beats.items()} == {
+        "job-1": (True, False),
+        "job-2": (True, True),
+        "job-3": (False, False),
+        "gone": (False, False),
+    }
+    until = {job_id: found.lease_until for job_id in ("job-1", "job-3") if (found := ledger.find(job_id))}
+    assert until == {"job-1": clock.now() + 30, "job-3": clock.now() + 10}
+    renewed = ledger.find("job-1")
+    assert renewed is not None
+    assert renewed.wake_at == clock.now() + 30
+
+
+def test_a_beat_of_a_finished_job_changes_nothing(ledger: WholeLedger) -> None:
+    ledger.admit(draft())
+    claim(ledger)
+    done = ledger.change("job-1", lambda job, now: job.succeed(now, fence=1, result={}))
+    assert not ledger.beat({"job-1": 1}, lease_seconds=30)["job-1"].held
+    assert ledger.find("job-1") == done
+
+
+def test_watching_does_not_renew(ledger: WholeLedger, clock: FrozenClock) -> None:
+    ledger.admit(draft())
+    claim(ledger)
+    before = ledger.find("job-1")
+    clock.advance(10)
+    assert ledger.watch({"job-1": 1})["job-1"].held
+    assert ledger.find("job-1") == before
+
+
+def test_nothing_held_is_nothing_to_beat(ledger: WholeLedger) -> None:
+    assert (ledger.beat({}, lease_seconds=30), ledger.watch({})) == ({}, {})
+
+
+def test_f01_a_long_job_keeps_its_lease_by_beats(ledger: WholeLedger, clock: FrozenClock) -> None:
+    ledger.admit(draft())
+    claim(ledger, lease=60)
+    for _ in range(100):
+        clock.advance(59)
+        assert ledger.beat({"job-1": 1}, lease_seconds=60)["job-1"].held
+        assert ledger.to_wake(1) == []
+
+
+def test_running_counts_live_leases_of_the_tenant(ledger: WholeLedger, clock: FrozenClock) -> None:
+    for job_id, tenant in (("a", "t1"), ("b", "t1"), ("c", "t2"), ("d", "t1")):
+        ledger.admit(draft(job_id, tenant=tenant))
+    for job_id in ("a", "b", "c"):
+        claim(ledger, job_id, lease=30)
+    assert ledger.running("t1", other_than="a") == 1
+    assert ledger.running("t1", other_than="d") == 2
+    clock.advance(31)
+    assert ledger.running("t1", other_than="d") == 0
+
+
+# ---------------------------------------------------------------------- waking
+def test_due_jobs_are_woken_oldest_first(ledger: WholeLedger, clock: FrozenClock) -> None:
+    for job_id in ("first", "second", "third"):
+        ledger.admit(draft(job_id))
+        clock.advance(1)
+    assert [job.id for job in ledger.to_wake(2)] == ["first", "second"]
+    ledger.change("first", lambda job, now: job.published(now))
+    assert [job.id for job in ledger.to_wake(9)] == ["second", "third"]
+
+
+def test_i9_a_vanished_workers_job_is_woken_when_its_lease_ends(ledger: WholeLedger, clock: FrozenClock) -> None:
+    ledger.admit(draft())
+    claim(ledger, lease=30)
+    clock.advance(29)
+    assert ledger.to_wake(9) == []
+    clock.advance(1)
+    assert [job.id for job in ledger.to_wake(9)] == ["job-1"]
+
+
+def test_a_finished_job_is_never_woken(ledger: WholeLedger, clock: FrozenClock) -> None:
+    ledger.admit(draft())
+    claim(ledger)
+    ledger.change("job-1", lambda job, now: job.succeed(now, fence=1, result={}))
+    clock.advance(1e7)
+    assert ledger.to_wake(9) == []
+
+
+def test_f33_one_of_many_wakers_takes_a_row(state: State) -> None:
+    job = state.ledger().admit(draft()).job
+    assert job is not None
+
+    def wake(_number: int) -> bool:
+        answers: list[bool] = []
+
+        def move(row: Job, now: float) -> Job:
+            new, took = row.waking(now, seen=job.wake_at, hold_seconds=30)
+            answers.append(took)
+            return new
+
+        state.ledger().change("job-1", move)
+        return answers[-1]
+
+    assert sorted(at_once(6, wake)) == [False] * 5 + [True]
