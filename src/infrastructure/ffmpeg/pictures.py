@@ -179,10 +179,12 @@ def _places(media: SourceMedia, video: VideoStream, position: float) -> Iterator
     """Seconds to try: the wanted place, later ones, the very first frame. Half a frame early, so that a frame that starts
     exactly there is not missed."""
     half = 0.5 / float(video.average_fps) if video.average_fps else 0.02
+    # MP4's time line begins at 0, elsewhere the first time stamp is the beginning
+    lead = video.start_seconds - (0.0 if media.container == "mov" else media.start_seconds)
     seen = set()
     for later in LATER:
         share = (min(max(position, 0.0), 1.0) + later) % 1.0
-        second = round(max(0.0, share * media.duration_seconds - half), 3)
+        second = round(max(0.0, lead, share * media.duration_seconds - half), 3)
         if second not in seen:
             seen.add(second)
             yield second
