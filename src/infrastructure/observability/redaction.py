@@ -15,12 +15,12 @@ SECRET_KEY = re.compile(
 )
 """Fields with such names are never printed."""
 
-_URL_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s@'\"]*@", re.IGNORECASE)
-"""scheme://user:password@host"""
+_URL_LOGIN = re.compile(r"://[^/\s@'\"]{1,512}@")
+"""scheme://user:password@host. No expression here may look back over a long word: texts from outside are searched."""
 
 _SECRET_PARAMETER = re.compile(
-    r"(?P<name>[\w.-]*(?:signature|credential|security-token|secret|passw(?:or)?d|token|api_?key|access_?key|sig)[\w.-]*)"
-    r"(?P<between>\s*[\"']?\s*(?:=|:)\s*[\"']?)(?P<value>[^\s&\"',;}\])]+)",
+    r"(?P<name>(?:signature|credential|security-token|secret|passw(?:or)?d|token|api_?key|access_?key(?:id)?|\bsig)"
+    r"[\w.-]{0,40})(?P<between>\s{0,2}[\"']?\s{0,2}[=:]\s{0,2}[\"']?)(?P<value>[^\s&\"',;}\])]+)",
     re.IGNORECASE,
 )
 """name=value and "name": "value", as in presigned URLs, DSNs, command lines and JSON."""
@@ -34,7 +34,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 
 def redacted(text: str) -> str:
     """The text without passwords, tokens and signatures."""
-    text = _URL_LOGIN.sub(rf"\g<1>{HIDDEN}@", text)
+    text = _URL_LOGIN.sub(f"://{HIDDEN}@", text)
     text = _BEARER.sub(rf"\g<1> {HIDDEN}", text)
     text = _AWS_KEY_ID.sub(HIDDEN, text)
     return _SECRET_PARAMETER.sub(rf"\g<name>\g<between>{HIDDEN}", text)

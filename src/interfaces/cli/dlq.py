@@ -124,7 +124,7 @@ def requeue(
 )
 @click.option("--no-backup", is_flag=True, help="Forget them for good.")
 @json_option
-def purge(
+def purge(  # noqa: PLR0913, PLR0917 - one parameter per option
     ids: Sequence[str],
     group: str | None,
     job_type: str | None,

@@ -75,7 +75,7 @@ class Adapters(containers.DeclarativeContainer):
         lazy("src.infrastructure.db.ledger:SqlLedger"),
         database=database,
         effects=catalog.provided.effects,
-        appliers={},
+        appliers=providers.Callable(lazy("src.infrastructure.db.videos:appliers")),
     )
     lock = providers.Selector(
         _setting("lock.backend", settings),
@@ -102,9 +102,9 @@ class Adapters(containers.DeclarativeContainer):
     ffmpeg = providers.Singleton(
         lazy("src.infrastructure.ffmpeg.binary:find_ffmpeg"), _setting("ffmpeg_path", settings)
     )
-    prober = providers.Singleton(lazy("src.infrastructure.ffmpeg.prober:PyAvProber"))
-    encoder = providers.Singleton(lazy("src.infrastructure.ffmpeg.encoder:FfmpegEncoder"))
-    pictures = providers.Singleton(lazy("src.infrastructure.ffmpeg.pictures:FfmpegPictures"))
+    prober = providers.Singleton(lazy("src.interfaces.wiring.media:make_prober"), settings)
+    encoder = providers.Singleton(lazy("src.interfaces.wiring.media:make_encoder"), ffmpeg, settings)
+    pictures = providers.Singleton(lazy("src.interfaces.wiring.media:make_pictures"), ffmpeg, settings)
     notifier = providers.Singleton(lazy("src.infrastructure.notify.log:LogNotifier"))
 
 

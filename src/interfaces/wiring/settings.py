@@ -112,9 +112,9 @@ class FfmpegSettings(Group):
         description="Kernel sandbox around ffmpeg: where possible, or refuse to start without it, or none.",
     )
     memory_bytes: int = Field(default=4 * 2**30, ge=2**28, description="Address space one ffmpeg process may use.")
-    cpu_seconds: int = Field(default=86_400, gt=0, description="CPU time one ffmpeg process may use.")
-    file_bytes: int = Field(default=20 * 2**30, gt=0, description="Largest file one ffmpeg process may write.")
-    probe_timeout_seconds: Positive = Field(default=60.0, description="Longest time one probe may take.")
+    cpu_seconds: int = Field(default=3600, gt=0, description="CPU time one ffmpeg process may use.")
+    file_bytes: int = Field(default=8 * 2**30, gt=0, description="Largest file one ffmpeg process may write.")
+    probe_timeout_seconds: Positive = Field(default=20.0, description="Longest time one probe may take.")
 
 
 class LeaseSettings(Group):

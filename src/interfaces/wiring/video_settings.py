@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from src.domain.errors import ConfigError
+from src.domain.video.ladder import LADDERS, ladder_from_json
 from src.interfaces.wiring.group import Count, Group, Positive
 
 
@@ -52,8 +54,15 @@ class VideoSettings(Group):
     @field_validator("ladder")
     @classmethod
     def _ladder(cls, value: str) -> str:
-        if value in ("default", "academy"):
+        if value in LADDERS:
             return value
+        try:
+            ladder_from_json(json.loads(value))
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        except ValueError as error:
+            raise ValueError(f"is neither {', '.join(LADDERS)}, nor a JSON list of rungs") from error
+        return value
         try:
             rungs = json.loads(value)
         except ValueError:

@@ -1,0 +1,63 @@
+"""Media tools from settings. Imported only when a handler asks for one of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from src.domain.video.ladder import LADDERS, ladder_from_json
+from src.domain.video.planning import PlanSettings
+from src.infrastructure.ffmpeg.encoder import EncoderSettings, FfmpegEncoder
+from src.infrastructure.ffmpeg.pictures import FfmpegPictures, PictureSettings
+from src.infrastructure.ffmpeg.prober import ProbeLimits, PyAvProber
+from src.infrastructure.ffmpeg.sandbox import Limits, Sandbox
+from src.interfaces.wiring.settings import Settings
+
+
+def make_encoder(binary: Path, settings: Settings) -> FfmpegEncoder:
+    """Encodes chunks and sound tracks."""
+    return FfmpegEncoder(binary, sandbox(settings), EncoderSettings(limits=limits(settings)))
+
+
+def make_pictures(binary: Path, settings: Settings) -> FfmpegPictures:
+    """Takes thumbnails and storyboards."""
+    return FfmpegPictures(binary, sandbox(settings), PictureSettings(limits=limits(settings)))
+
+
+def make_prober(settings: Settings) -> PyAvProber:
+    """Looks at sources."""
+    video = settings.video
+    return PyAvProber(
+        limits=ProbeLimits(
+            pixels=video.max_pixels,
+            duration_seconds=video.max_duration_seconds,
+            source_bytes=video.max_bytes,
+            wall_seconds=settings.ffmpeg.probe_timeout_seconds,
+        ),
+        sandbox=sandbox(settings),
+        allow_partial=video.allow_partial,
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """What one ffmpeg process may use."""
+    ffmpeg = settings.ffmpeg
+    return Limits(address_space=ffmpeg.memory_bytes, cpu_seconds=ffmpeg.cpu_seconds, file_bytes=ffmpeg.file_bytes)
+
+
+def sandbox(settings: Settings) -> Sandbox:
+    """The fence around media tools."""
+    return Sandbox(mode=settings.ffmpeg.sandbox, limits=limits(settings))
+
+
+def plan_settings(settings: Settings) -> PlanSettings:
+    """What the plan is made by."""
+    video = settings.video
+    return PlanSettings(
+        ladder=LADDERS.get(video.ladder) or ladder_from_json(json.loads(video.ladder)),
+        container=video.container,
+        preset=video.preset,
+        segment_seconds=video.segment_seconds,
+        chunk_seconds=video.chunk_seconds,
+        allow_partial=video.allow_partial,
+    )

@@ -1,0 +1,1 @@
+"""The wiring and the command line, without processes."""

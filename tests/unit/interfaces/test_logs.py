@@ -1,0 +1,194 @@
+"""Log lines: one event, one line, no secret, no harm."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from src.infrastructure.notify.log import LogNotifier
+from src.infrastructure.observability.logs import BoundedHandler, Censor, Lines, configure, secret_values
+from src.infrastructure.observability.redaction import FIELD_BYTES, capped, one_line, redacted
+
+CANARIES = (
+    "redis://default:canary@cache:6379/0",
+    "postgresql+psycopg://app:canary@db:5432/jobs",
+    "https://bucket.s3.amazonaws.com/k?X-Amz-Credential=canary&X-Amz-Signature=canary&X-Amz-Security-Token=canary&x=1",
+    "https://store/k?AWSAccessKeyId=canary&Signature=canary&Expires=1",
+    "host=db user=app password=canary dbname=jobs",
+    '{"secret_key": "canary", "a": 1}',
+    "{'api_key': 'canary'}",
+    "Authorization: Bearer canarycanary",
+    "GET /x?token=canary HTTP/1.1",
+)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(reader)
+    with contextlib.suppress(OSError):
+        os.close(writer)
+
+
+@pytest.fixture
+def quiet_root() -> Iterator[None]:
+    """`configure` changes the process's logging; put it back."""
+    root, hook = logging.getLogger(), sys.excepthook
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers = handlers
+    root.setLevel(level)
+    sys.excepthook = hook
+    logging.captureWarnings(capture=False)
+
+
+def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
+    made = logging.LogRecord("src.x", logging.INFO, __file__, 1, message, arguments, None)
+    made.__dict__.update(extra)
+    return made
+
+
+def line(message: str, *arguments: object, secrets: frozenset[str] = frozenset(), **extra: object) -> str:
+    return Lines(Censor(secrets), as_json=True).line(record(message, *arguments, **extra))
+
+
+@pytest.mark.parametrize("text", CANARIES)
+def test_t22_secrets_are_hidden_by_their_shape(text: str) -> None:
+    assert "canary" not in line("failed: %s", text, error=text, nested={"inner": text})
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "redis_password", "SECRET_KEY", "token", "access_key", "Authorization", "dsn"]
+)
+def test_t22_fields_with_secret_names_are_hidden(name: str) -> None:
+    assert "canary" not in line("event", **{name: "canary"})
+
+
+def test_t22_known_secrets_are_hidden_wherever_they_turn_up() -> None:
+    known = secret_values({"R2_SECRET_KEY": "canary-value", "HOME": "/root", "TOKEN": "short"})
+    assert known == frozenset({"canary-value"})
+    assert "canary-value" not in line("said canary-value", path="/x/canary-value/y", secrets=known)
+
+
+def test_t22_secrets_in_a_traceback_are_hidden() -> None:
+    try:
+        int("redis://u:canary@h")
+    except ValueError:
+        failing = record("broken")
+        failing.exc_info = sys.exc_info()
+    text = json.loads(Lines(Censor(), as_json=True).line(failing))["traceback"]
+    assert "ValueError" in text
+    assert "redis://u:canary" not in text
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("pattern", ["a", "é", "token", "://", "secret=", "a.b-", "=", "bearer "])
+def test_t17_long_texts_from_outside_are_searched_in_a_moment(pattern: str) -> None:
+    """An expression that is not linear runs into the timeout."""
+    assert len(line("event", title=pattern * 100_000)) < 3 * FIELD_BYTES
+
+
+def test_text_without_secrets_is_left_alone() -> None:
+    words = "tokens per second: 5; see https://example.org/a@b?page=2 and s3://bucket/tenants/t1/video/raw/x.mp4"
+    assert redacted(words).startswith("tokens per second")
+    assert "s3://bucket/tenants/t1/video/raw/x.mp4" in redacted(words)
+    assert "https://example.org/a@b?page=2" in redacted(words)
+
+
+@pytest.mark.parametrize("evil", ["a\nb", "a\r\n{}", "\x1b[2J", "\x00", "\x7f", "\x9b31m", "\u2028", "\u202e"])
+def test_t17_control_characters_are_written_out(evil: str) -> None:
+    for as_json in (True, False):
+        text = Lines(Censor(), as_json=as_json).line(record("title %s", evil, title=evil))
+        assert one_line(text) == text
+        assert len(text.splitlines()) == 1
+    assert json.loads(line("title %s", evil, title=evil))["level"] == "info"
+
+
+def test_t17_a_field_has_at_most_4_kib() -> None:
+    document = json.loads(line("event", title="é" * 100_000, short="x"))
+    assert len(document["title"].encode()) <= FIELD_BYTES
+    assert document["short"] == "x"
+    assert capped("a" * 5000).startswith("aaa")
+    assert capped("a" * 5000 + "END").endswith("END")
+
+
+def test_t17_half_a_character_is_still_a_line() -> None:
+    assert json.loads(line("bad \udc80", title="\udcff"))["title"] == "\\udcff"
+
+
+def test_ids_that_are_bound_are_on_every_line() -> None:
+    lines = Lines(Censor(), as_json=True)
+    lines.bound |= {"job": "j1", "tenant": "t1", "attempt": 2, "trace": "00-abc"}
+    document = json.loads(lines.line(record("step", percent=5)))
+    assert document | {"job": "j1", "tenant": "t1", "attempt": 2, "trace": "00-abc", "percent": 5} == document
+
+
+def test_a_field_cannot_pretend_to_be_the_event() -> None:
+    assert json.loads(line("real", event="forged", level="debug"))["event"] == "real"
+
+
+def test_a_slow_reader_costs_lines_and_no_time(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    handler = BoundedHandler(Lines(Censor(), as_json=True), writer, backlog=10)
+    for number in range(5000):
+        handler.emit(record("event %d " + "x" * 200, number))
+    assert handler.dropped > 0
+    # Somebody reads again: the writer's thread ends before the fixture gives the descriptors away.
+    reading = threading.Thread(target=lambda: all(iter(lambda: os.read(reader, 1 << 16), b"")))
+    reading.start()
+    handler.close()
+    os.close(writer)
+    reading.join()
+
+
+def test_a_record_that_cannot_be_printed_hurts_nobody(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    handler = BoundedHandler(Lines(Censor(), as_json=True), writer)
+    handler.emit(record("%d", "not a number"))
+    handler.close()
+    assert json.loads(os.read(reader, 65_536))["event"] == "log.unprintable"
+
+
+@pytest.mark.usefixtures("quiet_root")
+def test_others_speak_from_warning_on(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    configure("DEBUG", "auto", descriptor=writer)
+    logging.getLogger("botocore.auth").info("chatter")
+    logging.getLogger("src.anything").debug("ours")
+    logging.getLogger("botocore.auth").warning("theirs")
+    logging.getLogger().handlers[0].close()
+    assert [json.loads(text)["event"] for text in os.read(reader, 65_536).splitlines()] == ["ours", "theirs"]
+
+
+def test_the_notifier_tells_of_a_letter(caplog: pytest.LogCaptureFixture) -> None:
+    from src.application.ports.ledger import DeadLetter
+    from src.domain.errors import ErrorReport, UnsupportedFormat
+
+    error = ErrorReport.of(UnsupportedFormat("text is not a video"))
+    LogNotifier().notify(
+        DeadLetter(
+            id="j1.1",
+            job_id="j1",
+            type="video",
+            tenant="t",
+            queue=None,
+            body=b"{}",
+            error=error,
+            attempts=1,
+            created_at=time.time(),
+        )
+    )
+    assert caplog.records[0].levelname == "ERROR"
+    assert caplog.records[0].__dict__["letter"] == "j1.1"

@@ -1,0 +1,184 @@
+"""Settings: read whole, refused whole, shown without their secrets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from src.domain.errors import ConfigError
+from src.interfaces.wiring import reference
+from src.interfaces.wiring.aliases import ALIASES, REDIS_PARTS, aliased
+from src.interfaces.wiring.environment import fields, load, load_with_origins, variable
+
+ROOT = Path(__file__).resolve().parents[3]
+
+ACCEPTED = [
+    "WORKER_DATA_DIR",
+    "WORKER_SCRATCH_DIR",
+    "WORKER_QUEUE__BACKEND",
+    "WORKER_QUEUE__URL",
+    "WORKER_QUEUE__NAME",
+    "WORKER_DATABASE__URL",
+    "WORKER_REDIS__URL",
+    "WORKER_LOCK__BACKEND",
+    "WORKER_PROGRESS__BACKEND",
+    "WORKER_STORAGE__BACKEND",
+    "WORKER_STORAGE__BUCKET",
+    "WORKER_STORAGE__PREFIX",
+    "WORKER_AWS__ENDPOINT_URL",
+    "WORKER_AWS__REGION",
+    "WORKER_FFMPEG__PATH",
+    "WORKER_LEASE__TTL_SECONDS",
+    "WORKER_LEASE__SCAN_SECONDS",
+    "WORKER_SHUTDOWN__GRACE_SECONDS",
+    "WORKER_VIDEO__STALL_SECONDS",
+]
+"""mission.md, Names."""
+
+
+def test_nothing_set_is_the_embedded_default() -> None:
+    settings = load({})
+    assert (settings.queue.backend, settings.lock.backend, settings.progress.backend) == (
+        "sqlite",
+        "database",
+        "database",
+    )
+    assert settings.storage_root == Path(".mediaworker/storage").absolute()
+    assert settings.scratch_path == Path(".mediaworker/scratch").absolute()
+    assert settings.database_url == f"sqlite:///{Path('.mediaworker/mediaworker.db').absolute()}"
+
+
+def test_every_name_that_the_mission_promises_is_a_setting() -> None:
+    assert set(ACCEPTED) <= {variable(setting) for setting, _field in fields()}
+
+
+def test_a_nested_variable_reaches_its_setting() -> None:
+    settings = load(
+        {"WORKER_LEASE__TTL_SECONDS": "5", "WORKER_VIDEO__STORYBOARD": "no", "WORKER_JOBS__MODULES": "a.b, c"}
+    )
+    assert settings.lease.ttl_seconds == 5
+    assert settings.video.storyboard is False
+    assert settings.jobs.modules == ("a.b", "c")
+
+
+def test_an_empty_variable_is_unset() -> None:
+    assert load({"WORKER_QUEUE__BACKEND": "", "FFMPEG_BIN": ""}).queue.backend == "sqlite"
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        load({}).queue.name = "other"  # type: ignore[misc]
+
+
+def test_lesson_27_an_unknown_variable_stops_the_start_with_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match="WORKER_QUEUE__BACKND is not a setting; did you mean WORKER_QUEUE__BACKEND"):
+        load({"WORKER_QUEUE__BACKND": "sqs"})
+
+
+def test_lesson_27_a_value_that_cannot_be_read_stops_the_start() -> None:
+    with pytest.raises(ConfigError, match=r"WORKER_LEASE__TTL_SECONDS.*number"):
+        load({"WORKER_LEASE__TTL_SECONDS": "thirty"})
+
+
+def test_lesson_27_every_wrong_value_is_named_at_once() -> None:
+    with pytest.raises(ConfigError) as raised:
+        load({"WORKER_QUEUE__BACKEND": "rabbit", "WORKER_CONCURRENCY": "0", "WORKER_VIDEO__LADDER": "{"})
+    for name in ("WORKER_QUEUE__BACKEND", "WORKER_CONCURRENCY", "WORKER_VIDEO__LADDER"):
+        assert name in raised.value.message
+    assert raised.value.fix
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"WORKER_LOCK__BACKEND": "redis"}, "WORKER_LOCK__BACKEND=redis needs WORKER_REDIS__URL"),
+        ({"WORKER_STORAGE__BACKEND": "s3"}, "WORKER_STORAGE__BACKEND=s3 needs WORKER_STORAGE__BUCKET"),
+        ({"WORKER_STORAGE__ACCESS_KEY": "id-only"}, "WORKER_STORAGE__SECRET_KEY belong together"),
+        (
+            {"WORKER_VIDEO__CHUNK_SECONDS": "2"},
+            "WORKER_VIDEO__CHUNK_SECONDS is shorter than WORKER_VIDEO__SEGMENT_SECONDS",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_stop_the_start(environ: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(environ)
+    assert words in raised.value.message
+
+
+def test_a_refused_value_is_not_repeated_because_it_may_be_a_secret() -> None:
+    with pytest.raises(ConfigError) as raised:
+        load({"WORKER_LEASE__TTL_SECONDS": "hunter22", "WORKER_STORAGE__ACCESS_KEY": "hunter33"})
+    assert "hunter" not in str(raised.value)
+
+
+def test_kubernetes_service_links_are_told_apart_from_typing_errors() -> None:
+    with pytest.raises(ConfigError, match="enableServiceLinks"):
+        load({"WORKER_PORT_8080_TCP_ADDR": "10.0.0.1"})
+
+
+def test_an_alias_is_used_and_named() -> None:
+    loaded = load_with_origins({"VIDEO_SQS_QUEUE_NAME": "academy-video-jobs", "FFMPEG_BIN": "/opt/ffmpeg"})
+    assert loaded.settings.queue.name == "academy-video-jobs"
+    assert loaded.settings.ffmpeg_path == "/opt/ffmpeg"
+    assert loaded.origins["queue.name"].variable == "VIDEO_SQS_QUEUE_NAME"
+    assert loaded.origins["queue.name"].alias
+
+
+def test_our_own_name_wins_over_an_alias() -> None:
+    loaded = load_with_origins({"VIDEO_SQS_QUEUE_NAME": "old", "WORKER_QUEUE__NAME": "new"})
+    assert loaded.settings.queue.name == "new"
+    assert not loaded.origins["queue.name"].alias
+
+
+def test_redis_parts_make_one_url_with_the_password_escaped() -> None:
+    found = aliased({"REDIS_HOST": "cache", "REDIS_PORT": "6380", "REDIS_PASSWORD": "p@/w", "REDIS_DB": "2"})
+    assert found["redis.url"] == ("REDIS_HOST", "redis://:p%40%2Fw@cache:6380/2")
+
+
+def test_a_redis_password_without_a_host_means_nothing() -> None:
+    assert "redis.url" not in aliased({"REDIS_PASSWORD": "x", "REDIS_PORT": "1"})
+
+
+def test_lesson_28_object_store_and_aws_never_share_a_secret() -> None:
+    settings = load(
+        {"R2_ACCESS_KEY": "store-id", "R2_SECRET_KEY": "store-secret", "R2_ENDPOINT": "https://r2", "AWS_REGION": "eu"}
+    )
+    assert settings.storage.secret_key is not None
+    assert settings.storage.secret_key.get_secret_value() == "store-secret"
+    assert (settings.storage.endpoint_url, settings.aws.endpoint_url, settings.aws.region) == ("https://r2", None, "eu")
+    owners = [name for names in ALIASES.values() for name in names]
+    assert len(owners) == len(set(owners))
+
+
+def test_every_alias_belongs_to_a_setting() -> None:
+    assert set(ALIASES) <= {setting for setting, _field in fields()}
+    assert len(REDIS_PARTS) == 4
+
+
+def test_t22_settings_in_effect_are_shown_without_secrets() -> None:
+    loaded = load_with_origins(
+        {
+            "WORKER_REDIS__URL": "redis://user:canary1@cache:6379/0",
+            "WORKER_DATABASE__URL": "postgresql://user:canary2@db/jobs?password=canary3",
+            "R2_ACCESS_KEY": "canary4",
+            "R2_SECRET_KEY": "canary5",
+            "WORKER_AWS__ENDPOINT_URL": "https://user:canary6@aws",
+        }
+    )
+    shown = json.dumps(list(reference.effective(loaded)))
+    assert "canary" not in shown
+    assert "canary" not in repr(loaded.settings).replace("https://user:canary6@aws", "")
+    assert "@cache:6379/0" in shown
+
+
+def test_the_settings_page_is_current() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert page == reference.markdown(), "run: mediaworker config schema --markdown > docs/settings.md"
+
+
+def test_every_setting_is_explained() -> None:
+    assert [row["setting"] for row in reference.rows() if len(row["description"]) < 10] == []
