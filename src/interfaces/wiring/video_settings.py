@@ -63,10 +63,3 @@ class VideoSettings(Group):
         except ValueError as error:
             raise ValueError(f"is neither {', '.join(LADDERS)}, nor a JSON list of rungs") from error
         return value
-        try:
-            rungs = json.loads(value)
-        except ValueError:
-            rungs = None
-        if not isinstance(rungs, list) or not rungs:
-            raise ValueError("is neither default, academy, nor a JSON list of rungs")
-        return value
