@@ -341,4 +341,5 @@ class FlakyStorage:
 
     def local_path(self, key: str) -> Path | None:
         """See Storage; None, so that callers take the road of ranged reads."""
+        self.inner.local_path(key)
         return None

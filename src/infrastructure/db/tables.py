@@ -1,6 +1,6 @@
 """Every table, dialect-neutral. Times are epoch seconds of the database's clock (`worker_now()`); documents are JSON.
 
-A change here needs a migration under migrations/versions; a test compares the two.
+A change here needs a migration under migrations/versions; a test compares the two. Indexes are in indexes.py.
 """
 
 from __future__ import annotations
@@ -11,20 +11,15 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
     Text,
-    text,
 )
 
 metadata = MetaData()
-
-ACTIVE = "state IN ('QUEUED', 'RUNNING', 'RETRY_WAIT')"
-"""The states of domain/job.py's ACTIVE_STATES, as the partial index spells them."""
 
 DOCUMENT = JSON(none_as_null=True)
 ROW_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
@@ -58,22 +53,6 @@ jobs = Table(
     Column("result", DOCUMENT),
     Column("error", DOCUMENT),
 )
-Index(
-    "one_active_job_per_subject",
-    jobs.c.type,
-    jobs.c.subject,
-    unique=True,
-    sqlite_where=text(ACTIVE),
-    postgresql_where=text(ACTIVE),
-)
-Index(
-    "jobs_to_wake",
-    jobs.c.wake_at,
-    sqlite_where=text("wake_at IS NOT NULL"),
-    postgresql_where=text("wake_at IS NOT NULL"),
-)
-Index("jobs_by_tenant", jobs.c.tenant, jobs.c.state)
-Index("jobs_by_age", jobs.c.created_at)
 
 job_attempts = Table(
     "job_attempts",
@@ -105,13 +84,6 @@ dead_letters = Table(
     Column("notified_at", Double),
     Column("attributes", DOCUMENT, nullable=False),
 )
-Index("dead_letters_by_age", dead_letters.c.created_at)
-Index(
-    "dead_letters_to_tell",
-    dead_letters.c.created_at,
-    sqlite_where=text("notified_at IS NULL"),
-    postgresql_where=text("notified_at IS NULL"),
-)
 
 queue_messages = Table(
     "queue_messages",
@@ -129,8 +101,6 @@ queue_messages = Table(
     # A number that was used never comes back, or an old receipt could acknowledge a new message.
     sqlite_autoincrement=True,
 )
-Index("queue_messages_ready", queue_messages.c.queue, queue_messages.c.priority, queue_messages.c.visible_at)
-Index("queue_messages_by_key", queue_messages.c.queue, queue_messages.c.key)
 
 progress = Table(
     "progress",
@@ -168,7 +138,6 @@ videos = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
 )
-Index("videos_by_status", videos.c.status, videos.c.updated_at)
 
 video_chunks = Table(
     "video_chunks",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from src.infrastructure.db.tables import metadata
+from src.infrastructure.db.indexes import complete_metadata
 
 attributes = context.config.attributes
 if context.is_offline_mode():
-    context.configure(url=attributes["url"], target_metadata=metadata, literal_binds=True)
+    context.configure(url=attributes["url"], target_metadata=complete_metadata(), literal_binds=True)
 else:
-    context.configure(connection=attributes["connection"], target_metadata=metadata)
+    context.configure(connection=attributes["connection"], target_metadata=complete_metadata())
 with context.begin_transaction():
     context.run_migrations()
