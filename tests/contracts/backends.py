@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from src.application.catalog import no_effects
 from src.application.ports.clock import Clock
-from src.application.ports.ledger import DeadLetters, Effect, Effects, JobLedger, JobQueries
+from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.progress import Progress
 from src.application.ports.scratch import Scratch
@@ -44,13 +44,17 @@ from src.infrastructure.memory.videos import MemoryChunks, MemoryVideos
 from src.infrastructure.storage.filesystem import FilesystemStorage
 from src.infrastructure.storage.scratch import FilesystemScratch
 from tests.fakes.clock import FrozenClock
-from tests.fakes.flaky import WholeQueue
+from tests.fakes.flaky import (
+    FlakyLock,
+    FlakyProgress,
+    FlakyQueue,
+    FlakyStorage,
+    FlakyWholeLedger,
+    WholeLedger,
+    WholeQueue,
+)
 
 Made = TypeVar("Made")
-
-
-class WholeLedger(JobLedger, JobQueries, Protocol):
-    """A ledger seen from all sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,27 @@ class MemoryState:
 
     def _once(self, name: str, made: Made) -> Made:
         return cast("Made", self._made.setdefault(name, made))
+
+
+@dataclass
+class FlakyState(MemoryState):
+    """The hostile wrappers with nothing in their scripts: then they must keep every promise."""
+
+    def queue(self, name: str = "video") -> WholeQueue:
+        """Wrapped."""
+        return FlakyQueue(super().queue(name))
+
+    def ledger(self, effects: Effects = no_effects) -> WholeLedger:
+        """Wrapped."""
+        return FlakyWholeLedger(super().ledger(effects))
+
+    def lock(self) -> Idempotency:
+        """Wrapped."""
+        return FlakyLock(self._once("lock", MemoryIdempotency(self.clock)))
+
+    def progress(self) -> Progress:
+        """Wrapped."""
+        return FlakyProgress(super().progress())
 
 
 def add_video_row(connection: Connection, effect: Effect, now: float) -> None:
@@ -213,8 +238,17 @@ def filesystem_storage(_clock: Clock, folder: Path) -> Storage:
     return FilesystemStorage(folder / "storage")
 
 
+def flaky_storage(clock: Clock, _folder: Path) -> Storage:
+    """A hostile wrapper that has nothing to do."""
+    return FlakyStorage(MemoryStorage(clock))
+
+
 STORAGES: Mapping[str, Any] = {"memory": memory_storage, "filesystem": filesystem_storage}
 """{name: (clock, folder) -> Storage}"""
+
+HOSTILE: Mapping[str, Any] = {"flaky": FlakyState}
+HOSTILE_STORAGES: Mapping[str, Any] = {"flaky": flaky_storage}
+"""Not adapters, so the wiring does not offer them; they run the same suites."""
 
 
 def memory_scratch(folder: Path) -> Scratch:

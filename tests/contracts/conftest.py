@@ -9,7 +9,7 @@ import pytest
 
 from src.application.ports.scratch import Scratch
 from src.application.ports.storage import Storage
-from tests.contracts.backends import SCRATCHES, STATES, STORAGES, State
+from tests.contracts.backends import HOSTILE, HOSTILE_STORAGES, SCRATCHES, STATES, STORAGES, State
 from tests.fakes.clock import FrozenClock
 
 
@@ -18,16 +18,16 @@ def clock() -> FrozenClock:
     return FrozenClock()
 
 
-@pytest.fixture(params=sorted(STATES))
+@pytest.fixture(params=sorted({**STATES, **HOSTILE}))
 def state(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[State]:
-    made = STATES[request.param](clock, tmp_path)
+    made = {**STATES, **HOSTILE}[request.param](clock, tmp_path)
     yield made
     made.close()
 
 
-@pytest.fixture(params=sorted(STORAGES))
+@pytest.fixture(params=sorted({**STORAGES, **HOSTILE_STORAGES}))
 def storage(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Storage:
-    made: Storage = STORAGES[request.param](clock, tmp_path)
+    made: Storage = {**STORAGES, **HOSTILE_STORAGES}[request.param](clock, tmp_path)
     return made
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from src.application.ports.ledger import Move
 from src.domain.errors import ErrorReport
 from src.domain.job import ClaimAnswer, Job, JobDraft
-from tests.contracts.backends import WholeLedger
+from tests.fakes.flaky import WholeLedger
 
 Answer = TypeVar("Answer")
 

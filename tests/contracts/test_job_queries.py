@@ -7,8 +7,9 @@ import pytest
 from src.application.ports.ledger import JobFilter
 from src.domain.errors import Conflict
 from src.domain.job import JobDraft, JobState
-from tests.contracts.backends import State, WholeLedger
+from tests.contracts.backends import State
 from tests.fakes.clock import FrozenClock
+from tests.fakes.flaky import WholeLedger
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from src.domain.job import Job
-from tests.contracts.backends import State, WholeLedger
+from tests.contracts.backends import State
 from tests.contracts.moves import at_once, claim, draft
 from tests.fakes.clock import FrozenClock
+from tests.fakes.flaky import WholeLedger
 
 
 @pytest.fixture

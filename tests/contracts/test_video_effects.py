@@ -8,8 +8,9 @@ from src.application.video.effects import video_effects
 from src.domain.errors import ErrorReport, LeaseLost, UnsupportedFormat
 from src.domain.job import Job, JobDraft, JobState
 from src.domain.video.video import Video, VideoStatus
-from tests.contracts.backends import State, WholeLedger
+from tests.contracts.backends import State
 from tests.fakes.clock import FrozenClock
+from tests.fakes.flaky import WholeLedger
 
 RESULT = {"hls_path": "v/1/master.m3u8", "thumbnail_path": "v/1/t.jpg", "duration_seconds": 4.0}
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from src.application.ports.ledger import Admission, Beat, JobLedger, Limits, Move
+from src.application.ports.ledger import Admission, Beat, JobFilter, JobLedger, JobQueries, Limits, Move
 from src.application.ports.lock import Idempotency
 from src.application.ports.progress import Progress
 from src.application.ports.queue import Delivery, Envelope, QueueConsumer, QueueDepth, QueueInspector, QueuePublisher
@@ -27,7 +27,7 @@ from src.domain.errors import (
     QueueUnavailable,
     StorageUnavailable,
 )
-from src.domain.job import Job, JobDraft
+from src.domain.job import Attempt, Job, JobDraft, JobState
 from src.domain.progress import ProgressReport
 
 OK = "ok"
@@ -127,6 +127,33 @@ class FlakyLedger:
     def to_wake(self, limit: int) -> Sequence[Job]:
         """See JobLedger."""
         return self.script.run("to_wake", DatabaseUnavailable, lambda: self.inner.to_wake(limit))
+
+
+class WholeLedger(JobLedger, JobQueries, Protocol):
+    """A ledger seen from all sides."""
+
+
+@dataclass
+class FlakyWholeLedger(FlakyLedger):
+    """The same with JobQueries, which are never used to decide a move and so never fail here."""
+
+    inner: WholeLedger
+
+    def find(self, job_id: str) -> Job | None:
+        """See JobQueries."""
+        return self.inner.find(job_id)
+
+    def list(self, criteria: JobFilter) -> Sequence[Job]:
+        """See JobQueries."""
+        return self.inner.list(criteria)
+
+    def attempts(self, job_id: str) -> Sequence[Attempt]:
+        """See JobQueries."""
+        return self.inner.attempts(job_id)
+
+    def counts(self) -> Mapping[tuple[str, JobState], int]:
+        """See JobQueries."""
+        return self.inner.counts()
 
 
 class WholeQueue(QueueConsumer, QueuePublisher, QueueInspector, Protocol):
