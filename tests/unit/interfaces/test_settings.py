@@ -70,7 +70,7 @@ def test_an_empty_variable_is_unset() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        load({}).queue.name = "other"  # type: ignore[misc]
+        load({}).queue.name = "other"
 
 
 def test_lesson_27_an_unknown_variable_stops_the_start_with_a_suggestion() -> None:
