@@ -20,7 +20,7 @@ $(STAMP): $(LOCKS)
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.txt
-	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@# The project itself, without another resolution: a path file and the command.
 	@$(BIN)/python -c 'import pathlib, site; pathlib.Path(site.getsitepackages()[0], "mediaworker.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
 	@printf '#!/bin/sh\nexec "%s/.venv/bin/python" -m src.interfaces.cli.app "$$@"\n' "$$PWD" > $(BIN)/mediaworker && chmod +x $(BIN)/mediaworker
