@@ -59,8 +59,15 @@ def build_catalog(settings: Settings) -> Catalog:
         for job_type in _exposed(name, "JOB_TYPES"):
             if job_type.name in types:
                 raise ConfigError(f"{name} registers job type {job_type.name!r}, which exists already", fix="rename it")
-            types[job_type.name] = job_type
+            types[job_type.name] = _configured(job_type, settings)
     return Catalog(types.values())
+
+
+def _configured(job_type: JobType, settings: Settings) -> JobType:
+    """What the settings say about a built-in job type."""
+    if job_type.name == "video":
+        return dataclasses.replace(job_type, max_attempts=settings.video.max_attempts)
+    return job_type
 
 
 def bindings(settings: Settings) -> dict[type, Binding]:

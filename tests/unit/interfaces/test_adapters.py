@@ -66,7 +66,7 @@ def adapters(settings: Settings) -> Adapters:
 
 def targets() -> list[str]:
     """Every "module:Name" that the container names."""
-    made = Adapters.traverse(types=[providers.Singleton, providers.Callable])
+    made = Adapters.traverse(types=[providers.Singleton, providers.Callable])  # type: ignore[call-overload] # its stub
     found = {getattr(each.provides, "target", None) for each in made}
     return sorted(target for target in found if target)
 

@@ -1,0 +1,186 @@
+"""`mediaworker demo`: one command from nothing to a playing stream."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from src.domain.errors import ConfigError, FileAccessError, NotFound
+from src.domain.job import Job, JobState
+from src.interfaces.cli.demo_page import PAGE_NAME, write_page
+from src.interfaces.cli.documents import status_document
+from src.interfaces.cli.errors import JOB_FAILED, OK
+from src.interfaces.cli.output import console, json_option, print_json, print_table
+from src.interfaces.cli.session import Session, open_session
+from src.interfaces.cli.sources import put_file, request_video
+from src.interfaces.cli.status import show
+from src.interfaces.cli.watch import follow
+from src.interfaces.wiring.checks import check_startup
+
+TENANT = "demo"
+
+LOG_NAME = "demo-worker.log"
+
+STOP_SECONDS = 40.0
+"""The worker's grace time and a little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came out of one demo."""
+
+    document: dict[str, Any]
+    folder: Path
+    seconds: float
+    worker_exit: int
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@json_option
+def demo(file: Path | None, as_json: bool) -> int:
+    """Turn FILE (or a clip made on the spot) into an adaptive HLS stream, and show how to watch it.
+
+    Needs no server: queue, database and storage are files in the data directory (WORKER_DATA_DIR).
+    """
+    session = open_session()
+    _refuse_foreign(session)
+    check_startup(session.settings, session.adapters)
+    key = _source(session, file, as_json=as_json)
+    began = time.monotonic()
+    job = request_video(session, key, TENANT, f"demo-{uuid.uuid4().hex[:8]}")
+    made = _work(session, job, began, quiet=as_json)
+    if made.document["state"] != JobState.SUCCEEDED:
+        return _failed(session, made, as_json=as_json)
+    page = write_page(made.folder, made.document["result"]["hls_path"])
+    if as_json:
+        print_json(
+            {**made.document, "wall_seconds": round(made.seconds, 2), "folder": str(made.folder), "page": str(page)}
+        )
+    else:
+        _show(made)
+    return OK
+
+
+def _refuse_foreign(session: Session) -> None:
+    """The demo runs a worker of its own: never on a queue or storage that others use."""
+    settings = session.settings
+    if settings.queue.backend != "sqlite" or settings.storage.backend != "filesystem":
+        raise ConfigError(
+            f"the demo uses the embedded queue and storage, not {settings.queue.backend} and {settings.storage.backend}",
+            fix="unset WORKER_QUEUE__BACKEND and WORKER_STORAGE__BACKEND",
+        )
+
+
+def _source(session: Session, file: Path | None, *, as_json: bool) -> str:
+    if file is not None:
+        if not file.exists():
+            raise NotFound(f"no file {file}")
+        return put_file(session, file, TENANT)
+    from src.infrastructure.ffmpeg.demo_clip import HEIGHT, SECONDS, WIDTH, make_demo_clip
+
+    if not as_json:
+        click.echo(f"Making a clip of {SECONDS:.0f} s, {WIDTH}x{HEIGHT}, with sound ...", err=True)
+    with tempfile.TemporaryDirectory(prefix="mediaworker-demo-") as folder:
+        clip = Path(folder) / "demo.mp4"
+        make_demo_clip(session.adapters.ffmpeg(), clip)
+        return put_file(session, clip, TENANT)
+
+
+def _work(session: Session, job: Job, began: float, *, quiet: bool) -> Made:
+    """Run a worker until the queue is empty, and watch it."""
+    log = session.settings.data_dir.absolute() / LOG_NAME
+    try:
+        sink = log.open("wb")
+    except OSError as error:
+        raise FileAccessError(f"{log} can't be written: {error.strerror}") from error
+    with sink:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "src.interfaces.workers.video.main", "--drain"],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            env=_environment(),
+        )
+        try:
+            ended = follow(session, job.id, quiet=quiet, alive=lambda: worker.poll() is None)
+            seconds = time.monotonic() - began
+            code = worker.wait(STOP_SECONDS)
+        finally:
+            _end(worker)
+    document = status_document(ended, session.progress.latest(ended.id))
+    return Made(document, session.settings.storage_root, seconds, code)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and the way to our own package, wherever the demo was typed."""
+    home = str(Path(__file__).resolve().parents[3])
+    path = os.pathsep.join(part for part in (home, os.environ.get("PYTHONPATH", "")) if part)
+    return {**os.environ, "PYTHONPATH": path, "WORKER_LOG__FORMAT": "json"}
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    if worker.poll() is not None:
+        return
+    worker.terminate()
+    try:
+        worker.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        worker.wait()
+
+
+def _failed(session: Session, made: Made, *, as_json: bool) -> int:
+    log = session.settings.data_dir / LOG_NAME
+    if as_json:
+        print_json({**made.document, "log": str(log), "worker_exit": made.worker_exit})
+    else:
+        show(made.document)
+        click.echo(f"\nThe worker ended with exit code {made.worker_exit}; its log is {log}.", err=True)
+        click.echo(f"  next: mediaworker jobs explain {made.document['id']}", err=True)
+    return JOB_FAILED
+
+
+def _show(made: Made) -> None:
+    result = made.document["result"]
+    master = made.folder / result["hls_path"]
+    rows = []
+    for rendition in result["renditions"]:
+        size = f"{rendition['width']}x{rendition['height']}" if rendition.get("width") else "sound"
+        rows.append((rendition["name"], size, f"{rendition['bandwidth'] / 1000:.0f} kbit/s", rendition["codecs"]))
+    click.echo()
+    print_table(("rendition", "size", "peak", "codecs"), rows, empty="No renditions.")
+    duration = result["duration_seconds"]
+    speed = f", {duration / made.seconds:.1f} times as fast as it plays" if made.seconds else ""
+    files = [path for path in master.parent.rglob("*") if path.is_file()]
+    total = sum(path.stat().st_size for path in files)
+    out = console()
+    out.print(
+        f"{duration:.1f} s of video in {made.seconds:.1f} s{speed}; {len(files)} files, {total / 2**20:.1f} MiB",
+        soft_wrap=True,
+    )
+    out.print(f"Playlist   {master}", soft_wrap=True)
+    if result.get("thumbnail_path"):
+        out.print(f"Thumbnail  {made.folder / result['thumbnail_path']}", soft_wrap=True)
+    out.print("\nWatch it:", soft_wrap=True)
+    out.print(
+        f"  {Path(sys.executable).name} -m http.server 8000 --bind 127.0.0.1 --directory {made.folder}", soft_wrap=True
+    )
+    out.print(f"  then open http://127.0.0.1:8000/{Path(result['hls_path']).parent}/{PAGE_NAME}", soft_wrap=True)
+    out.print(f"  or: ffplay {master}", soft_wrap=True)
+    out.print("\nNext:", soft_wrap=True)
+    for line in (
+        f"mediaworker jobs explain {made.document['id']}",
+        "mediaworker submit video FILE        # then, in another terminal:",
+        "mediaworker run video",
+    ):
+        out.print(f"  {line}", soft_wrap=True)

@@ -1,0 +1,64 @@
+"""`mediaworker submit`."""
+
+from __future__ import annotations
+
+import click
+
+from src.domain.job import Job, JobState
+from src.interfaces.cli.documents import status_document
+from src.interfaces.cli.errors import INTERRUPTED, JOB_FAILED, OK, WAIT_TIMED_OUT
+from src.interfaces.cli.output import json_option, print_json
+from src.interfaces.cli.session import Session, open_session
+from src.interfaces.cli.sources import put_source, request_video
+from src.interfaces.cli.status import show
+from src.interfaces.cli.watch import TimedOut, follow
+
+
+@click.group()
+def submit() -> None:
+    """Ask for a job."""
+
+
+@submit.command()
+@click.argument("source", metavar="FILE|KEY|s3://BUCKET/KEY")
+@click.option("--tenant", default="default", show_default=True, help="Whose video it is.")
+@click.option("--video-id", help="The video's id. Default: a new one.")
+@click.option(
+    "--wait", is_flag=True, help="Follow the job until it ends: exit 0 when it succeeded, 5 when not, 6 when late."
+)
+@click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to wait at most.")
+@json_option
+def video(
+    source: str, tenant: str, video_id: str | None, wait: bool, timeout: float | None, as_json: bool
+) -> int:
+    """Turn a video into HLS. A local FILE is copied into the storage first; a KEY names an object that is there.
+
+    Prints the job's id.
+    """
+    session = open_session()
+    key = put_source(session, source, tenant)
+    job = request_video(session, key, tenant, video_id)
+    if not wait:
+        print_json(status_document(job, None)) if as_json else click.echo(job.id)
+        return OK
+    if not as_json:
+        click.echo(job.id)
+    return wait_for(session, job, timeout, as_json=as_json)
+
+
+def wait_for(session: Session, job: Job, timeout: float | None, *, as_json: bool) -> int:
+    """Follow the job; the exit code says how it ended."""
+    try:
+        job = follow(session, job.id, quiet=as_json, timeout_seconds=timeout)
+    except TimedOut:
+        click.echo(f"mediaworker: job {job.id} has not ended after {timeout:g} s; it goes on", err=True)
+        click.echo(f"  fix: `mediaworker status {job.id} --watch` follows it", err=True)
+        code = WAIT_TIMED_OUT
+    except KeyboardInterrupt:
+        click.echo(f"\nThe job goes on: `mediaworker status {job.id} --watch` follows it.", err=True)
+        return INTERRUPTED
+    else:
+        code = OK if job.state is JobState.SUCCEEDED else JOB_FAILED
+    document = status_document(session.job(job.id), session.progress.latest(job.id))
+    print_json(document) if as_json else show(document)
+    return code
