@@ -126,6 +126,7 @@ REFUSED: Mapping[str, Medium] = {
     "cut_fragmented": _bad("cut_frag.mp4", lambda path: cut(path, "fragmented"), "truncated_source"),
     "cut_webm": _bad("cut.webm", lambda path: cut(path, "webm"), "truncated_source"),
     "cut_avi": _bad("cut.avi", lambda path: cut(path, "avi"), "truncated_source"),
+    "cut_flv": _bad("cut.flv", lambda path: cut(path, "flv"), "truncated_source"),
     "cut_wav": _bad("cut.wav", lambda path: cut(path, "sound_wav"), "truncated_source"),
     "declares_hours": _bad("hours.mp4", hostile.declares_hours, "truncated_source", "corrupt_source"),
     "declares_samples": _bad("samples.mp4", hostile.declares_samples, "truncated_source", "corrupt_source"),
@@ -143,6 +144,9 @@ DAMAGED: Mapping[str, Medium] = {
         file="flipped.mp4",
         maker=lambda path: hostile.flip_bits(make("moov_first"), path),
         expected=Expectation(kind="either"),
+    ),
+    "joined_streams": _ok(
+        "joined.ts", makers.joined_streams, display=SMALL, audio=1, seconds=8, slack=0.2, fps=25, container="mpegts"
     ),
     "webm_silent_source": _ok("silent.webm", makers.webm_silent, display=SMALL, seconds=1, codec="vp9"),
 }

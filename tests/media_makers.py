@@ -220,6 +220,14 @@ def cut_stream(path: Path) -> None:
     path.write_bytes(content[len(content) * 3 // 10 // 188 * 188 :])
 
 
+def joined_streams(path: Path) -> None:
+    """Two recordings, one behind the other in one file: the clock starts anew in the middle."""
+    first = path.with_name("one.ts")
+    transport_stream(first)
+    path.write_bytes(first.read_bytes() * 2)
+    first.unlink()
+
+
 def flv(path: Path) -> None:
     """Flash video: times in milliseconds, no frame rate."""
     ffmpeg(*picture(2), *tone(2), *X264, *AAC, "-ar", "44100", path)

@@ -189,6 +189,7 @@ GOOD = {
     "start_seconds": 0.0,
     "bit_rate": 1000,
     "subtitle_streams": 0,
+    "clock_jumps": 0,
     "video": None,
     "audio": [
         {

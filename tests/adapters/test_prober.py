@@ -145,6 +145,13 @@ def test_languages_of_sound_tracks_are_kept() -> None:
     assert [track.language for track in probe(make("two_sounds")).audio] == ["eng", "kor"]
 
 
+def test_where_two_recordings_meet_both_count_and_the_jump_is_told() -> None:
+    found = probe(make("joined_streams"))
+    check_facts(MEDIA["joined_streams"].expected, found)
+    assert found.clock_jumps == 1
+    assert probe(make("transport_stream")).clock_jumps == 0
+
+
 def test_a_source_of_no_bytes_is_refused_without_a_read() -> None:
     with pytest.raises(SourceEmpty):
         PyAvProber().probe(CountedFile(Path("/nowhere")).read, 0)

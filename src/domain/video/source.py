@@ -79,5 +79,8 @@ class SourceMedia:
     subtitle_streams: int = 0
     start_seconds: float = 0.0
     bit_rate: int | None = None
+    clock_jumps: int = 0
+    """times the time stamps start anew where two transport streams were joined; what lies behind needs a remux first.
+    Counted where the probe saw the whole track (files of a few MiB), else 0"""
     probed_bytes: int = 0
     probed_reads: int = 0

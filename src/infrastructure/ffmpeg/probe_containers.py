@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from src.domain.errors import CorruptSource, TruncatedSource
@@ -12,6 +13,10 @@ TAIL_BYTES = 4 * 1024 * 1024
 
 CLUSTER = b"\x1f\x43\xb6\x75"
 SEGMENT = 0x18538067
+FLV_SCRIPT = 18
+FLV_KINDS = frozenset({8, 9, FLV_SCRIPT})
+FLV_TAG = re.compile(rb"[\x08\x09](?=.{7}\0\0\0)", re.DOTALL)
+"""A sound or picture tag: its last three header bytes are always 0."""
 RIFF_SLACK = 16
 """Bytes by which an AVI or WAV header may be wrong: padding that some writers count and do not write."""
 
@@ -116,13 +121,27 @@ def _flv_tail(read: Read, size: int) -> Tail:
         length = int.from_bytes(read(end - 4, 4)) if end > 24 else 0
         start = end - 4 - length
         if length < 11 or start < 9:
-            return Tail(last)
+            break
         tag = read(start, 11)
-        kind = tag[0] & 0x1F
-        if kind not in (8, 9, 18) or int.from_bytes(tag[1:4]) + 11 != length:
-            return Tail(last)
-        seconds = (int.from_bytes(tag[4:7]) | tag[7] << 24) / 1000
-        if kind != 18:
-            last.setdefault(kind, seconds)
+        if tag[0] & 0x1F not in FLV_KINDS or int.from_bytes(tag[1:4]) + 11 != length:
+            break
+        last.setdefault(tag[0] & 0x1F, _flv_seconds(tag))
         end = start
-    return Tail(last)
+    if not last:
+        last = _flv_last_whole(read(max(0, size - TAIL_BYTES), TAIL_BYTES))
+    return Tail({kind: seconds for kind, seconds in last.items() if kind != FLV_SCRIPT})
+
+
+def _flv_seconds(tag: bytes) -> float:
+    return (int.from_bytes(tag[4:7]) | tag[7] << 24) / 1000
+
+
+def _flv_last_whole(content: bytes) -> dict[int, float]:
+    """A file cut inside a tag has no way back from its end: find tags that their own size confirms."""
+    last: dict[int, float] = {}
+    for found in FLV_TAG.finditer(content):
+        at = found.start()
+        length = 11 + int.from_bytes(content[at + 1 : at + 4])
+        if content[at + length : at + length + 4] == length.to_bytes(4):
+            last[content[at]] = _flv_seconds(content[at : at + 11])
+    return last

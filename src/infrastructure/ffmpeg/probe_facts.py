@@ -23,6 +23,7 @@ from src.infrastructure.ffmpeg.probe_colors import (
 )
 from src.infrastructure.ffmpeg.probe_containers import Tail, check_container, find_tail
 from src.infrastructure.ffmpeg.probe_frames import (
+    Sample,
     check_sound,
     decodes_further_in,
     frame_rates,
@@ -37,6 +38,7 @@ from src.infrastructure.ffmpeg.probe_open import (
     seconds,
 )
 from src.infrastructure.ffmpeg.probe_times import (
+    CLOCK_JUMPS,
     check_indexes,
     picture_seconds,
     whole_file,
@@ -71,22 +73,17 @@ def facts_of(file: Any, read: Read, request: Request) -> dict[str, Any]:
         subtitles = len(container.streams.subtitles)
         _refuse_nothing(container, pictures, sounds)
         if not pictures:
-            check_sound(
-                container,
-                [stream.index for stream in container.streams.audio].index(sounds[0]["index"]),
-            )
-            whole = whole_file(container, None, False, tail, request)
-            return {
-                **whole,
-                "video": None,
-                "audio": sounds,
-                "subtitle_streams": subtitles,
-            }
-    return {
-        **_shown(file, pictures, tail, request),
-        "audio": sounds,
-        "subtitle_streams": subtitles,
-    }
+            facts = _heard(container, sounds, tail, request)
+    if pictures:
+        facts = _shown(file, pictures, tail, request)
+    return {**facts, "audio": sounds, "subtitle_streams": subtitles}
+
+
+def _heard(container: InputContainer, sounds: list[dict[str, Any]], tail: Tail, request: Request) -> dict[str, Any]:
+    """A source of sound alone: its first track has to decode."""
+    numbers = [stream.index for stream in container.streams.audio]
+    check_sound(container, numbers.index(sounds[0]["index"]))
+    return {**whole_file(container, None, False, tail, request), "video": None, "clock_jumps": 0}
 
 
 def _pictures(container: InputContainer, request: Request) -> list[int]:
@@ -155,21 +152,20 @@ def _shown(file: Any, pictures: list[int], tail: Tail, request: Request) -> dict
         with open_source(file, request) as container:
             stream = next(stream for stream in container.streams.video if stream.index == index)
             try:
-                video, measured = _picture(container, stream, tail, request)
+                video, sample = _picture(container, stream, tail, request)
             except CorruptSource as error:
                 first_error = first_error or error
                 continue
-            return {
-                **whole_file(container, video, measured, tail, request),
-                "video": video,
-            }
+            jumps = len(sample.runs) - 1 if request.demuxer in CLOCK_JUMPS else 0
+            whole = whole_file(container, video, sample.whole, tail, request)
+            return {**whole, "video": video, "clock_jumps": max(0, jumps)}
     raise first_error or CorruptSource("no picture track can be decoded")
 
 
 def _picture(
     container: InputContainer, stream: VideoStream, tail: Tail, request: Request
-) -> tuple[dict[str, Any], bool]:
-    """One picture track; and whether its packets were all seen."""
+) -> tuple[dict[str, Any], Sample]:
+    """One picture track, and what was seen of it."""
     measure = request.demuxer != "mov"
     sample = sample_picture(
         container,
@@ -199,7 +195,7 @@ def _picture(
         "duration_seconds": picture_seconds(stream, sample, tail, request, float(1 / average) if average else 0.0),
         "bit_rate": context.bit_rate or None,
     }
-    return facts | _look(stream, frame, request), sample.whole
+    return facts | _look(stream, frame, request), sample
 
 
 def _picture_start(stream: VideoStream, frame: VideoFrame, measure: bool) -> float:

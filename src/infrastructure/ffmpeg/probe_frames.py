@@ -27,6 +27,9 @@ RATE_BYTES = 6 * 1024 * 1024
 BREAK_SECONDS = 10.0
 """A jump that a transport stream's time stamps make only where two recordings meet; ffmpeg's own threshold."""
 
+BACK_SECONDS = 0.5
+"""A step back that rounding explains; more is a clock set anew."""
+
 STANDARD_RATES = (
     *(Fraction(rate) for rate in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120)),
     *(Fraction(rate * 1000, 1001) for rate in (15, 24, 30, 60, 120)),
@@ -35,34 +38,44 @@ STANDARD_RATES = (
 
 @dataclass(slots=True)
 class Sample:
-    """One picture and the time stamps (seconds, file order) of the packets passed; `whole` when that was all of them."""
+    """One picture and, in runs between jumps of the clock, when the packets passed are shown (seconds, sorted); `whole`
+    when those were all packets of the track."""
 
     frame: VideoFrame
-    starts: list[float] = field(default_factory=list)
+    runs: list[list[float]] = field(default_factory=list)
     whole: bool = False
     failures: int = 0
 
-    def runs(self, *, can_break: bool) -> list[list[float]]:
-        """The time stamps sorted, split where the clock jumps."""
-        runs: list[list[float]] = []
-        for start in self.starts:
-            if runs and not (can_break and abs(start - runs[-1][-1]) > BREAK_SECONDS):
-                runs[-1].append(start)
-            else:
-                runs.append([start])
-        return [sorted(run) for run in runs]
+
+@dataclass(slots=True)
+class _Clock:
+    """Collects time stamps and notices where the clock is set anew. Decoding times only grow, showing times do not."""
+
+    runs: list[list[float]] = field(default_factory=list)
+    last: float | None = None
+
+    def see(self, packet: Packet[VideoStream]) -> None:
+        """Take down one packet; one without time stamps counts nothing."""
+        if packet.pts is None or not packet.time_base:
+            return
+        shown = float(packet.pts * packet.time_base)
+        decoded = float((packet.pts if packet.dts is None else packet.dts) * packet.time_base)
+        jumps = self.last is not None and not -BACK_SECONDS <= decoded - self.last <= BREAK_SECONDS
+        if jumps or not self.runs:
+            self.runs.append([])
+        self.runs[-1].append(shown)
+        self.last = decoded
 
 
 def sample_picture(container: InputContainer, stream: VideoStream, *, whole: bool, measure: bool) -> Sample:
     """The first picture of `stream`; with `measure` also its packets' times, all of them with `whole`. Raises
     CorruptSource when nothing decodes."""
     sample: Sample | None = None
-    starts: list[float] = []
+    clock = _Clock()
     failures = packets = passed = 0
     for packet in _packets(container, stream):
         packets, passed = packets + 1, passed + packet.size
-        if packet.pts is not None and packet.time_base:
-            starts.append(float(packet.pts * packet.time_base))
+        clock.see(packet)
         if sample is None:
             frame, failed = _decode(stream, packet)
             failures += failed
@@ -75,14 +88,14 @@ def sample_picture(container: InputContainer, stream: VideoStream, *, whole: boo
     else:
         whole = whole or measure
         sample = sample or _last_words(stream)
-        return _finished(stream, sample, starts, whole, failures)
-    return _finished(stream, sample, starts, False, failures)
+        return _finished(stream, sample, clock, whole, failures)
+    return _finished(stream, sample, clock, False, failures)
 
 
 def _finished(
     stream: VideoStream,
     sample: Sample | None,
-    starts: list[float],
+    clock: _Clock,
     whole: bool,
     failures: int,
 ) -> Sample:
@@ -91,11 +104,8 @@ def _finished(
             f"the picture track ({codec_name(stream)}) can't be decoded",
             fix="export the video again from its original",
         )
-    sample.starts, sample.whole, sample.failures = (
-        starts,
-        whole and bool(starts),
-        failures,
-    )
+    sample.runs = [sorted(run) for run in clock.runs]
+    sample.whole, sample.failures = whole and bool(clock.runs), failures
     return sample
 
 
@@ -174,7 +184,7 @@ def frame_rates(
     if interlaced:
         # fields travel as packets of their own, so neither the packets nor the nominal rate count frames
         return average, average
-    gaps = [b - a for run in sample.runs(can_break=True) for a, b in pairwise(run)]
+    gaps = [b - a for run in sample.runs for a, b in pairwise(run)]
     if not measure or len(gaps) < 3 or sum(gaps) <= 0:
         return average, nominal
     measured = Fraction(len(gaps)) / Fraction(sum(gaps))

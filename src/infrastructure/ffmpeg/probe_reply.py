@@ -65,6 +65,7 @@ def source_media(document: Any, *, container: str, size: int, read: tuple[int, i
             subtitle_streams=_count(document, "subtitle_streams"),
             start_seconds=_number(document, "start_seconds"),
             bit_rate=_optional_count(document, "bit_rate"),
+            clock_jumps=_count(document, "clock_jumps"),
             probed_bytes=read[0],
             probed_reads=read[1],
         )

@@ -15,6 +15,9 @@ from src.infrastructure.ffmpeg.probe_open import Request, frame_seconds, microse
 FEWEST_BYTES_PER_SECOND = 4
 """Below this nothing can be seen or heard: a still picture at 1 frame a second takes ten times as much."""
 
+CLOCK_JUMPS = frozenset({"mpegts", "mpeg"})
+"""Containers whose clock may be set anew in the middle of a file."""
+
 LAST_ENTRIES = 4096
 """Index entries looked at from the end: the chunk table's own end has been compared before."""
 
@@ -29,9 +32,8 @@ def picture_seconds(
     """How long the picture lasts from its own start: by its index, by its last frame, or None."""
     first = frame_seconds(sample.frame)
     if sample.whole and request.demuxer != "mov":
-        runs = sample.runs(can_break=request.demuxer in ("mpegts", "mpeg"))
-        lead = max(0.0, first - runs[0][0]) if first is not None else 0.0
-        return sum(run[-1] - run[0] + one_frame for run in runs) - lead
+        lead = max(0.0, first - sample.runs[0][0]) if first is not None else 0.0
+        return _lengths(sample, one_frame, request) - lead
     declared = seconds(stream.duration, stream.time_base)
     if request.demuxer == "mov":
         return _indexed_seconds(stream, declared, request)
@@ -41,6 +43,13 @@ def picture_seconds(
         last = tail.last_seconds.get(track, max(tail.last_seconds.values()))
         return max(0.0, last - start) + one_frame
     return declared
+
+
+def _lengths(sample: Sample, one_frame: float, request: Request) -> float:
+    """Where a transport stream's clock jumps, two recordings meet: their lengths add up. Elsewhere a gap is a gap."""
+    if request.demuxer in CLOCK_JUMPS:
+        return sum(run[-1] - run[0] + one_frame for run in sample.runs)
+    return max(run[-1] for run in sample.runs) - min(run[0] for run in sample.runs) + one_frame
 
 
 def _indexed_seconds(stream: VideoStream, declared: float | None, request: Request) -> float | None:
@@ -109,7 +118,7 @@ def whole_file(
 def _check_duration(duration: float, declared: float | None, tail: Tail, request: Request) -> None:
     if request.demuxer == "flv" and declared and tail.last_seconds and not request.allow_partial:
         reached = max(tail.last_seconds.values())
-        if declared - reached > max(1.0, 0.05 * declared):
+        if declared - reached > max(0.5, 0.05 * declared):
             raise TruncatedSource(
                 f"the header declares {declared:.1f} s and {reached:.1f} s are there",
                 fix="upload the whole file again",
