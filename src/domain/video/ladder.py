@@ -28,9 +28,7 @@ class Step:
     profile: str = "high"
 
 
-def step(
-    short_side: int, maxrate: int, *, crf: float = 23.0, profile: str = "high"
-) -> Step:
+def step(short_side: int, maxrate: int, *, crf: float = 23.0, profile: str = "high") -> Step:
     """A step named after its short side, with a buffer of two seconds at `maxrate`."""
     return Step(
         name=f"{short_side}p",
@@ -84,9 +82,7 @@ def ladder_from_json(steps: Sequence[Mapping[str, Any]]) -> Ladder:
             fix="give each rung short_side and maxrate",
         ) from error
     wrong = [
-        row.name
-        for row in ladder
-        if not (16 <= row.short_side <= 4320 and 0 <= row.crf <= 51 and row.maxrate > 0)
+        row.name for row in ladder if not (16 <= row.short_side <= 4320 and 0 <= row.crf <= 51 and row.maxrate > 0)
     ]
     unknown = {row.profile for row in ladder} - {"baseline", "main", "high"}
     sizes = [row.short_side for row in ladder]

@@ -69,8 +69,8 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything the encoder needs, and nothing that differs between machines. Second 0 of the output is the container's
-    own start, so picture and sound keep the distance they had."""
+    """Everything the encoder needs, and nothing that differs between machines. Second 0 of the output is `origin_seconds`
+    of the source for picture and sound alike, so they keep the distance they had."""
 
     version: int
     container: str
@@ -88,6 +88,8 @@ class Plan:
     preset: str
     source_container: str
     """the demuxer to allow for this source: the one the probe found"""
+    origin_seconds: float = 0.0
+    """the source's own time stamp, in seconds, where the film begins"""
     picture: Picture | None = None
     duration_exact: bool = True
     allow_partial: bool = False

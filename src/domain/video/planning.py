@@ -50,15 +50,11 @@ def make_plan(media: SourceMedia, settings: PlanSettings) -> Plan:
         raise UnsupportedFormat("the source has neither a picture nor sound")
     video = media.video
     fps = None if video is None else output_fps(video)
-    segment_frames = (
-        0 if fps is None else max(1, round(Fraction(settings.segment_seconds) * fps))
-    )
+    segment_frames = 0 if fps is None else max(1, round(Fraction(settings.segment_seconds) * fps))
     chunks: tuple[Chunk, ...] = ()
     if fps is not None:
         factor = UNINDEXED_FACTOR if media.container in UNINDEXED else 1
-        per_chunk = max(
-            1, round(factor * settings.chunk_seconds / settings.segment_seconds)
-        )
+        per_chunk = max(1, round(factor * settings.chunk_seconds / settings.segment_seconds))
         chunks = grid(
             max(1, round(Fraction(media.duration_seconds) * fps)),
             segment_frames,
@@ -69,9 +65,7 @@ def make_plan(media: SourceMedia, settings: PlanSettings) -> Plan:
         container=settings.container,
         fps=fps,
         segment_frames=segment_frames,
-        segment_seconds=settings.segment_seconds
-        if fps is None
-        else float(segment_frames / fps),
+        segment_seconds=settings.segment_seconds if fps is None else float(segment_frames / fps),
         video_stream=None if video is None else video.index,
         rungs=() if video is None else choose_rungs(video, settings.ladder),
         audio=_audio(media, settings),
@@ -79,6 +73,7 @@ def make_plan(media: SourceMedia, settings: PlanSettings) -> Plan:
         duration_seconds=media.duration_seconds,
         preset=settings.preset,
         source_container=media.container,
+        origin_seconds=0.0 if media.container == "mov" else media.start_seconds,
         picture=None if video is None else _picture(video),
         duration_exact=media.duration_exact,
         allow_partial=settings.allow_partial,
@@ -90,16 +85,14 @@ def output_fps(video: VideoStream) -> Fraction:
     truly variable sources (a screen recording's nominal 57600 would blow 63 frames up to half a million)."""
     nominal, average = video.nominal_fps, video.average_fps
     rate = average or nominal or USUAL_FPS
-    if nominal and average and 1 <= nominal and abs(nominal - average) < nominal / 10:
+    if nominal and average and nominal >= 1 and abs(nominal - average) < nominal / 10:
         rate = nominal
     while rate > MOST_FPS:
         rate /= 2
     return max(Fraction(1), rate).limit_denominator(1001)
 
 
-def grid(
-    frames: int, segment_frames: int, segments_per_chunk: int
-) -> tuple[Chunk, ...]:
+def grid(frames: int, segment_frames: int, segments_per_chunk: int) -> tuple[Chunk, ...]:
     """Tiles `frames` without gap or overlap. A tail shorter than half a segment joins the segment before it, so there is
     no segment of a few frames; a longer tail is a segment of its own."""
     whole, tail = divmod(frames, segment_frames)
@@ -167,9 +160,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if is_dataclass(value):
-        return {
-            field.name: _plain(getattr(value, field.name)) for field in fields(value)
-        }
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     return value
 
 
@@ -181,9 +172,7 @@ def plan_from_json(document: Mapping[str, Any]) -> Plan:
         "rungs": tuple(Rung(**row) for row in document["rungs"]),
         "audio": tuple(AudioTrack(**row) for row in document["audio"]),
         "chunks": tuple(Chunk(**row) for row in document["chunks"]),
-        "picture": None
-        if picture is None
-        else Picture(**{**picture, "sar": Fraction(picture["sar"])}),
+        "picture": None if picture is None else Picture(**{**picture, "sar": Fraction(picture["sar"])}),
     }
     return Plan(**{**document, **changed})
 
@@ -207,7 +196,5 @@ def estimated_cpu_seconds(plan: Plan) -> float:
         pixels = [rung.width * rung.height for rung in plan.rungs]
         source = plan.picture.width * plan.picture.height
         scaled = sum(pixels) - (pixels[0] if pixels[0] == source else 0)
-        cost += plan.frames * (
-            source * DECODE_COST + scaled * SCALE_COST + sum(pixels) * ENCODE_COST
-        )
+        cost += plan.frames * (source * DECODE_COST + scaled * SCALE_COST + sum(pixels) * ENCODE_COST)
     return round(cost, 2)

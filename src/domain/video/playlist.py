@@ -31,6 +31,8 @@ class MediaPlaylist:
     init: str | None = None
     ended: bool = True
     sequence: int = 0
+    declared_target: int | None = None
+    """the target duration that was read, None for a playlist not yet written"""
 
     @property
     def target(self) -> int:
@@ -108,30 +110,22 @@ def parse_media(text: str) -> MediaPlaylist:
             seconds = None
     if seconds is not None or not segments:
         raise OutputInvalid(
-            "playlist: the last EXTINF names no file"
-            if seconds is not None
-            else "playlist: no segments"
+            "playlist: the last EXTINF names no file" if seconds is not None else "playlist: no segments"
         )
-    playlist = MediaPlaylist(
+    return MediaPlaylist(
         segments=tuple(segments),
-        init=_attributes(facts["#EXT-X-MAP"]).get("URI")
-        if "#EXT-X-MAP" in facts
-        else None,
+        init=_attributes(facts["#EXT-X-MAP"]).get("URI") if "#EXT-X-MAP" in facts else None,
         ended="#EXT-X-ENDLIST" in facts,
         sequence=_whole(facts.get("#EXT-X-MEDIA-SEQUENCE", "0")),
+        declared_target=_whole(facts.get("#EXT-X-TARGETDURATION", "")),
     )
-    if _whole(facts.get("#EXT-X-TARGETDURATION", "")) != playlist.target:
-        raise OutputInvalid(f"playlist: target duration is not {playlist.target}")
-    return playlist
 
 
 def write_master(variants: Sequence[Variant], sounds: Sequence[Sound]) -> str:
     """The text of the master playlist, in the order given (players start with the first variant). Bandwidths of variants
     include the loudest of the sound group, as RFC 8216 4.3.4.2 asks. Without variants: sound alone."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    default = next(
-        (sound for sound in sounds if sound.default), sounds[0] if sounds else None
-    )
+    default = next((sound for sound in sounds if sound.default), sounds[0] if sounds else None)
     shown = list(variants)
     if not shown and default is not None:
         shown = [Variant(uri=default.uri, peak=0, average=0)]
@@ -166,21 +160,15 @@ def master_uris(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     expects = False
     for line in _lines(text):
         if line.startswith("#EXT-X-STREAM-INF:"):
-            missing = {"BANDWIDTH", "AVERAGE-BANDWIDTH", "CODECS"} - _attributes(
-                line.partition(":")[2]
-            ).keys()
+            missing = {"BANDWIDTH", "AVERAGE-BANDWIDTH", "CODECS"} - _attributes(line.partition(":")[2]).keys()
             if missing or expects:
-                raise OutputInvalid(
-                    f"master playlist: a variant lacks {', '.join(sorted(missing)) or 'its uri'}"
-                )
+                raise OutputInvalid(f"master playlist: a variant lacks {', '.join(sorted(missing)) or 'its uri'}")
             expects = True
         elif line.startswith("#EXT-X-MEDIA:"):
             sounds.append(_safe_uri(_attributes(line.partition(":")[2]).get("URI", "")))
         elif not line.startswith("#"):
             if not expects:
-                raise OutputInvalid(
-                    f"master playlist: {line!r} follows no EXT-X-STREAM-INF"
-                )
+                raise OutputInvalid(f"master playlist: {line!r} follows no EXT-X-STREAM-INF")
             variants.append(_safe_uri(line))
             expects = False
     if expects or not variants:
@@ -188,9 +176,7 @@ def master_uris(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(variants), tuple(sounds)
 
 
-def rates(
-    sizes: Sequence[int], seconds: Sequence[float], target: int
-) -> tuple[int, int]:
+def rates(sizes: Sequence[int], seconds: Sequence[float], target: int) -> tuple[int, int]:
     """(peak, average) in bit/s of one rendition: the peak of RFC 8216 4.1, over each run of segments that lasts 0.5 to 1.5
     target durations; the average over all."""
     peak = 0.0
@@ -245,9 +231,7 @@ def _attributes(text: str) -> dict[str, str]:
 
 def _safe_uri(uri: str) -> str:
     """Our own names are relative and plain; nothing else may stand in a playlist of ours."""
-    if not re.fullmatch(
-        r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", uri
-    ) or ".." in uri.split("/"):
+    if not re.fullmatch(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", uri) or ".." in uri.split("/"):
         raise OutputInvalid(f"playlist: {uri!r} is not a name this worker writes")
     return uri
 

@@ -22,9 +22,7 @@ def frames_missing_allowed(plan: Plan) -> int:
     return max(2, round(seconds * plan.fps), round(plan.fps / 10))
 
 
-def verify_stream(
-    plan: Plan, master: str, playlists: Mapping[str, str], sizes: Mapping[str, int]
-) -> None:
+def verify_stream(plan: Plan, master: str, playlists: Mapping[str, str], sizes: Mapping[str, int]) -> None:
     """Check a whole stream. `playlists`: text by path ("720p/index.m3u8", "audio_0/index.m3u8"); `sizes`: bytes of every
     object by path; both relative to the master playlist. Raises OutputInvalid naming everything that is wrong."""
     problems: list[str] = []
@@ -36,9 +34,7 @@ def verify_stream(
     except OutputInvalid as error:
         raise OutputInvalid(f"the output is not whole: {error.message}") from error
     named = {*variants, *sounds}
-    folders = {
-        str(PurePosixPath(path).parent): playlist for path, playlist in parsed.items()
-    }
+    folders = {str(PurePosixPath(path).parent): playlist for path, playlist in parsed.items()}
     expected = {
         *(rung.name for rung in plan.rungs),
         *(track.name for track in plan.audio),
@@ -51,6 +47,8 @@ def verify_stream(
         problems += missing_objects(folder, playlist, sizes)
         if not playlist.ended or playlist.sequence != 0:
             problems.append(f"{folder}: the playlist is not finished")
+        if playlist.declared_target != playlist.target:
+            problems.append(f"{folder}: target duration {playlist.declared_target} instead of {playlist.target}")
     problems += _check_pictures(plan, folders)
     for track in plan.audio:
         if track.name in folders:
@@ -59,18 +57,10 @@ def verify_stream(
         raise OutputInvalid(f"the output is not whole: {'; '.join(problems[:10])}")
 
 
-def missing_objects(
-    folder: str, playlist: MediaPlaylist, sizes: Mapping[str, int]
-) -> list[str]:
+def missing_objects(folder: str, playlist: MediaPlaylist, sizes: Mapping[str, int]) -> list[str]:
     """Files that the playlist names and that do not exist or are empty."""
-    names = [segment.uri for segment in playlist.segments] + (
-        [playlist.init] if playlist.init else []
-    )
-    return [
-        f"{folder}/{name} is missing or empty"
-        for name in names
-        if sizes.get(f"{folder}/{name}", 0) <= 0
-    ]
+    names = [segment.uri for segment in playlist.segments] + ([playlist.init] if playlist.init else [])
+    return [f"{folder}/{name} is missing or empty" for name in names if sizes.get(f"{folder}/{name}", 0) <= 0]
 
 
 def check_sound(plan: Plan, track: AudioTrack, seconds: float) -> list[str]:
@@ -87,9 +77,7 @@ def check_sound(plan: Plan, track: AudioTrack, seconds: float) -> list[str]:
 
 def _check_pictures(plan: Plan, folders: Mapping[str, MediaPlaylist]) -> list[str]:
     problems: list[str] = []
-    shown = [
-        (rung.name, folders[rung.name]) for rung in plan.rungs if rung.name in folders
-    ]
+    shown = [(rung.name, folders[rung.name]) for rung in plan.rungs if rung.name in folders]
     if plan.fps is None or not shown:
         return problems
     first_name, first = shown[0]
@@ -97,16 +85,10 @@ def _check_pictures(plan: Plan, folders: Mapping[str, MediaPlaylist]) -> list[st
         if not _same_cuts(first, playlist):
             problems.append(f"{name} is cut at other times than {first_name}")
     most = float(plan.frames / plan.fps)
-    least = (
-        0.0
-        if plan.allow_partial
-        else most - float(frames_missing_allowed(plan) / plan.fps)
-    )
+    least = 0.0 if plan.allow_partial else most - float(frames_missing_allowed(plan) / plan.fps)
     for name, playlist in shown:
         if not least - CUT_TOLERANCE <= playlist.seconds <= most + CUT_TOLERANCE:
-            problems.append(
-                f"{name} lasts {playlist.seconds:.3f} s instead of {most:.3f} s"
-            )
+            problems.append(f"{name} lasts {playlist.seconds:.3f} s instead of {most:.3f} s")
     return problems
 
 
@@ -114,6 +96,4 @@ def _same_cuts(one: MediaPlaylist, other: MediaPlaylist) -> bool:
     if len(one.segments) != len(other.segments):
         return False
     pairs = zip(one.segments, other.segments, strict=True)
-    return all(
-        abs(left.seconds - right.seconds) <= CUT_TOLERANCE for left, right in pairs
-    )
+    return all(abs(left.seconds - right.seconds) <= CUT_TOLERANCE for left, right in pairs)

@@ -42,11 +42,7 @@ class Video:
     @property
     def is_ready(self) -> bool:
         """READY with everything the completion contract names (lesson 24): playlist, length, thumbnail where it has pictures."""
-        return (
-            self.status is VideoStatus.READY
-            and bool(self.hls_path)
-            and bool(self.result)
-        )
+        return self.status is VideoStatus.READY and bool(self.hls_path) and bool(self.result)
 
     def processing(self, *, job_id: str, fence: int) -> Video:
         """A worker began. READY stays READY: a re-run never takes a playing video away."""

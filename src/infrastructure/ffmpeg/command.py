@@ -1,6 +1,7 @@
 """Writes ffmpeg's command lines; pure. The only module that knows ffmpeg-python, which builds argv and never runs it.
 
-The frame grid: with -copyts -start_at_zero the container's start is second 0 for every chunk; `fps=R:start_time=` turns
+The frame grid: with -copyts and -itsoffset the film's start is second 0 for every chunk and every sound track (-start_at_zero
+would take the first time stamp of the streams in use, another one for picture and sound); `fps=R:start_time=` turns
 time stamps into frame numbers of the whole film (time base 1/R) and starts exactly at the chunk's first frame; trim ends it.
 So chunk 7 shows the same frames whether or not chunk 6 was ever made. Output paths are relative to the working folder:
 nothing of the machine is in the line but the source's path.
@@ -102,8 +103,11 @@ def safe_input_options(container: str) -> dict[str, Any]:
 def _input(source: Path, plan: Plan, first_second: float) -> Any:
     margin = BLIND_SEEK_MARGIN if plan.source_container in BLIND_CONTAINERS else SEEK_MARGIN
     options = safe_input_options(plan.source_container) | {"flags": "+bitexact"}
+    if plan.origin_seconds:
+        options["itsoffset"] = f"{-plan.origin_seconds:.6f}"
     if first_second > margin:
-        options |= {"ss": f"{first_second - margin:.6f}", "noaccurate_seek": None}
+        start = plan.origin_seconds + first_second - margin
+        options |= {"seek_timestamp": 1, "ss": f"{start:.6f}", "noaccurate_seek": None}
     return ffmpeg.input(f"file:{source}", **options)
 
 
@@ -187,6 +191,6 @@ def _compiled(binary: Path, outputs: list[Any], progress_fd: int) -> list[str]:
     merged = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
     first = ["-nostdin", "-hide_banner", "-y", "-loglevel", "level+warning", "-nostats"]
     first += ["-progress", f"pipe:{progress_fd}", "-stats_period", str(PROGRESS_PERIOD)]
-    first += ["-copyts", "-start_at_zero", "-filter_threads", "1", "-filter_complex_threads", "1"]
+    first += ["-copyts", "-filter_threads", "1", "-filter_complex_threads", "1"]
     argv: list[str] = ffmpeg.compile(merged, cmd=[str(binary), *first])
     return argv

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from src.application.ports.media import EncodedFile
-from src.domain.errors import DiskFull
+from src.domain.errors import DiskFull, FileAccessError
 from src.domain.video.plan import Plan
 from src.infrastructure.ffmpeg.command import audio_argv, chunk_argv
 from src.infrastructure.ffmpeg.produced import chunk_files, sound_files
@@ -64,7 +64,7 @@ class FfmpegEncoder:
         seconds = float(plan.chunks[index].frames / fps)
 
         def argv(progress_fd: int) -> list[str]:
-            return chunk_argv(self._binary, source, plan, index, progress_fd=progress_fd, cpu=self._cpu)
+            return chunk_argv(self._binary, source.absolute(), plan, index, progress_fd=progress_fd, cpu=self._cpu)
 
         def progress(block: dict[str, str]) -> None:
             frames = block.get("frame", "")
@@ -81,7 +81,7 @@ class FfmpegEncoder:
         """One sound track, whole film, into {folder}/{track.name}/; `on_progress` gets seconds of the film."""
 
         def argv(progress_fd: int) -> list[str]:
-            return audio_argv(self._binary, source, plan, number, progress_fd=progress_fd)
+            return audio_argv(self._binary, source.absolute(), plan, number, progress_fd=progress_fd)
 
         def progress(block: dict[str, str]) -> None:
             microseconds = block.get("out_time_us", "")
@@ -104,6 +104,8 @@ class FfmpegEncoder:
         seconds: float,
         on_progress: Callable[[dict[str, str]], None],
     ) -> Finished:
+        if not source.is_file():
+            raise FileAccessError(f"the local source {source.name} is gone")
         _make_folders(folder, names)
         wall = self._settings.wall_seconds or START_SECONDS + SECONDS_PER_SECOND * seconds
         patience = Patience(

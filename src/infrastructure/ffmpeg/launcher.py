@@ -18,6 +18,7 @@ import platform
 import resource
 import signal
 import socket
+import stat
 import sys
 from typing import Any
 
@@ -126,7 +127,7 @@ def _allow(libc: Any, ruleset: int, path: str, rights: int) -> bool:
     except FileNotFoundError:
         return True
     try:
-        if not os.path.isdir(path):
+        if not stat.S_ISDIR(os.fstat(folder).st_mode):
             rights &= FILE_RIGHTS
         rule = _Beneath(rights, folder)
         return bool(libc.syscall(LANDLOCK_ADD, ruleset, 1, ctypes.byref(rule), ctypes.c_uint32(0)) == 0)
@@ -210,7 +211,7 @@ def check() -> dict[str, Any]:
     """Take the rights away and try to use them: what this host really gives."""
     done: dict[str, Any] = give_up_rights(["/usr"], [])
     try:
-        os.listdir("/")
+        os.close(os.open("/", os.O_RDONLY))
         done["landlock"] = False
     except OSError:
         pass
@@ -241,7 +242,7 @@ def launch(spec: dict[str, Any], argv: list[str]) -> None:
             _fail(f"this host gives no {', '.join(missing)}, and the sandbox is required")
     limit(spec["limits"])
     try:
-        os.execve(argv[0], argv, {})
+        os.execve(argv[0], argv, {})  # noqa: S606  # this is what the script is for
     except OSError as error:
         _fail(f"{argv[0]} can't be started: {error.strerror}")
 
@@ -249,7 +250,7 @@ def launch(spec: dict[str, Any], argv: list[str]) -> None:
 def main(arguments: list[str]) -> None:
     """`--check`, or SPEC_JSON -- TOOL ARGUMENTS..."""
     if arguments == ["--check"]:
-        print(json.dumps(check()))
+        sys.stdout.write(json.dumps(check()) + "\n")
         return
     if len(arguments) < 3 or arguments[1] != "--":
         _fail("usage: launcher.py SPEC_JSON -- TOOL ARGUMENTS...")
