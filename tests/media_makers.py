@@ -73,6 +73,20 @@ def sound_mp3(path: Path) -> None:
     ffmpeg(*tone(3), "-c:a", "libmp3lame", "-metadata", "title=tone", path)
 
 
+def cover_art(path: Path) -> None:
+    """Music with a cover: the still image is no film."""
+    cover = path.with_name("cover.png")
+    png(cover)
+    ffmpeg(
+        *tone(2), "-i", cover, "-map", "0", "-map", "1", *AAC, "-c:v", "copy", "-disposition:v:0", "attached_pic", path
+    )
+
+
+def camera_stream(path: Path) -> None:
+    """M2TS: each packet behind a time code of four bytes."""
+    ffmpeg(*picture(2), *tone(2), *X264, "-g", "25", "-c:a", "ac3", "-f", "mpegts", "-mpegts_m2ts_mode", "1", path)
+
+
 def sound_wav(path: Path) -> None:
     """Uncompressed sound."""
     ffmpeg(*tone(2), path)
