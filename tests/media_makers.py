@@ -82,6 +82,21 @@ def cover_art(path: Path) -> None:
     )
 
 
+def sound_ogg(path: Path) -> None:
+    """Ogg with Opus."""
+    ffmpeg(*tone(2), "-c:a", "libopus", path)
+
+
+def program_stream(path: Path) -> None:
+    """MPEG-2 program stream: a DVD rip."""
+    ffmpeg(*picture(2), *tone(2), "-c:v", "mpeg2video", "-g", "12", "-c:a", "mp2", "-f", "vob", path)
+
+
+def windows_media(path: Path) -> None:
+    """WMV 8 with WMA."""
+    ffmpeg(*picture(2), *tone(2), "-c:v", "wmv2", "-c:a", "wmav2", path)
+
+
 def camera_stream(path: Path) -> None:
     """M2TS: each packet behind a time code of four bytes."""
     ffmpeg(*picture(2), *tone(2), *X264, "-g", "25", "-c:a", "ac3", "-f", "mpegts", "-mpegts_m2ts_mode", "1", path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import socket
 from pathlib import Path
 
@@ -22,6 +23,33 @@ from tests.media_hostile import CANARY
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_every_hostile_file_is_a_permanent_error_in_words(name: str) -> None:
     check(MEDIA[name].expected, make(name))
+
+
+def mutated(content: bytes, dice: random.Random) -> bytes:
+    """A few bytes changed, removed or put in, mostly in the headers, where it hurts."""
+    spoilt = bytearray(content)
+    for _ in range(dice.choice((1, 4, 20, 200))):
+        at = dice.randrange(min(len(spoilt), 2000) if dice.random() < 0.6 else len(spoilt))
+        match dice.randrange(4):
+            case 0:
+                spoilt[at : at + 4] = dice.choice((b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"))
+            case 1:
+                del spoilt[at : at + dice.randrange(1, 50)]
+            case _:
+                spoilt[at] = dice.randrange(256)
+    return bytes(spoilt)
+
+
+@pytest.mark.parametrize("name", ["moov_first", "fragmented", "webm", "transport_stream", "avi", "flv"])
+def test_t07_mutated_files_give_facts_or_a_permanent_error(name: str, tmp_path: Path) -> None:
+    dice = random.Random(f"mediaworker {name}")
+    content = make(name).read_bytes()
+    for _ in range(8):
+        spoilt = mutated(content, dice)
+        path = tmp_path / "spoilt"
+        path.write_bytes(spoilt)
+        found = outcome(path)
+        assert not isinstance(found, JobError) or isinstance(found, Permanent), found
 
 
 def test_damage_in_the_middle_gives_facts_or_a_permanent_error() -> None:

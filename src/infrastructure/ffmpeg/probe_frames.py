@@ -115,7 +115,8 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[
         for packet in container.demux(stream):
             if packet.size:
                 yield packet
-    except FFmpegError:
+    except (FFmpegError, IndexError):
+        # IndexError: a damaged FLV showed a new track on the way, which PyAV asks for at the end and does not have
         return
 
 
@@ -167,7 +168,7 @@ def check_sound(container: InputContainer, index: int) -> None:
                 failures += 1
             if failures > 50:
                 break
-    except FFmpegError:
+    except (FFmpegError, IndexError):
         failures += 1
     raise CorruptSource(
         f"the sound track ({codec_name(stream)}) can't be decoded",
