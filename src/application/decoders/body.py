@@ -1,0 +1,87 @@
+"""Bytes to JSON, strictly: size first, then depth, then values that every later step can store (reliability.md T14)."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from src.domain.errors import InvalidMessage
+
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+
+
+def read_body(body: bytes, *, max_bytes: int, max_depth: int) -> Mapping[str, Any]:
+    """The JSON object in `body`. Raises InvalidMessage, and nothing else, for everything that is not one."""
+    if len(body) > max_bytes:
+        raise InvalidMessage(
+            f"the body has {len(body)} bytes, more than {max_bytes}",
+            fix="put what is large into storage and send its key",
+        )
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidMessage(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
+    _check_depth(text, max_depth)
+    document = _parse(text)
+    if not isinstance(document, dict):
+        raise InvalidMessage(f"the body is a JSON {type(document).__name__}, not an object")
+    if "\\u" in text:  # only an escape can make what UTF-8 cannot carry
+        _check_text(document)
+    return document
+
+
+def _check_depth(text: str, limit: int) -> None:
+    """Before the parser, which recurses."""
+    depth = 0
+    for token in _TOKENS.finditer(text):
+        character = token.group()
+        if character in ("[", "{"):
+            depth += 1
+            if depth > limit:
+                raise InvalidMessage(f"the body is nested deeper than {limit} levels")
+        elif character in ("]", "}"):
+            depth -= 1
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_number)
+    except (ValueError, RecursionError) as error:
+        raise InvalidMessage(f"the body is not JSON: {str(error)[:200]}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Two readers may pick different ones of two equal keys: refuse."""
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidMessage(f"the key {ascii(twice[:80])} stands twice in one object")
+    return document
+
+
+def _constant(name: str) -> NoReturn:
+    raise InvalidMessage(f"{name} is not a JSON number")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise InvalidMessage(f"the number {text[:40]} is too large")
+    return value
+
+
+def _check_text(document: object) -> None:
+    """No half characters (UTF-8 cannot carry them) and no NUL (PostgreSQL cannot store it)."""
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
+            raise InvalidMessage(f"the text {ascii(value[:40])} holds a lone surrogate or a NUL")

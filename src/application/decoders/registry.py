@@ -1,0 +1,126 @@
+"""Which shape a message has, and the jobs it asks for, checked against their types' rules before anything is claimed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from src.application.catalog import Catalog
+from src.application.decoders import (
+    ai_job,
+    cloudevents,
+    content_job,
+    eventbridge,
+    outbox_event,
+    reference,
+    s3_notification,
+    sns,
+    video_job,
+    video_legacy,
+)
+from src.application.decoders.asked import Asked, Document, Found, Wrapped, trace_of
+from src.application.decoders.body import read_body
+from src.application.decoders.decoded import Decoded, Newer, Reference, Requests
+from src.application.decoders.settings import DecoderSettings
+from src.domain.errors import ConfigError, InvalidMessage, InvalidPayload, WorkerError
+from src.domain.job import JobDraft
+
+SCHEMA_VERSION = 1
+"""The newest `schema_version` that this build understands. A body without one is of version 1."""
+
+ENVELOPES = 3
+"""Most envelopes around one message: EventBridge through SNS with a CloudEvent inside."""
+
+Shape = Callable[[Document, DecoderSettings], Found | Newer | Reference | None]
+
+SHAPES: tuple[Shape, ...] = (
+    # Envelopes and events first: their own `id` and `type` must not be taken for a job's.
+    sns.read,
+    s3_notification.read,
+    eventbridge.read,
+    cloudevents.read,
+    outbox_event.read,
+    video_job.read,
+    ai_job.read,
+    video_legacy.read,
+    content_job.read,
+    reference.read,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoders:
+    """All shapes. Raises ConfigError when the key pattern in the settings is no usable pattern."""
+
+    catalog: Catalog
+    settings: DecoderSettings
+
+    def __post_init__(self) -> None:
+        try:
+            groups = re.compile(self.settings.key_pattern).groupindex.keys()
+        except re.error as error:
+            raise ConfigError(f"the source key pattern is not a regular expression: {error}") from error
+        if not {"tenant", "video_id"} <= groups:
+            raise ConfigError(
+                "the source key pattern lacks a group", fix="name both (?P<tenant>...) and (?P<video_id>...)"
+            )
+
+    def decode(self, body: bytes, attributes: Mapping[str, str]) -> Decoded:
+        """What the message asks for. Raises InvalidMessage when it is none of ours or breaks a limit; UnknownJobType,
+        InvalidPayload or TenantMismatch when its job may not run. All are permanent, nothing else is raised."""
+        return self._read(self._document(body), trace_of(attributes.get("traceparent")), ENVELOPES)
+
+    def _document(self, body: bytes) -> Document:
+        return read_body(body, max_bytes=self.settings.max_bytes, max_depth=self.settings.max_depth)
+
+    def _read(self, document: Document, trace: str | None, envelopes: int) -> Decoded:
+        newer = _newer(document)
+        if newer is not None:
+            return newer
+        trace = trace or trace_of(document.get("traceparent"))
+        for shape in SHAPES:
+            match shape(document, self.settings):
+                case None:
+                    continue
+                case Newer() | Reference() as decoded:
+                    return decoded
+                case Wrapped(inner, inner_trace):
+                    if envelopes == 0:
+                        raise InvalidMessage(f"more than {ENVELOPES} envelopes around one message")
+                    unwrapped = self._document(inner) if isinstance(inner, bytes) else inner
+                    return self._read(unwrapped, trace or inner_trace, envelopes - 1)
+                case asked:
+                    return Requests([self._draft(one, trace) for one in asked])
+        names = ", ".join(ascii(name[:40]) for name in sorted(document)[:10]) or "none"
+        raise InvalidMessage(f"no known shape of message; its keys: {names}")
+
+    def _draft(self, asked: Asked, trace: str | None) -> JobDraft:
+        job_type = self.catalog.get(asked.type)
+        try:
+            job_type.parse(asked.tenant, asked.payload)
+            subject = job_type.subject(asked.tenant, asked.payload)
+        except WorkerError:
+            raise
+        except Exception as error:
+            # A parser that trips over input must not take the worker down: the input is at fault until proven otherwise.
+            raise InvalidPayload(
+                f"{asked.type}: the payload could not be read: {type(error).__name__}: {str(error)[:200]}"
+            ) from error
+        limit = job_type.max_attempts
+        return JobDraft(
+            id=asked.id,
+            type=asked.type,
+            tenant=asked.tenant,
+            payload=asked.payload,
+            subject=subject,
+            max_attempts=limit if asked.max_attempts is None else min(asked.max_attempts, limit),
+            trace=trace,
+        )
+
+
+def _newer(document: Document) -> Newer | None:
+    version = document.get("schema_version", SCHEMA_VERSION)
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise InvalidMessage("schema_version must be a whole number from 1 up")
+    return Newer(f"schema_version {version}") if version > SCHEMA_VERSION else None
