@@ -45,7 +45,7 @@ class Run:
 
 
 class Handler(Protocol):
-    """One job type's work. Built once per executor process with the ports it names as fields."""
+    """One job type's work. Made anew for each attempt, with the ports it names as fields."""
 
     def handle(self, request: Any, run: Run) -> Outcome:
         """Do the work, or raise a JobError. Nothing it writes may be visible before the engine commits Done."""

@@ -81,3 +81,6 @@ class Pictures(Protocol):
         self, source: Path, media: SourceMedia, *, tile_width: int, most_tiles: int, folder: Path
     ) -> Sequence[StoryboardSheet]:
         """Sprite sheets over the whole duration."""
+
+    def stop(self) -> None:
+        """Kill every process of this object; running calls raise Cancelled, later ones too."""

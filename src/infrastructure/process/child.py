@@ -72,7 +72,7 @@ class _Outbox:
 
 @dataclass(slots=True)
 class Child:
-    """`prepare` gives (parse, handler) of a job type, building the handler on first use."""
+    """`prepare` gives (parse, a new handler) of a job type."""
 
     channel: socket.socket
     scratch: Scratch

@@ -103,8 +103,9 @@ class Adapters(containers.DeclarativeContainer):
         lazy("src.infrastructure.ffmpeg.binary:find_ffmpeg"), _setting("ffmpeg_path", settings)
     )
     prober = providers.Singleton(lazy("src.interfaces.wiring.media:make_prober"), settings)
-    encoder = providers.Singleton(lazy("src.interfaces.wiring.media:make_encoder"), ffmpeg, settings)
-    pictures = providers.Singleton(lazy("src.interfaces.wiring.media:make_pictures"), ffmpeg, settings)
+    # One of each per attempt: stopping them is final.
+    encoder = providers.Factory(lazy("src.interfaces.wiring.media:make_encoder"), ffmpeg, settings)
+    pictures = providers.Factory(lazy("src.interfaces.wiring.media:make_pictures"), ffmpeg, settings)
     notifier = providers.Singleton(lazy("src.infrastructure.notify.log:LogNotifier"))
 
 

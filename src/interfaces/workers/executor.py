@@ -30,13 +30,11 @@ def main() -> None:
     arm_from(os.environ, settings.environment, supervisor=supervisor)
     catalog = build_catalog(settings)
     adapters = build(settings, catalog)
-    handlers: dict[str, tuple[Callable[[str, Any], Any], Handler]] = {}
 
     def prepare(name: str) -> tuple[Callable[[str, Any], Any], Handler]:
-        if name not in handlers:
-            job_type = catalog.get(name)
-            handlers[name] = (job_type.parse, assemble(job_type.handler, adapters))
-        return handlers[name]
+        # A handler lives for one attempt, with media tools of its own: stopping those is final.
+        job_type = catalog.get(name)
+        return job_type.parse, assemble(job_type.handler, adapters)
 
     Child(channel, adapters.scratch(), prepare).run()
 
