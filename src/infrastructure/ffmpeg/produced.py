@@ -3,6 +3,7 @@ on a full disk ffmpeg's HLS exits 0 with an empty playlist, and half an upload t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from src.infrastructure.ffmpeg.command import INIT, PLAYLIST, segment_name
 from src.infrastructure.ffmpeg.verdict import blames_source
 
 TS_PACKET = 188
+JUMP = re.compile(r"DTS \d+ < \d+ out of order")
 
 
 def chunk_files(plan: Plan, index: int, folder: Path, stderr: str) -> list[EncodedFile]:
@@ -53,6 +55,9 @@ def _playlist(folder: Path, plan: Plan, stderr: str) -> MediaPlaylist:
 
 
 def _short(what: str, stderr: str) -> JobError:
+    if JUMP.search(stderr):
+        fix = "export it again as one recording: joined streams start their clock anew"
+        return CorruptSource(f"the source's time stamps jump back: {what}", fix=fix)
     if blames_source(stderr):
         return CorruptSource(f"the source can't be decoded: {what}")
     return TruncatedSource(f"the source ends early: {what}", fix="upload the whole file again")
