@@ -59,7 +59,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidMessage(f"the key {ascii(twice[:80])} stands twice in one object")
+        raise InvalidMessage(f"the key {twice[:80]!a} stands twice in one object")
     return document
 
 
@@ -84,4 +84,4 @@ def _check_text(document: object) -> None:
         elif isinstance(value, list):
             waiting += value
         elif isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
-            raise InvalidMessage(f"the text {ascii(value[:40])} holds a lone surrogate or a NUL")
+            raise InvalidMessage(f"the text {value[:40]!a} holds a lone surrogate or a NUL")
