@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -268,7 +269,8 @@ class Settings(BaseSettings):
         """The database address in effect, with its credentials: never for display."""
         if self.database.url is not None:
             return self.database.url.get_secret_value()
-        return f"sqlite:///{(self.data_dir / 'mediaworker.db').absolute()}"
+        # Quoted, because SQLAlchemy reads % and ? in the path as parts of a URL.
+        return f"sqlite:///{quote(str((self.data_dir / 'mediaworker.db').absolute()))}"
 
     @property
     def ffmpeg_path(self) -> str | None:
