@@ -1,0 +1,1 @@
+"""Crash storms: `make chaos`. A short form of each runs in `make test`."""
