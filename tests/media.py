@@ -71,6 +71,7 @@ PLAYABLE: Mapping[str, Medium] = {
     "full_hd_51": _ok("hd.mp4", makers.full_hd_51, display=(1920, 1080), audio=1, seconds=2, fps=24, codec="h264"),
     "two_sounds": _ok("two.mp4", makers.two_sounds, display=SMALL, audio=2, seconds=2, fps=25),
     "no_sound": _ok("silent.mp4", makers.no_sound, display=SMALL, seconds=2, fps=25),
+    "two_pictures": _ok("double.mp4", makers.two_pictures, display=SMALL, seconds=1, codec="h264"),
     "sound_only": _ok("sound.m4a", makers.sound_only, audio=1, seconds=3, container="mov"),
     "sound_mp3": _ok("sound.mp3", makers.sound_mp3, audio=1, seconds=3, container="mp3"),
     "cover_art": _ok("cover.m4a", makers.cover_art, audio=1, seconds=2, container="mov"),

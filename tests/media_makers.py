@@ -63,6 +63,11 @@ def no_sound(path: Path) -> None:
     ffmpeg(*picture(2), *X264, path)
 
 
+def two_pictures(path: Path) -> None:
+    """Two picture tracks, the larger one first."""
+    ffmpeg(*picture(1), *picture(1, "160x90"), "-map", "0", "-map", "1", *X264, path)
+
+
 def sound_only(path: Path) -> None:
     """A voice memo."""
     ffmpeg(*tone(3), *AAC, path)

@@ -8,6 +8,7 @@ import random
 import socket
 from pathlib import Path
 
+import av
 import pytest
 
 from src.domain.errors import DecoderCrash, JobError, LimitsExceeded, Permanent, UnsupportedFormat
@@ -23,6 +24,21 @@ from tests.media_hostile import CANARY
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_every_hostile_file_is_a_permanent_error_in_words(name: str) -> None:
     check(MEDIA[name].expected, make(name))
+
+
+def test_a_picture_track_that_does_not_decode_gives_way_to_one_that_does(tmp_path: Path) -> None:
+    source = make("two_pictures")
+    content = bytearray(source.read_bytes())
+    with av.open(str(source)) as container:
+        for entry in container.streams.video[0].index_entries:
+            content[entry.pos : entry.pos + entry.size] = b"\xff" * entry.size
+    spoilt = tmp_path / "spoilt.mp4"
+    spoilt.write_bytes(content)
+
+    video = probe(spoilt).video
+
+    assert video is not None
+    assert (video.index, video.width) == (1, 160)
 
 
 def mutated(content: bytes, dice: random.Random) -> bytes:

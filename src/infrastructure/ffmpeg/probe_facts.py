@@ -12,7 +12,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from src.domain.errors import CorruptSource, JobError, LimitsExceeded, UnsupportedFormat
+from src.domain.errors import CorruptSource, LimitsExceeded, UnsupportedFormat
 from src.infrastructure.ffmpeg.probe_boxes import Read
 from src.infrastructure.ffmpeg.probe_colors import (
     FIELD_ORDERS,
@@ -72,10 +72,9 @@ def facts_of(file: Any, read: Read, request: Request) -> dict[str, Any]:
         pictures, sounds = _pictures(container, request), _sounds(container)
         subtitles = len(container.streams.subtitles)
         _refuse_nothing(container, pictures, sounds)
-        if not pictures:
-            facts = _heard(container, sounds, tail, request)
-    if pictures:
-        facts = _shown(file, pictures, tail, request)
+        facts = _shown(container, pictures[0], tail, request) if pictures else _heard(container, sounds, tail, request)
+    if isinstance(facts, CorruptSource):
+        facts = _next_best(file, pictures[1:], facts, tail, request)
     return {**facts, "audio": sounds, "subtitle_streams": subtitles}
 
 
@@ -144,22 +143,28 @@ def _refuse_nothing(container: InputContainer, pictures: list[int], sounds: list
     )
 
 
-def _shown(file: Any, pictures: list[int], tail: Tail, request: Request) -> dict[str, Any]:
-    """The picture track to show and the times that follow from it. One that probes but does not decode gives way to the
-    next; the first one's error counts when none does."""
-    first_error: JobError | None = None
-    for index in pictures:
+def _shown(container: InputContainer, index: int, tail: Tail, request: Request) -> dict[str, Any] | CorruptSource:
+    """The picture track to show and the times that follow from it; or why it can't be shown."""
+    stream = next(stream for stream in container.streams.video if stream.index == index)
+    try:
+        video, sample = _picture(container, stream, tail, request)
+    except CorruptSource as error:
+        return error
+    jumps = len(sample.runs) - 1 if request.demuxer in CLOCK_JUMPS else 0
+    whole = whole_file(container, video, sample.whole, tail, request)
+    return {**whole, "video": video, "clock_jumps": max(0, jumps)}
+
+
+def _next_best(
+    file: Any, others: list[int], first_error: CorruptSource, tail: Tail, request: Request
+) -> dict[str, Any]:
+    """A track that probes but does not decode gives way to the next one; its error counts when none does."""
+    for index in others:
         with open_source(file, request) as container:
-            stream = next(stream for stream in container.streams.video if stream.index == index)
-            try:
-                video, sample = _picture(container, stream, tail, request)
-            except CorruptSource as error:
-                first_error = first_error or error
-                continue
-            jumps = len(sample.runs) - 1 if request.demuxer in CLOCK_JUMPS else 0
-            whole = whole_file(container, video, sample.whole, tail, request)
-            return {**whole, "video": video, "clock_jumps": max(0, jumps)}
-    raise first_error or CorruptSource("no picture track can be decoded")
+            facts = _shown(container, index, tail, request)
+        if not isinstance(facts, CorruptSource):
+            return facts
+    raise first_error
 
 
 def _picture(
