@@ -16,7 +16,7 @@ PAGE = """<!doctype html>
 <style>body{{margin:2rem auto;max-width:60rem;padding:0 1rem;font:16px/1.5 system-ui,sans-serif}}video{{width:100%;background:#000}}</style>
 <h1>mediaworker demo</h1>
 <video id="player" controls muted autoplay playsinline src="{playlist}"></video>
-<p id="note">Browsers that play HLS themselves (Safari, Edge and Chrome from version 142 on, all phones) show it above. Elsewhere, open
+<p id="note">Browsers that play HLS themselves (Safari, phones, recent Chrome and Edge) show it above. Elsewhere, open
 <code>{playlist}</code> of this address in VLC, mpv or ffplay.</p>
 <script>
 // No script is loaded from elsewhere: the page works offline.

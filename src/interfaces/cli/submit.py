@@ -28,9 +28,7 @@ def submit() -> None:
 )
 @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to wait at most.")
 @json_option
-def video(
-    source: str, tenant: str, video_id: str | None, wait: bool, timeout: float | None, as_json: bool
-) -> int:
+def video(source: str, tenant: str, video_id: str | None, wait: bool, timeout: float | None, as_json: bool) -> int:
     """Turn a video into HLS. A local FILE is copied into the storage first; a KEY names an object that is there.
 
     Prints the job's id.

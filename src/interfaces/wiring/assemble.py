@@ -20,6 +20,7 @@ from src.application.ports.queue import QueueConsumer, QueueInspector, QueuePubl
 from src.application.ports.scratch import Scratch
 from src.application.ports.storage import Storage
 from src.application.ports.videos import ChunkRepository, VideoRepository
+from src.application.video.settings import VideoSettings
 from src.domain.errors import ConfigError
 from src.interfaces.wiring.adapters import Adapters, imported
 from src.interfaces.wiring.settings import Settings
@@ -48,6 +49,7 @@ PORTS: Mapping[type, Binding] = {
     Pictures: lambda adapters: adapters.pictures(),
     AdminNotifier: lambda adapters: adapters.notifier(),
     Clock: lambda adapters: adapters.clock(),
+    VideoSettings: lambda adapters: imported("src.interfaces.wiring.media:video_settings")(adapters.settings()),
 }
 """{type of a handler's field: what fills it}. Job modules add their own in a PORTS of the same shape."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+from src.application.video.settings import VideoSettings
 from src.domain.video.ladder import LADDERS, ladder_from_json
 from src.domain.video.planning import PlanSettings
 from src.infrastructure.ffmpeg.encoder import EncoderSettings, FfmpegEncoder
@@ -60,4 +62,19 @@ def plan_settings(settings: Settings) -> PlanSettings:
         segment_seconds=video.segment_seconds,
         chunk_seconds=video.chunk_seconds,
         allow_partial=video.allow_partial,
+    )
+
+
+def video_settings(settings: Settings) -> VideoSettings:
+    """What the handler of video jobs goes by."""
+    video = settings.video
+    return VideoSettings(
+        plan=plan_settings(settings),
+        parallel=video.parallel or len(os.sched_getaffinity(0)),
+        upload_concurrency=video.upload_concurrency,
+        thumbnail_position=video.thumbnail_position,
+        thumbnail_width=video.thumbnail_width,
+        thumbnail_height=video.thumbnail_height,
+        storyboard=video.storyboard,
+        require_tenant_prefix=video.require_tenant_prefix,
     )

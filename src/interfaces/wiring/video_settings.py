@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -47,7 +48,8 @@ class VideoSettings(Group):
     max_pixels: int = Field(default=8192 * 4352, gt=0, description="Largest picture (width x height) that is accepted.")
     source_key_pattern: str = Field(
         default="",
-        description="A regular expression that the source keys of storage events must match; empty takes any.",
+        description="Keys that storage events are obeyed for: a regular expression with the groups `tenant` and "
+        "`video_id`. Empty: `tenants/{tenant}/video/raw/[{session}/]{video_id}.{ext}`.",
     )
     require_tenant_prefix: bool = Field(default=False, description="Refuse source keys outside `tenants/{tenant}/`.")
 
@@ -62,4 +64,15 @@ class VideoSettings(Group):
             raise ValueError(str(error)) from error
         except ValueError as error:
             raise ValueError(f"is neither {', '.join(LADDERS)}, nor a JSON list of rungs") from error
+        return value
+
+    @field_validator("source_key_pattern")
+    @classmethod
+    def _pattern(cls, value: str) -> str:
+        try:
+            groups = set(re.compile(value).groupindex)
+        except re.error as error:
+            raise ValueError(f"is not a regular expression: {error}") from error
+        if value and not {"tenant", "video_id"} <= groups:
+            raise ValueError("lacks the groups (?P<tenant>...) and (?P<video_id>...)")
         return value
