@@ -152,3 +152,9 @@ def test_picture_and_sound_of_a_transport_stream_share_one_origin() -> None:
 def test_the_instruction_set_is_pinned_only_where_it_exists() -> None:
     assert "asm=avx2" in chunk_argv(BINARY, SOURCE, plan(), 0, progress_fd=5, cpu="avx2")
     assert not any("asm=" in word for word in chunk_argv(BINARY, SOURCE, plan(), 0, progress_fd=5, cpu=None))
+
+
+def test_full_range_becomes_video_range_and_nothing_else_is_touched() -> None:
+    phone = plan(replace(MEDIA, video=replace(VIDEO, color_range="pc")))
+    assert "out_range=tv" in value(chunk_argv(BINARY, SOURCE, phone, 0, progress_fd=5), "-filter_complex")
+    assert "out_range" not in value(chunk_argv(BINARY, SOURCE, plan(), 0, progress_fd=5), "-filter_complex")

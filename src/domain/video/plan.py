@@ -65,6 +65,8 @@ class Picture:
     hdr_transfer: str | None
     """smpte2084 or arib-std-b67 when the picture has to be tone-mapped"""
     start_seconds: float
+    full_range: bool = False
+    """brightness uses 0-255 instead of 16-235 (phones, MJPEG): unchanged it would look washed out"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from src.domain.video.source import SourceMedia, VideoStream
 
 USUAL_FPS = Fraction(25)
 MOST_FPS = Fraction(60)
+FULL_RANGES = frozenset({"pc", "jpeg", "full"})
 UNINDEXED = frozenset({"mpegts", "mpeg"})
 """Containers without an index: a seek lands anywhere, so each chunk reads up to 15 s more (command.py)."""
 UNINDEXED_FACTOR = 4
@@ -145,6 +146,7 @@ def _picture(video: VideoStream) -> Picture:
         field_order=video.field_order,
         hdr_transfer=video.color_transfer if video.is_hdr else None,
         start_seconds=video.start_seconds,
+        full_range=video.color_range in FULL_RANGES or (video.pixel_format or "").startswith("yuvj"),
     )
 
 

@@ -112,10 +112,10 @@ def _input(source: Path, plan: Plan, first_second: float) -> Any:
 
 
 def _scaled(frames: Any, rung: Rung, plan: Plan, *, is_first: bool) -> Any:
-    """The next smaller picture; tone mapping happens once, at the size of the largest rung. The range is set on the first
-    scale, because full-range sources (phones, MJPEG) would look washed out."""
+    """The next smaller picture; tone mapping happens once, at the size of the largest rung. Full range
+    becomes video range on the first scale; otherwise a scale to the same size passes frames through for nothing."""
     assert plan.picture is not None  # noqa: S101
-    options = {"flags": SCALER} | ({"out_range": "tv"} if is_first else {})
+    options = {"flags": SCALER} | ({"out_range": "tv"} if is_first and plan.picture.full_range else {})
     frames = frames.filter("scale", rung.width, rung.height, **options)
     if not is_first:
         return frames.filter("setsar", 1)
