@@ -1,0 +1,121 @@
+"""The video job: one uploaded file becomes one HLS stream, exactly once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from src.application.outcome import Done, Outcome, Run
+from src.application.ports.clock import Clock
+from src.application.ports.media import Encoders, Pictures, Prober
+from src.application.ports.scratch import Scratch
+from src.application.ports.storage import Storage
+from src.application.ports.videos import ChunkRepository, VideoRepository
+from src.application.video.attempt import Attempt
+from src.application.video.request import EncodeVideo
+from src.application.video.settings import VideoSettings
+from src.application.video.steady import Steady
+from src.application.video.steps import Steps
+from src.application.video.sweep import AttemptSweeper
+from src.application.video.uploads import Uploads
+from src.domain.errors import Cancelled, NetworkError, Permanent, TenantMismatch
+from src.domain.ids import check_tenant, tenant_of_key
+from src.domain.video.keys import attempt_prefix
+from src.domain.video.video import Video
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ProcessVideoJobHandler:
+    """The engine has locked and claimed the job (and with that marked the video PROCESSING), and commits what `handle`
+    returns together with the video's READY. Nothing here must be cleaned up to be correct: kill -9 at any line leaves
+    objects that nobody names, and the next attempt takes the finished chunks among them."""
+
+    videos: VideoRepository
+    chunks: ChunkRepository
+    storage: Storage
+    scratch: Scratch
+    prober: Prober
+    encoders: Encoders
+    pictures: Pictures
+    settings: VideoSettings
+    clock: Clock
+
+    def handle(self, request: EncodeVideo, run: Run) -> Outcome:
+        """See Handler. Raises JobErrors; TenantMismatch when message, row and key do not agree whose video this is."""
+        steady = Steady(self.clock, self.settings.tries)
+        video = steady.call(lambda: self.videos.find(request.video_id))
+        self._check_tenant(request, run, video)
+        if video is not None and video.is_ready and video.result is not None:
+            steady.call(lambda: self.chunks.forget(request.video_id))
+            return Done(video.result)
+        encoder = self.encoders()
+        prefix = attempt_prefix(
+            request.tenant, request.video_id, job_id=run.job_id, generation=run.generation, fence=run.fence
+        )
+        uploads = Uploads(self.storage, prefix, steady, self.settings.upload_concurrency)
+        attempt = Attempt(
+            request=request,
+            run=run,
+            storage=self.storage,
+            scratch=self.scratch,
+            chunks=self.chunks,
+            prober=self.prober,
+            encoder=encoder,
+            pictures=self.pictures,
+            settings=self.settings,
+            clock=self.clock,
+            steady=steady,
+            uploads=uploads,
+            steps=Steps(run.report, self.clock),
+        )
+        try:
+            result = attempt.perform()
+        except BaseException as error:
+            steady.over.set()
+            encoder.stop()
+            uploads.close()
+            if isinstance(error, (Permanent, Cancelled)):
+                self._remove_output(request, run)
+            raise
+        uploads.close()
+        self._sweep_losers(request, run)
+        return Done(result)
+
+    def _check_tenant(self, request: EncodeVideo, run: Run, video: Video | None) -> None:
+        if run.tenant != request.tenant:
+            raise TenantMismatch(f"the message says tenant {request.tenant!r}, the job {run.tenant!r}")
+        if video is not None and video.tenant != request.tenant:
+            raise TenantMismatch(f"video {request.video_id} is not of tenant {request.tenant!r}")
+        check_tenant(request.file_key, request.tenant)
+        if self.settings.require_tenant_prefix and tenant_of_key(request.file_key) != request.tenant:
+            raise TenantMismatch(f"the source key is not under tenants/{request.tenant}/", fix="upload it there")
+
+    def _sweep_losers(self, request: EncodeVideo, run: Run) -> None:
+        """The chunks' rows stay until the video is READY: they name this attempt's objects, and save the encode when the
+        commit that follows is lost."""
+        try:
+            AttemptSweeper(self.storage, self.videos, self.chunks).losers(
+                tenant=request.tenant,
+                video_id=request.video_id,
+                job_id=run.job_id,
+                generation=run.generation,
+                fence=run.fence,
+            )
+        except NetworkError as error:
+            # A whole, verified stream must not be lost over litter; the orphan sweep comes by later.
+            log.warning("video.sweep_failed", extra={"video": request.video_id, "error": str(error)})
+
+    def _remove_output(self, request: EncodeVideo, run: Run) -> None:
+        try:
+            AttemptSweeper(self.storage, self.videos, self.chunks).attempt(
+                tenant=request.tenant,
+                video_id=request.video_id,
+                job_id=run.job_id,
+                generation=run.generation,
+                fence=run.fence,
+            )
+        except NetworkError as error:
+            # The attempt's own error is what the owner has to read; the orphan sweep comes by later.
+            log.warning("video.cleanup_failed", extra={"video": request.video_id, "error": str(error)})
