@@ -291,6 +291,9 @@ class ErrorReport:
         text = "".join(tracebacks.format_exception(error))[-TRACEBACK_LIMIT:]
         if isinstance(error, JobError):
             return cls(error.code, str(error)[:MESSAGE_LIMIT], error.retryable, error.policy, text)
+        if isinstance(error, ConfigError):
+            # This worker is set up wrongly; another one, or this one mended, can do the job.
+            return cls(error.code, str(error)[:MESSAGE_LIMIT], True, UnexpectedError.policy, text)
         if isinstance(error, WorkerError):
             return cls(error.code, str(error)[:MESSAGE_LIMIT], False, "none", text)
         message = f"{type(error).__name__}: {error}"[:MESSAGE_LIMIT]
