@@ -55,13 +55,6 @@ class Encoder(Protocol):
         """Kill every ffmpeg of this encoder; running calls raise Cancelled, later ones too."""
 
 
-class Encoders(Protocol):
-    """Makes encoders: one per attempt, because a stopped one stays stopped and a process serves many attempts."""
-
-    def __call__(self) -> Encoder:
-        """A fresh one."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoryboardSheet:
     """A sprite sheet: `columns` x `rows` tiles of `width` x `height` pixels, one each `interval_seconds`, `tiles` used."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from src.application.outcome import Done, Outcome, Run
 from src.application.ports.clock import Clock
-from src.application.ports.media import Encoders, Pictures, Prober
+from src.application.ports.media import Encoder, Pictures, Prober
 from src.application.ports.scratch import Scratch
 from src.application.ports.storage import Storage
 from src.application.ports.videos import ChunkRepository, VideoRepository
@@ -37,7 +37,7 @@ class ProcessVideoJobHandler:
     storage: Storage
     scratch: Scratch
     prober: Prober
-    encoders: Encoders
+    encoder: Encoder
     pictures: Pictures
     settings: VideoSettings
     clock: Clock
@@ -50,7 +50,6 @@ class ProcessVideoJobHandler:
         if video is not None and video.is_ready and video.result is not None:
             steady.call(lambda: self.chunks.forget(request.video_id))
             return Done(video.result)
-        encoder = self.encoders()
         prefix = attempt_prefix(
             request.tenant, request.video_id, job_id=run.job_id, generation=run.generation, fence=run.fence
         )
@@ -62,7 +61,7 @@ class ProcessVideoJobHandler:
             scratch=self.scratch,
             chunks=self.chunks,
             prober=self.prober,
-            encoder=encoder,
+            encoder=self.encoder,
             pictures=self.pictures,
             settings=self.settings,
             clock=self.clock,
@@ -74,7 +73,8 @@ class ProcessVideoJobHandler:
             result = attempt.perform()
         except BaseException as error:
             steady.over.set()
-            encoder.stop()
+            self.encoder.stop()
+            self.pictures.stop()
             uploads.close()
             if isinstance(error, (Permanent, Cancelled)):
                 self._remove_output(request, run)
