@@ -77,7 +77,8 @@ class Database:
         try:
             with closing(self._live().raw_connection()) as connection:
                 connection.cursor().execute(statement)
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
+            # A raw connection's errors are the driver's own.
             raise unavailable(error) from error
 
     @property
@@ -231,7 +232,7 @@ def _refused(error: DBAPIError) -> bool:
     return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or getattr(error.orig, "sqlstate", None) in REFUSED
 
 
-def unavailable(error: SQLAlchemyError) -> DatabaseUnavailable:
+def unavailable(error: SQLAlchemyError | sqlite3.Error) -> DatabaseUnavailable:
     """Say what happened in words; parameters and statements stay out, they may hold payloads."""
     if isinstance(error, PoolTimeout):
         return DatabaseUnavailable(f"no free database connection within {POOL_SECONDS:g} s")
