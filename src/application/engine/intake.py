@@ -16,7 +16,7 @@ from src.application.ports.clock import Clock
 from src.application.ports.ledger import DeadLetter, DeadLetters, JobLedger
 from src.application.ports.lock import Idempotency
 from src.application.ports.queue import Delivery, QueueConsumer
-from src.domain.errors import ErrorReport, JobNotFound, LockUnavailable, NotFound, Permanent
+from src.domain.errors import ErrorReport, JobNotFound, LockUnavailable, NotFound, Permanent, TenantMismatch
 from src.domain.job import Busy, ClaimAnswer, Claimed, Finished, Job, JobDraft, JobState, NotDue, Throttled
 
 if TYPE_CHECKING:
@@ -80,6 +80,11 @@ class Intake:
         job = self.ledger.admit(draft).job
         if job is None:  # pragma: no cover - only limits reject, and a delivery is admitted without limits
             raise AssertionError("admit without limits never rejects")
+        if (job.tenant, job.type) != (draft.tenant, draft.type):
+            # Somebody else's job of that id (or about that subject): a message must not drive it (contracts.md 1.2).
+            said = f"the message says tenant {draft.tenant!r} and type {draft.type!r}"
+            self._quarantine(delivery, TenantMismatch(f"{said}, job {draft.id} is another's", fix="use an id of your own"))
+            return None
         if job.state.is_terminal:
             self._ack(delivery)
             return None

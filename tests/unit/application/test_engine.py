@@ -343,3 +343,14 @@ def test_f41_a_newer_message_goes_back_to_the_queue_untouched(world: World) -> N
     assert world.deliver(station) is None
     assert depth(world) == (0, 1, 0)
     assert decode is not station.intake.decoders
+
+
+def test_t13_a_message_with_another_tenants_job_id_does_not_drive_that_job(world: World) -> None:
+    from src.domain.job import JobDraft
+
+    world.memory.admit(JobDraft(id="job-1", type="test", tenant="theirs", payload={}))
+    world.queue.inner.publish([Envelope(body=b'{"drafts":["job-1"]}', key="x")])
+    assert world.deliver(world.workers[0]) is None
+    assert state(world) is JobState.QUEUED
+    (letter,) = world.dead_letters.list(DeadLetterFilter())
+    assert letter.error.code == "tenant_mismatch"
