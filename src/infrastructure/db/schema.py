@@ -85,8 +85,11 @@ def _version(connection: Connection) -> str | None:
 def _create_file(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Empty and private first: the rows hold payloads, and SQLite would follow the umask.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        # Empty and private first: the rows hold payloads, and SQLite would follow the umask. Never when it exists: closing
+        # any descriptor of the file drops this process's POSIX locks on it, another process then deletes the WAL under
+        # our open connections, and they read the past for ever (sqlite.org/howtocorrupt.html 2.2).
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise ConfigError(
             f"can't create the database file {path}: {error.strerror}", fix="set WORKER_DATA_DIR to a writable folder"
