@@ -204,7 +204,7 @@ def test_exit_2_for_what_a_state_does_not_allow(ended: Fleet) -> None:
 def test_lesson_26_wrong_settings_stop_a_worker_before_its_first_receive(
     fleet: Fleet, environment: dict[str, str], words: str
 ) -> None:
-    done = fleet.cli("run", "video", "--drain", **environment)
+    done = fleet.cli("run", "video", "--drain", timeout=60, **environment)
     assert done.returncode == 4, done.stderr
     assert words in done.stderr
     assert "worker.receiving" not in done.stderr
@@ -288,5 +288,5 @@ def test_t22_no_secret_leaves_through_any_error(fleet: Fleet) -> None:
     }
     for arguments in (("doctor",), ("config", "show"), ("run", "video", "--drain"), ("queues", "--json")):
         for broken in ({}, {"WORKER_LOCK__BACKEND": "redis"}, {"WORKER_DATABASE__URL": "postgresql://u:canary-pg@h/d"}):
-            done = fleet.cli(*arguments, **secrets, **broken)
+            done = fleet.cli(*arguments, timeout=60, **secrets, **broken)
             assert "canary" not in done.stdout + done.stderr
