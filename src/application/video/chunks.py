@@ -78,6 +78,8 @@ class ChunkRun:
         except BaseException:
             self.steady.over.set()
             self.encoder.stop()
+            # Before waiting for the keeper: what waits for its upload must not be uploaded first (E8: 5 s).
+            self.uploads.close()
             raise
         finally:
             slots.shutdown(wait=True, cancel_futures=True)
