@@ -109,7 +109,7 @@ class ProcessVideoJobHandler:
 
     def _remove_output(self, request: EncodeVideo, run: Run) -> None:
         try:
-            AttemptSweeper(self.storage, self.videos, self.chunks).attempt(
+            AttemptSweeper(self.storage, self.videos, self.chunks).abandon(
                 tenant=request.tenant,
                 video_id=request.video_id,
                 job_id=run.job_id,

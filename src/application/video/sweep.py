@@ -25,22 +25,30 @@ class AttemptSweeper:
         attempt that claimed the video meanwhile shows there, and what it wrote later is not in the list."""
         winner = attempt_prefix(tenant, video_id, job_id=job_id, generation=generation, fence=fence)
         lost = losers([stored.key for stored in self.storage.list(video_prefix(tenant, video_id))], winner)
-        video = self.videos.find(video_id)
-        if video is None or (video.job_id, video.fence) != (job_id, fence) or video.is_ready:
+        if not self._holds(video_id, job_id, fence):
             return 0
         self._delete(lost)
         return len(lost)
 
-    def attempt(self, *, tenant: str, video_id: str, job_id: str, generation: int, fence: int) -> int:
-        """Remove one attempt's objects (cancelled, or failed for good); how many. Rows of chunks that name them are
-        checked before they are used, so they may stay."""
+    def abandon(self, *, tenant: str, video_id: str, job_id: str, generation: int, fence: int) -> int:
+        """The job was cancelled or is hopeless, so nothing will be resumed: remove this attempt's objects, those of the
+        attempts before it, and what is known of finished chunks; how many objects. An attempt that lost the video
+        removes only its own."""
         prefix = attempt_prefix(tenant, video_id, job_id=job_id, generation=generation, fence=fence)
         video = self.videos.find(video_id)
         if video is not None and video.hls_path is not None and video.hls_path.startswith(prefix):
             return 0
         keys = [stored.key for stored in self.storage.list(prefix)]
         self._delete(keys)
-        return len(keys)
+        older = self.losers(tenant=tenant, video_id=video_id, job_id=job_id, generation=generation, fence=fence)
+        if self._holds(video_id, job_id, fence):
+            # A successor's row would only cost it one encode: it checks that the objects exist before it uses them.
+            self.chunks.forget(video_id)
+        return len(keys) + older
+
+    def _holds(self, video_id: str, job_id: str, fence: int) -> bool:
+        video = self.videos.find(video_id)
+        return video is not None and (video.job_id, video.fence) == (job_id, fence) and not video.is_ready
 
     def _delete(self, keys: list[str]) -> None:
         for first in range(0, len(keys), BATCH):

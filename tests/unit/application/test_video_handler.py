@@ -20,12 +20,14 @@ from src.domain.errors import (
     CorruptSource,
     DiskFull,
     FfmpegFailed,
+    Interrupted,
     JobError,
     OutputInvalid,
     SourceEmpty,
     SourceMissing,
     StorageUnavailable,
     TenantMismatch,
+    WorkerError,
 )
 from src.domain.progress import ProgressReport
 from src.domain.video.ladder import step
@@ -356,6 +358,41 @@ def test_f32_a_cancelled_or_hopeless_attempt_removes_its_output(stage: Stage, er
     with pytest.raises(type(error)):
         stage.attempt(ScriptedEncoder(fault=fail_on(4, error)))
     assert stage.output() == []
+
+
+@pytest.mark.parametrize("error", [CorruptSource("broken"), Cancelled("by its owner")])
+def test_e8_what_earlier_attempts_published_goes_with_a_hopeless_one(stage: Stage, error: JobError) -> None:
+    with pytest.raises(FfmpegFailed):
+        stage.attempt(ScriptedEncoder(fault=fail_on(4, FfmpegFailed("died"))))
+    assert stage.output()
+    with pytest.raises(type(error)):
+        stage.attempt(ScriptedEncoder(fault=fail_on(4, error)))
+    assert stage.output() == []
+    assert stage.chunks._chunks == {}
+
+
+def test_i3_a_hopeless_attempt_that_lost_its_video_removes_only_its_own(stage: Stage) -> None:
+    with pytest.raises(FfmpegFailed):
+        stage.attempt(ScriptedEncoder(fault=fail_on(4, FfmpegFailed("died"))))
+    older, known = stage.output(), dict(stage.chunks._chunks)
+
+    def superseded(chunk: int) -> None:
+        stage.videos.update("v1", lambda video: video.processing(job_id="job-1", fence=99))
+        raise CorruptSource(f"chunk {chunk}")
+
+    with pytest.raises(CorruptSource):
+        stage.attempt(ScriptedEncoder(fault=superseded))
+    assert stage.output() == older
+    assert stage.chunks._chunks.keys() >= known.keys()
+
+
+@pytest.mark.parametrize("error", [Interrupted("the worker drains"), FfmpegFailed("died"), StorageUnavailable("503")])
+def test_f24_what_an_interrupted_or_retryable_attempt_published_is_kept(stage: Stage, error: WorkerError) -> None:
+    with pytest.raises(type(error)):
+        stage.attempt(ScriptedEncoder(fault=fail_on(4, error)))
+    assert stage.output()
+    assert stage.encoders[0].stopped
+    assert stage.attempt()["metadata"]["chunks_reused"] > 0
 
 
 def test_k09_losers_are_swept_and_a_successor_is_left_alone(stage: Stage) -> None:
