@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from src.domain.errors import InvalidMessage
-from src.domain.ids import identifier
+from src.domain.ids import check_tenant, identifier, storage_key
 
 Document = Mapping[str, Any]
 
@@ -25,7 +25,7 @@ class Asked:
     tenant: str
     payload: Document
     max_attempts: int | None = None
-    """The sender's wish; never more than the job type allows."""
+    """The sender's wish; None: what the job type says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,11 @@ def required_tenant(document: Document, *names: str) -> str:
     if tenant is None:
         raise InvalidMessage(f"no tenant: {' or '.join(names)} is missing")
     return tenant
+
+
+def source_key(document: Document, tenant: str) -> str:
+    """The file_key, of this tenant. Raises InvalidPayload when it is no key, TenantMismatch when it is another's."""
+    return check_tenant(storage_key(document.get("file_key"), "file_key"), tenant)
 
 
 def check_created_at(document: Document) -> None:

@@ -9,19 +9,22 @@ from src.domain.ids import identifier
 DEFAULT_RETRIES = 3
 """Seed 000."""
 
+MAX_ATTEMPTS = 25
+"""A sender may not ask for endless work."""
+
 
 def read(document: Document, settings: DecoderSettings) -> Found | None:
-    """`max_retries` retries are one attempt more; the ones its old worker used are gone."""
+    """`max_retries` retries are one attempt more. `retry_count` is only checked: the ledger counts its own attempts."""
     if "id" not in document or "type" not in document or "payload" not in document:
         return None
     check_created_at(document)
-    left = count(document, "max_retries", DEFAULT_RETRIES) - count(document, "retry_count", 0)
+    count(document, "retry_count", 0)
     return [
         Asked(
             id=identifier(document["id"], "id"),
             type=text(document, "type"),
             tenant=tenant_in(document, "tenant_id", "tenant") or settings.default_tenant,
             payload=mapping(document, "payload"),
-            max_attempts=max(left, 0) + 1,
+            max_attempts=min(count(document, "max_retries", DEFAULT_RETRIES) + 1, MAX_ATTEMPTS),
         )
     ]

@@ -23,14 +23,15 @@ from src.application.decoders.asked import Asked, Document, Found, Wrapped, trac
 from src.application.decoders.body import read_body
 from src.application.decoders.decoded import Decoded, Newer, Reference, Requests
 from src.application.decoders.settings import DecoderSettings
-from src.domain.errors import ConfigError, InvalidMessage, InvalidPayload, WorkerError
+from src.domain.errors import ConfigError, InvalidMessage, InvalidPayload, Permanent
 from src.domain.job import JobDraft
 
 SCHEMA_VERSION = 1
 """The newest `schema_version` that this build understands. A body without one is of version 1."""
 
-ENVELOPES = 3
-"""Most envelopes around one message: EventBridge through SNS with a CloudEvent inside."""
+VERSION_KEYS = ("schema_version", "schemaVersion", "v")
+
+_VERSION = re.compile(r"[1-9][0-9]{0,18}(?:\.[0-9]{1,9}){0,3}")
 
 Shape = Callable[[Document, DecoderSettings], Found | Newer | Reference | None]
 
@@ -69,12 +70,12 @@ class Decoders:
     def decode(self, body: bytes, attributes: Mapping[str, str]) -> Decoded:
         """What the message asks for. Raises InvalidMessage when it is none of ours or breaks a limit; UnknownJobType,
         InvalidPayload or TenantMismatch when its job may not run. All are permanent, nothing else is raised."""
-        return self._read(self._document(body), trace_of(attributes.get("traceparent")), ENVELOPES)
+        return self._read(self._document(body), trace_of(attributes.get("traceparent")), frozenset())
 
     def _document(self, body: bytes) -> Document:
         return read_body(body, max_bytes=self.settings.max_bytes, max_depth=self.settings.max_depth)
 
-    def _read(self, document: Document, trace: str | None, envelopes: int) -> Decoded:
+    def _read(self, document: Document, trace: str | None, opened: frozenset[Shape]) -> Decoded:
         newer = _newer(document)
         if newer is not None:
             return newer
@@ -86,10 +87,10 @@ class Decoders:
                 case Newer() | Reference() as decoded:
                     return decoded
                 case Wrapped(inner, inner_trace):
-                    if envelopes == 0:
-                        raise InvalidMessage(f"more than {ENVELOPES} envelopes around one message")
+                    if shape in opened:
+                        raise InvalidMessage("envelopes of one kind inside each other", fix="wrap a message once")
                     unwrapped = self._document(inner) if isinstance(inner, bytes) else inner
-                    return self._read(unwrapped, trace or inner_trace, envelopes - 1)
+                    return self._read(unwrapped, trace or inner_trace, opened | {shape})
                 case asked:
                     return Requests([self._draft(one, trace) for one in asked])
         names = ", ".join(ascii(name[:40]) for name in sorted(document)[:10]) or "none"
@@ -100,27 +101,34 @@ class Decoders:
         try:
             job_type.parse(asked.tenant, asked.payload)
             subject = job_type.subject(asked.tenant, asked.payload)
-        except WorkerError:
+        except Permanent:
             raise
         except Exception as error:
             # A parser that trips over input must not take the worker down: the input is at fault until proven otherwise.
             raise InvalidPayload(
                 f"{asked.type}: the payload could not be read: {type(error).__name__}: {str(error)[:200]}"
             ) from error
-        limit = job_type.max_attempts
         return JobDraft(
             id=asked.id,
             type=asked.type,
             tenant=asked.tenant,
             payload=asked.payload,
             subject=subject,
-            max_attempts=limit if asked.max_attempts is None else min(asked.max_attempts, limit),
+            max_attempts=asked.max_attempts or job_type.max_attempts,
             trace=trace,
         )
 
 
 def _newer(document: Document) -> Newer | None:
-    version = document.get("schema_version", SCHEMA_VERSION)
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise InvalidMessage("schema_version must be a whole number from 1 up")
-    return Newer(f"schema_version {version}") if version > SCHEMA_VERSION else None
+    """A body is newer by its first number; what stands after a dot never breaks a reader."""
+    for name in VERSION_KEYS:
+        version = document.get(name)
+        if version is None:
+            continue
+        if isinstance(version, bool) or not isinstance(version, (int, str)) or not _VERSION.fullmatch(str(version)):
+            raise InvalidMessage(
+                f"{name} must be a version, got {ascii(version)[:80]}", fix="send a whole number from 1 up"
+            )
+        if int(str(version).partition(".")[0]) > SCHEMA_VERSION:
+            return Newer(f"{name} {version}")
+    return None

@@ -7,12 +7,12 @@ import re
 from src.application.decoders.asked import Asked
 from src.application.decoders.settings import DecoderSettings
 from src.domain.errors import InvalidMessage
-from src.domain.ids import derived_id, identifier
+from src.domain.ids import derived_id, identifier, storage_key
 
 
 def video_asked(bucket: str, key: str, version: str, settings: DecoderSettings) -> Asked:
     """`version` tells two uploads to one key apart, and is the same in both kinds of event about one upload."""
-    match = re.fullmatch(settings.key_pattern, key)
+    match = re.fullmatch(settings.key_pattern, storage_key(key, "the object's key"))
     if match is None:
         raise InvalidMessage(
             f"the key {key[:120]!r} is not where sources lie",

@@ -144,9 +144,10 @@ def test_a_cloud_event_is_a_job_or_an_envelope() -> None:
     assert one({**CLOUDEVENT, "type": "com.shop.uploaded", "data": VIDEO_JOB}).id == "j-1"
 
 
-def test_a_senders_retries_never_exceed_the_job_types() -> None:
-    assert [one({**CONTENT, "max_retries": n}).max_attempts for n in (0, 3, 99)] == [1, 4, 5]
-    assert one({**CONTENT, "retry_count": 3}).max_attempts == 1
+def test_retries_of_a_content_job_are_one_attempt_more_and_bounded() -> None:
+    assert [one({**CONTENT, "max_retries": n}).max_attempts for n in (0, 3, 99)] == [1, 4, 25]
+    assert one({**CONTENT, "retry_count": 3}).max_attempts == 4
+    assert one(VIDEO_JOB).max_attempts == CATALOG.get("video").max_attempts
 
 
 def test_an_ai_body_needs_one_tenant_and_an_unknown_tier_is_basic() -> None:
