@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from src.application.outcome import Done, Run
@@ -111,15 +114,46 @@ class Factory:
         times = re.findall(r"^out_time_us=\s*(\d+)", done.stdout, re.MULTILINE)
         return int(frames[-1]) if frames else 0, int(times[-1]) / 1e6 if times else 0.0
 
+    def shown_size(self, key: str) -> tuple[int, int]:
+        """Width and height of the first picture that comes out of the decoder."""
+        with av.open(str(self.root / "storage" / key)) as opened:
+            picture = next(opened.decode(video=0))
+            return picture.width, picture.height
+
 
 @pytest.fixture
 def factory(tmp_path: Path) -> Factory:
     return Factory(tmp_path)
 
 
-def check(factory: Factory, done: Done) -> None:
-    """Everything the result names exists, and plays for as long as it says."""
+def same_shape(size: tuple[int, int], wanted: tuple[int, int]) -> bool:
+    """Equal up to the rounding of both sides to even numbers."""
+    width, height = size
+    return abs(width * wanted[1] - height * wanted[0]) <= 2 * max(*size, *wanted)
+
+
+def check_facts(result: Mapping[str, Any], expected: media.Expectation) -> None:
+    """What the result says against what the file was made (or is described) to be."""
+    facts = result["metadata"]
+    assert facts["audio_tracks"] == expected.audio
+    assert (facts["hdr"], facts["rotation"]) == (expected.hdr, expected.rotation)
+    if expected.seconds is not None:
+        frame = 1 / facts["fps"] if facts["fps"] else 0.05
+        assert abs(result["duration_seconds"] - expected.seconds) <= max(expected.slack, 2 * frame)
+    if expected.display is None:
+        assert facts["video_codec"] is None
+        return
+    for rendition in result["renditions"]:
+        size = rendition["width"], rendition["height"]
+        assert same_shape(size, expected.display)
+        assert size[0] <= expected.display[0]
+        assert size[1] <= expected.display[1]
+
+
+def check(factory: Factory, done: Done, expected: media.Expectation) -> None:
+    """Everything the result names exists and plays, for as long, as large and as loud as the source is known to be."""
     result = done.result
+    check_facts(result, expected)
     assert factory.storage.head(result["hls_path"]).size > 0
     facts = result["metadata"]
     prefix = result["hls_path"].removesuffix("master.m3u8")
@@ -130,11 +164,13 @@ def check(factory: Factory, done: Done) -> None:
         if kind == "v":
             assert abs(frames - result["duration_seconds"] * facts["fps"]) <= 1
             assert rendition["width"] % 2 == rendition["height"] % 2 == 0
+            assert factory.shown_size(playlist) == (rendition["width"], rendition["height"])
     for number in range(facts["audio_tracks"]):
         _, seconds = factory.decoded(f"{prefix}audio_{number}/index.m3u8", stream="a")
         assert seconds > 0
     if facts["video_codec"] is not None:
-        assert factory.storage.head(result["thumbnail_path"]).size > 0
+        thumbnail = factory.shown_size(result["thumbnail_path"])
+        assert expected.display is None or same_shape(thumbnail, expected.display)
         assert factory.storage.head(result["storyboard_path"]).size > 0
     else:
         assert result["thumbnail_path"] is None
@@ -145,12 +181,27 @@ def check(factory: Factory, done: Done) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_media_becomes_a_stream_that_plays(kind: str, factory: Factory) -> None:
-    check(factory, factory.encode(media.make(kind)))
+    check(factory, factory.encode(media.make(kind)), media.MEDIA[kind].expected)
+
+
+def test_lesson_23_phone_video_is_upright(factory: Factory) -> None:
+    result = factory.encode(media.make("rotated_phone")).result
+    assert result["metadata"]["resolution"] == "180x320"
+    assert all(rendition["width"] < rendition["height"] for rendition in result["renditions"])
+    width, height = factory.shown_size(result["thumbnail_path"])
+    assert width < height
+
+
+def test_lesson_23_a_clip_of_one_frame_is_a_whole_stream(factory: Factory) -> None:
+    result = factory.encode(media.make("one_frame")).result
+    for rendition in result["renditions"]:
+        playlist = f"{result['hls_path'].removesuffix('master.m3u8')}{rendition['name']}/index.m3u8"
+        assert factory.decoded(playlist, stream="v")[0] == 1
 
 
 def test_transport_stream_segments_play_as_well(tmp_path: Path) -> None:
     factory = Factory(tmp_path, plan=PlanSettings(ladder=SMALL.ladder, preset="ultrafast", container="ts"))
-    check(factory, factory.encode(media.make("two_sounds")))
+    check(factory, factory.encode(media.make("two_sounds")), media.MEDIA["two_sounds"].expected)
 
 
 def test_an_attempt_after_another_reuses_all_chunks_and_sweeps_the_loser(factory: Factory) -> None:
@@ -159,7 +210,7 @@ def test_an_attempt_after_another_reuses_all_chunks_and_sweeps_the_loser(factory
     second = factory.encode(source, fence=2)
     assert second.result["metadata"]["chunks_reused"] == second.result["metadata"]["chunks_total"] > 0
     assert second.result["renditions"] == first.result["renditions"]
-    check(factory, second)
+    check(factory, second, media.MEDIA["two_sounds"].expected)
 
 
 def test_a_file_that_is_no_media_fails_for_good_and_leaves_nothing(factory: Factory, tmp_path: Path) -> None:
@@ -183,7 +234,7 @@ def test_a_sample_becomes_a_stream_or_says_why_not(sample: Path, factory: Factor
         outcome = error
     assert expectation.kind in ("either", "error" if isinstance(outcome, Permanent) else "ok"), outcome
     if isinstance(outcome, Done):
-        check(factory, outcome)
+        check(factory, outcome, expectation)
     else:
-        assert outcome.message
+        assert outcome.code in expectation.errors
         assert list(factory.storage.list("tenants/t1/video/hls/")) == []
