@@ -57,9 +57,15 @@ class ChunkRun:
             and all(sizes.get(segment.key) == segment.size and segment.size > 0 for segment in row.segments)
         ]
         copies = [(row.index, [self.uploads.adopt(segment) for segment in row.segments]) for row in usable]
+        todo, done = sum(len(copying) for _, copying in copies), 0
         for index, copying in copies:
             try:
-                copied = [one.result() for one in copying]
+                copied = []
+                for one in copying:
+                    copied.append(one.result())
+                    done += 1
+                    # Thousands of copies take minutes: without a reading they look like a hang (lesson 18).
+                    self.steps.at(done / todo, detail=f"{done} of {todo} objects taken over")
             except SourceMissing:
                 continue  # swept between the listing and the copy: this chunk is encoded again
             self._keep(index, copied)

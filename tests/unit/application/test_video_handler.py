@@ -225,6 +225,15 @@ def test_k07_an_attempt_after_a_crash_encodes_only_what_is_missing(stage: Stage)
     assert all(key.startswith(result["hls_path"].removesuffix("master.m3u8")) for key in stage.output())
 
 
+def test_lesson_18_taking_over_published_chunks_shows_progress(stage: Stage) -> None:
+    stage.attempt()
+    stage.reports.clear()
+    stage.attempt()
+    shown = [report.percent for report in stage.reports if report.detail and "taken over" in report.detail]
+    assert len(shown) > 5
+    assert shown == sorted(set(shown))
+
+
 def test_f07_a_finished_attempt_whose_commit_was_lost_costs_no_encode(stage: Stage) -> None:
     first = stage.attempt()
     second = stage.attempt()
