@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,12 @@ class Attempt:
         """Raises JobErrors; Cancelled and Interrupted come from outside."""
         began, spent = self.clock.monotonic(), _cpu_seconds()
         source = self._source()
-        work = self._chunk_run(source)
+        pictures: dict[str, Any] = {}
+        work = self._chunk_run(source, beside=lambda: pictures.update(self._make_pictures(source)))
         work.adopt(self._published())
         work.encode()
         stream = self._validated(source.plan, work)
-        pictures = self._make_pictures(source)
+        self.steps.enter("thumbnail", done=1.0)
         self._publish(source.plan, stream)
         return describe(
             media=source.media,
@@ -130,7 +131,7 @@ class Attempt:
         return self.settings.plan if chosen is None else replace(self.settings.plan, ladder=LADDERS[chosen])
 
     # ------------------------------------------------------------------ chunks
-    def _chunk_run(self, source: Source) -> ChunkRun:
+    def _chunk_run(self, source: Source, *, beside: Callable[[], None]) -> ChunkRun:
         folder = self.run.scratch / "work"
         folder.mkdir()
         return ChunkRun(
@@ -147,6 +148,7 @@ class Attempt:
             steps=self.steps,
             parallel=self.settings.parallel,
             waiting=self.settings.waiting_chunks,
+            beside=beside,
         )
 
     def _published(self) -> dict[str, int]:
@@ -167,7 +169,7 @@ class Attempt:
 
     # ------------------------------------------------------------------ pictures
     def _make_pictures(self, source: Source) -> Mapping[str, Any]:
-        self.steps.enter("thumbnail")
+        """Runs beside the last chunks, on a core that has none left."""
         if source.media.video is None:
             return {}
         target = self.run.scratch / THUMBNAIL
@@ -182,7 +184,6 @@ class Attempt:
         self.uploads.file(target, THUMBNAIL)
         made = {"thumbnail_path": self.uploads.prefix + THUMBNAIL, "thumbnail_second": round(second, 3)}
         if self.settings.storyboard:
-            self.steps.at(0.5)
             self._storyboard(source)
             made["storyboard_path"] = self.uploads.prefix + STORYBOARD
         return made

@@ -38,6 +38,8 @@ class ChunkRun:
     steps: Steps
     parallel: int
     waiting: int
+    beside: Callable[[], None] = lambda: None
+    """another use of the source (pictures), for a core that has no chunk left"""
     segments: dict[int, Sequence[StoredSegment]] = field(default_factory=dict, init=False)
     """what is published, by chunk"""
     reused: int = field(default=0, init=False)
@@ -96,7 +98,8 @@ class ChunkRun:
     ) -> None:
         encoding: dict[Future[Sequence[EncodedFile]], int] = {}
         keeping: set[Future[None]] = set()
-        while sound or pictures or encoding or keeping:
+        aside_began = False
+        while sound or pictures or encoding or keeping or not aside_began:
             busy = sum(1 for index in encoding.values() if index >= 0)
             if sound and len(encoding) == busy:
                 index = sound.popleft()
@@ -105,6 +108,9 @@ class ChunkRun:
                 index = pictures.popleft()
                 encoding[slots.submit(self._encode, index)] = index
                 busy += 1
+            if not pictures and busy < self.parallel and not aside_began:
+                aside_began = True
+                keeping.add(slots.submit(self.beside))
             under_way: list[Future[Any]] = [*encoding, *keeping]
             done, _ = wait(under_way, return_when=FIRST_COMPLETED)
             for one in [one for one in encoding if one in done]:

@@ -66,7 +66,7 @@ class Uploads:
 
     def _segment(self, file: EncodedFile) -> StoredSegment:
         name = f"{file.rendition}/{file.name}"
-        stored = self._put(file.path, name)
+        stored = self._put(file.path, name, init=file.init)
         try:
             file.path.unlink()
         except OSError as error:
@@ -81,13 +81,13 @@ class Uploads:
             init=file.init,
         )
 
-    def _put(self, path: Path, name: str) -> Stored:
+    def _put(self, path: Path, name: str, *, init: bool = False) -> Stored:
         try:
             with path.open("rb") as content:
                 stored = Stored(size=path.stat().st_size, sha256=hashlib.file_digest(content, "sha256").hexdigest())
         except OSError as error:
             raise FileAccessError(f"{name} can't be read from scratch: {error.strerror}") from error
-        if self._note(name, stored):
+        if self._note(name, stored, init=init):
             return stored
         kind, caching = headers(name)
         key = self.prefix + name
@@ -100,7 +100,11 @@ class Uploads:
 
     def _adopt(self, segment: StoredSegment) -> StoredSegment:
         name = f"{segment.rendition}/{segment.key.rpartition('/')[2]}"
-        if not self._note(name, Stored(size=segment.size, sha256=segment.sha256)):
+        # Read back before it is believed: a row says what was written then, not what lies there now.
+        content = self._steady.call(lambda: self._storage.read(segment.key, 0, segment.size + 1))
+        if hashlib.sha256(content).hexdigest() != segment.sha256:
+            raise SourceMissing(f"{segment.key} is not what was published there")
+        if not self._note(name, Stored(size=segment.size, sha256=segment.sha256), init=segment.init):
             try:
                 self._steady.call(lambda: self._storage.copy(segment.key, self.prefix + name))
             except SourceMissing:
@@ -116,12 +120,15 @@ class Uploads:
             init=segment.init,
         )
 
-    def _note(self, name: str, stored: Stored) -> bool:
+    def _note(self, name: str, stored: Stored, *, init: bool = False) -> bool:
         """Whether the same bytes are there (or on their way) already: every chunk brings the same init header. Raises
-        OutputInvalid when chunks disagree about it."""
+        OutputInvalid when chunks disagree about it. A segment that was taken over and then encoded after all is replaced."""
         with self._lock:
             known = self.stored.setdefault(name, stored)
             if known is stored:
+                return False
+            if known != stored and not init:
+                self.stored[name] = stored
                 return False
         if known != stored:
             raise OutputInvalid(f"two chunks left different bytes for {name}")
