@@ -42,6 +42,17 @@ def writing(key: str) -> Iterator[None]:
         raise unavailable("write", key, error) from error
 
 
+@contextmanager
+def preparing(key: str) -> Iterator[None]:
+    """Translate errors before the key itself is touched: they say something of the storage, never of the key."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(f"no space to store {key}", fix="free space on the storage's disk") from error
+        raise unavailable("prepare to write", key, error) from error
+
+
 def unavailable(verb: str, key: str, error: OSError) -> StorageUnavailable:
     """Anything that may pass, with what to do where we know."""
     fix = "give this user read and write permission on the storage folder" if error.errno in FORBIDDEN else None

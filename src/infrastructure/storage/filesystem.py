@@ -15,7 +15,7 @@ from pathlib import Path
 from src.application.ports.storage import StoredObject
 from src.domain.errors import FileAccessError, InvalidPayload, SourceMissing, StorageUnavailable
 from src.domain.ids import storage_key
-from src.infrastructure.storage.errors import reading, writing
+from src.infrastructure.storage.errors import preparing, reading, writing
 
 PARTS = ".parts"
 """The folder under the root where objects grow before they are renamed into place. Not a key."""
@@ -142,10 +142,11 @@ class FilesystemStorage:
     # ------------------------------------------------------------------ writing
     def _put(self, key: str, fill: Callable[[int], None]) -> StoredObject:
         path = self._path(key)
-        with writing(key):
+        with preparing(key):
             part = _new_part(self.root)
+            descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        with writing(key):
             try:
-                descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
                 try:
                     fill(descriptor)
                     os.fsync(descriptor)

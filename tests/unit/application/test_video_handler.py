@@ -249,6 +249,16 @@ def test_a_finished_chunk_whose_object_is_gone_is_encoded_again(stage: Stage) ->
     assert stage.encoders[1].encoded == [2]
 
 
+def test_a_finished_chunk_whose_object_was_changed_is_encoded_again(stage: Stage) -> None:
+    """The mutant "adopt without verify" of reliability.md 4: same key, same size, other bytes."""
+    first = stage.attempt()
+    key = first["hls_path"].replace("master.m3u8", "240p/seg_00002.m4s")
+    size = stage.storage.head(key).size
+    stage.storage.put_bytes(key, b"x" * size, content_type="video/mp4", cache_control="")
+    stage.attempt()
+    assert stage.encoders[1].encoded == [2]
+
+
 def test_a_changed_source_is_encoded_anew(stage: Stage) -> None:
     stage.attempt()
     stage.put(b"another film " * 60)
