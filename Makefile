@@ -62,6 +62,8 @@ format: $(STAMP)
 lock: $(STAMP) ## resolve anew; the locks name no registry
 	$(COMPILE) --extra ffmpeg --extra worker --group dev -o requirements.lock
 	$(COMPILE) --extra worker -o requirements-worker.txt
+	@# The image's ffmpeg stage: that wheel alone, in the version of the lock.
+	echo imageio-ffmpeg | $(subst pyproject.toml,-,$(COMPILE)) --constraint requirements.lock -o requirements-ffmpeg.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
