@@ -94,7 +94,10 @@ class MemoryState:
 
     def ledger(self, effects: Effects = no_effects) -> WholeLedger:
         """One object; the effects of the first call stay."""
-        appliers = {**memory_videos.appliers(self._videos()), AddVideo: self._add_video}
+        appliers = {
+            **memory_videos.appliers(self._videos(), self._once("chunks", MemoryChunks())),
+            AddVideo: self._add_video,
+        }
         return self._once("ledger", MemoryLedger(self.clock, self.dead_letters(), effects, appliers))
 
     def dead_letters(self) -> DeadLetters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from src.application.ports.videos import FinishedChunk
 from src.application.video.effects import video_effects
 from src.domain.errors import ErrorReport, LeaseLost, UnsupportedFormat
 from src.domain.job import Job, JobDraft, JobState
@@ -78,3 +79,27 @@ def test_a_result_that_breaks_the_completion_contract_completes_nothing(ledger: 
     assert found is not None
     assert found.state is JobState.RUNNING
     assert state.videos().get("v1").status is VideoStatus.PROCESSING
+
+
+def keep_a_chunk(state: State) -> FinishedChunk:
+    chunk = FinishedChunk(video_id="v1", source_sha256="s", plan_hash="p", index=0, segments=())
+    state.chunks().add(chunk)
+    return chunk
+
+
+def test_the_commit_that_makes_a_video_ready_forgets_its_chunks(ledger: WholeLedger, state: State) -> None:
+    claim(ledger)
+    keep_a_chunk(state)
+    other = FinishedChunk(video_id="v2", source_sha256="s", plan_hash="p", index=0, segments=())
+    state.chunks().add(other)
+    ledger.change("job-1", lambda job, now: job.succeed(now, fence=1, result=RESULT))
+    assert list(state.chunks().finished("v1", "s", "p")) == []
+    assert list(state.chunks().finished("v2", "s", "p")) == [other]
+
+
+def test_a_completion_that_is_not_committed_keeps_the_chunks(ledger: WholeLedger, state: State) -> None:
+    claim(ledger)
+    chunk = keep_a_chunk(state)
+    with pytest.raises(KeyError):
+        ledger.change("job-1", lambda job, now: job.succeed(now, fence=1, result={}))
+    assert list(state.chunks().finished("v1", "s", "p")) == [chunk]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from src.application.ports.ledger import Effect
 from src.application.ports.videos import FinishedChunk
-from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, apply_effect
+from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, VideoReady, apply_effect
 from src.domain.errors import NotFound
 from src.domain.video.video import Video
 from src.infrastructure.db.engine import Database, database_now, upsert
@@ -99,6 +99,9 @@ def apply_video_effect(connection: Connection, effect: Effect, now: float) -> No
         raise TypeError(f"{type(effect).__name__} is not about a video")
     old = load_video(connection, effect.video_id, lock=True)
     new = apply_effect(effect, old, now)
+    if isinstance(effect, VideoReady) and new is not old and new.is_ready:
+        # Nothing is left to resume. Until this commit a lost reply still needs them.
+        connection.execute(delete(chunks).where(chunks.c.video_id == effect.video_id))
     if old is not None:
         save_video(connection, old, new, now)
         return

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from src.application.ports.clock import Clock
 from src.application.ports.ledger import Effect
 from src.application.ports.videos import FinishedChunk
-from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, apply_effect
+from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, VideoReady, apply_effect
 from src.domain.errors import NotFound
 from src.domain.video.video import Video
 from src.infrastructure.memory.ledger import MemoryApplier, Undo
@@ -62,8 +62,9 @@ class MemoryVideos:
                 self._videos[video_id] = video
 
 
-def appliers(videos: MemoryVideos) -> Mapping[type[Effect], MemoryApplier]:
-    """For MemoryLedger: how each effect on a video is written, and taken back."""
+def appliers(videos: MemoryVideos, chunks: MemoryChunks | None = None) -> Mapping[type[Effect], MemoryApplier]:
+    """For MemoryLedger: how each effect on a video is written, and taken back. With READY the video's chunks go, as the
+    database's applier does it."""
 
     def apply(effect: Effect, now: float) -> Undo:
         if not isinstance(effect, VideoEffect):
@@ -72,7 +73,16 @@ def appliers(videos: MemoryVideos) -> Mapping[type[Effect], MemoryApplier]:
         new = apply_effect(effect, old, now)
         if new is not old:
             videos.put_back(video_id, replace(new, updated_at=now))
-        return lambda: videos.put_back(video_id, old)
+        kept, dropped = MemoryChunks() if chunks is None else chunks, list[FinishedChunk]()
+        if isinstance(effect, VideoReady) and new is not old and new.is_ready:
+            dropped = kept.take(video_id)
+
+        def undo() -> None:
+            videos.put_back(video_id, old)
+            for chunk in dropped:
+                kept.add(chunk)
+
+        return undo
 
     return dict.fromkeys(VIDEO_EFFECTS, apply)
 
@@ -97,6 +107,9 @@ class MemoryChunks:
 
     def forget(self, video_id: str) -> None:
         """Remove all of a video."""
+        self.take(video_id)
+
+    def take(self, video_id: str) -> list[FinishedChunk]:
+        """Remove all of a video; what they were."""
         with self._lock:
-            for key in [key for key in self._chunks if key[0] == video_id]:
-                del self._chunks[key]
+            return [self._chunks.pop(key) for key in list(self._chunks) if key[0] == video_id]
