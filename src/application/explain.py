@@ -40,6 +40,7 @@ def _next(job: Job, now: float) -> list[str]:
             left = job.max_attempts - job.attempts
             return [
                 f"Next: attempt {job.attempts + 1} of at most {job.max_attempts} is due {_in(job.due_at, now)} ({left} left).",
+                f"`mediaworker jobs retry {job.id}` starts it now.",
                 _waker(job, now),
             ]
         case JobState.SUCCEEDED:

@@ -34,15 +34,20 @@ class CancelJob:
 
 @dataclass(frozen=True, slots=True)
 class RetryJob:
-    """Opens a new generation of an ended job and puts it on the queue."""
+    """Starts a job now: a waiting retry at once, an ended job in a new generation (its old dead letter goes in the same
+    commit)."""
 
     ledger: JobLedger
     publisher: QueuePublisher
 
     def retry(self, job_id: str) -> Job:
-        """The row after it. Raises NotFound, Conflict when the job is active, DatabaseUnavailable, QueueUnavailable
-        (then the job is open already and the waker publishes it)."""
-        return self._publish(self.ledger.change(job_id, lambda job, now: job.reopen(now)))
+        """The row after it. Raises NotFound, Conflict when the job is queued or runs, DatabaseUnavailable,
+        QueueUnavailable (then the job is due already and the waker publishes it)."""
+
+        def move(job: Job, now: float) -> Job:
+            return job.retry_now(now) if job.state is JobState.RETRY_WAIT else job.reopen(now)
+
+        return self._publish(self.ledger.change(job_id, move))
 
     def retry_failed(self, job_id: str, generation: int) -> Job:
         """As `retry`, only for the failed generation that a dead letter tells of. Raises Conflict otherwise."""
@@ -99,6 +104,7 @@ class RequeueDeadLetters:
                 RetryJob(self.ledger, self.publisher).retry_failed(letter.job_id, _generation(letter))
             except (Conflict, NotFound) as error:
                 return Requeued(letter, done=False, reason=str(error))
+        # A job's letter has gone with its new generation; a bare message's goes only now that it is published again.
         self.dead_letters.remove([letter.id])
         return Requeued(letter, done=True)
 

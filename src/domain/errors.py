@@ -21,7 +21,7 @@ WorkerError
 from __future__ import annotations
 
 import traceback as tracebacks
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -286,17 +286,19 @@ class ErrorReport:
     traceback: str = field(default="", repr=False)
 
     @classmethod
-    def of(cls, error: BaseException) -> ErrorReport:
-        """Describe any exception; one from outside the tree becomes `unexpected`."""
-        text = "".join(tracebacks.format_exception(error))[-TRACEBACK_LIMIT:]
+    def of(cls, error: BaseException, redact: Callable[[str], str] = str) -> ErrorReport:
+        """Describe any exception; one from outside the tree becomes `unexpected`. `redact` takes secrets out before the
+        texts are cut (half a secret would not be known as one)."""
+        text = redact("".join(tracebacks.format_exception(error)))[-TRACEBACK_LIMIT:]
+        said = redact(str(error))[:MESSAGE_LIMIT]
         if isinstance(error, JobError):
-            return cls(error.code, str(error)[:MESSAGE_LIMIT], error.retryable, error.policy, text)
+            return cls(error.code, said, error.retryable, error.policy, text)
         if isinstance(error, ConfigError):
             # This worker is set up wrongly; another one, or this one mended, can do the job.
-            return cls(error.code, str(error)[:MESSAGE_LIMIT], True, UnexpectedError.policy, text)
+            return cls(error.code, said, True, UnexpectedError.policy, text)
         if isinstance(error, WorkerError):
-            return cls(error.code, str(error)[:MESSAGE_LIMIT], False, "none", text)
-        message = f"{type(error).__name__}: {error}"[:MESSAGE_LIMIT]
+            return cls(error.code, said, False, "none", text)
+        message = f"{type(error).__name__}: {said}"[:MESSAGE_LIMIT]
         return cls(UnexpectedError.code, message, True, UnexpectedError.policy, text)
 
     def to_json(self) -> dict[str, Any]:

@@ -237,6 +237,13 @@ class Job:
             return replace(self, cancel_requested_at=self.cancel_requested_at or now)
         return self._end(JobState.CANCELLED, now)
 
+    def retry_now(self, now: float) -> Job:
+        """Do not wait for the retry's time. No counter changes: it is the attempt that was due anyway. Raises Conflict
+        unless the job waits for a retry."""
+        if self.state is not JobState.RETRY_WAIT:
+            raise Conflict(f"job {self.id} does not wait for a retry: {self.state}")
+        return replace(self, due_at=now, wake_at=now)
+
     def reopen(self, now: float, *, delay_seconds: float = 0.0) -> Job:
         """A new generation by an operator's wish: counters start again, the fence goes on. Raises Conflict when active."""
         if not self.state.is_terminal:
@@ -365,6 +372,11 @@ def opened_attempt(old: Job, new: Job) -> Attempt | None:
         owner=new.lease_owner or "",
         started_at=new.started_at or 0.0,
     )
+
+
+def is_reopened(old: Job, new: Job) -> bool:
+    """True when this move opened a new generation: dead letters of the earlier ones tell of nothing any more."""
+    return new.generation > old.generation
 
 
 def is_dead_letter(old: Job, new: Job) -> bool:

@@ -44,12 +44,27 @@ def test_submit_prints_the_job_id_and_takes_each_kind_of_address(fleet: Fleet, c
     first = fleet.cli("submit", "video", str(clip))
     job = fleet.job(first.stdout.strip())
     assert (first.returncode, job.state, job.tenant) == (0, JobState.QUEUED, "default")
+    assert str(job.payload["file_key"]).startswith(f"tenants/default/video/raw/{job.payload['video_id']}/")
     again = fleet.cli("submit", "video", str(job.payload["file_key"]), "--video-id", "v2", "--json")
     assert json.loads(again.stdout)["subject"] == "video:v2"
     assert fleet.cli("submit", "video", "s3://elsewhere/tenants/t/a.mp4").returncode == 4
     assert fleet.cli("submit", "video", "no-such-file.mp4").returncode == 3
     assert fleet.cli("submit", "video", "tenants/default/video/raw/none.mp4").returncode == 3
     assert fleet.cli("submit", "video", str(job.payload["file_key"]), "--tenant", "other").returncode == 2
+
+
+def test_a_path_that_is_no_readable_file_is_refused_with_words(fleet: Fleet, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    for path, code, words in ((tmp_path, 2, "not a file"), (empty, 2, "no bytes"), (tmp_path / "x.mp4", 3, "no file")):
+        done = fleet.cli("submit", "video", str(path))
+        assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+
+
+def test_a_rejected_job_is_told_by_the_reason_of_the_contract(fleet: Fleet, clip: Path) -> None:
+    assert fleet.cli("submit", "video", str(clip)).returncode == 0
+    done = fleet.cli("submit", "video", str(clip), WORKER_LIMITS__ACTIVE_PER_TENANT="1")
+    assert (done.returncode, "tenant_limit" in done.stderr) == (2, True), done.stderr
 
 
 def test_submitting_a_video_twice_gives_the_same_active_job(fleet: Fleet, clip: Path) -> None:

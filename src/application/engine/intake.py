@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,8 @@ class Intake:
     clock: Clock
     options: EngineOptions
     queue_name: str
+    redact: Callable[[str], str] = str
+    """takes secrets out of an error's texts before they are stored"""
 
     def take(self, delivery: Delivery) -> Held | None:
         """The job to run now, or None when the message is dealt with. Raises DatabaseUnavailable or QueueUnavailable;
@@ -180,7 +182,8 @@ class Intake:
     def _unknown(self, delivery: Delivery, job_id: str) -> None:
         """A reference to a row that is not there: perhaps its commit is late (lesson 7), so wait before giving up."""
         if delivery.receive_count is None or delivery.receive_count < self.options.unknown_job_receives:
-            self.queue.release(delivery, delay_seconds=self.options.unknown_job_delay_seconds)
+            waited = float(2 ** (delivery.receive_count or 1))
+            self.queue.release(delivery, delay_seconds=min(self.options.unknown_job_delay_seconds, waited))
             return
         self._quarantine(
             delivery,
@@ -200,7 +203,7 @@ class Intake:
             tenant=None,
             queue=self.queue_name,
             body=delivery.body,
-            error=ErrorReport.of(error),
+            error=ErrorReport.of(error, self.redact),
             attempts=delivery.receive_count or 1,
             created_at=self.clock.now(),
             attributes=delivery.attributes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, Double, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Double, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from src.application.catalog import no_effects
@@ -18,6 +18,7 @@ from src.domain.job import (
     JobState,
     closed_attempt,
     is_dead_letter,
+    is_reopened,
     opened_attempt,
 )
 from src.infrastructure.db.engine import database_now, serialize, upsert
@@ -177,5 +178,7 @@ def _record(connection: Connection, old: Job, new: Job, now: float) -> None:
         connection.execute(update(job_attempts).where(this).values(**ended))
     if opened := opened_attempt(old, new):
         connection.execute(insert(job_attempts).values(**attempt_row(opened)))
+    if is_reopened(old, new):
+        connection.execute(delete(dead_letters).where(dead_letters.c.job_id == new.id))
     if is_dead_letter(old, new):
         upsert(connection, dead_letters, letter_row(letter_of(new, now)), keys=["id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from src.application.ports.clock import Clock
 from src.application.ports.ledger import (
     Admission,
     Beat,
+    DeadLetterFilter,
     DeadLetters,
     Effect,
     Effects,
@@ -29,6 +31,7 @@ from src.domain.job import (
     JobState,
     closed_attempt,
     is_dead_letter,
+    is_reopened,
     opened_attempt,
 )
 
@@ -205,5 +208,8 @@ class MemoryLedger(MemoryJobQueries):
             ]
         if opened := opened_attempt(old, new):
             history.append(opened)
+        if is_reopened(old, new):
+            stale = self.dead_letters.list(DeadLetterFilter(limit=sys.maxsize))
+            self.dead_letters.remove([letter.id for letter in stale if letter.job_id == new.id])
         if is_dead_letter(old, new):
             self.dead_letters.add(letter_of(new, now))

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from src.infrastructure.observability.redaction import (
     HIDDEN,
     SECRET_KEY,
+    URL_PASSWORD,
     capped,
     one_line,
     redacted,
@@ -62,11 +63,15 @@ class Censor:
 
     def text(self, text: str) -> str:
         """Hidden secrets, one line, at most 4 KiB."""
+        return capped(one_line(self.hidden(text)))
+
+    def hidden(self, text: str) -> str:
+        """The text without secrets, its lines kept."""
         if len(text) > SCAN_CHARACTERS:
             text = text[: SCAN_CHARACTERS // 2] + text[-SCAN_CHARACTERS // 2 :]
         for secret in self.secrets:
             text = text.replace(secret, HIDDEN)
-        return capped(one_line(redacted(text)))
+        return redacted(text)
 
 
 @dataclass(slots=True)
@@ -76,6 +81,10 @@ class Lines:
     censor: Censor
     as_json: bool
     bound: dict[str, object] = field(default_factory=dict)
+
+    def bind(self, ids: Mapping[str, object]) -> None:
+        """From now on every line carries these, and no others; what is None is left out."""
+        self.bound = {key: kept for key, kept in ids.items() if kept is not None}
 
     def line(self, record: logging.LogRecord) -> str:
         """One event, one line, without a line feed."""
@@ -165,10 +174,10 @@ def configure(
 
 
 def secret_values(environ: Mapping[str, str]) -> frozenset[str]:
-    """Values of variables whose names say that they are secret."""
-    return frozenset(
-        value for name, value in environ.items() if SECRET_KEY.search(name) and len(value) >= SHORTEST_SECRET
-    )
+    """Values of variables whose names say that they are secret, and the passwords in addresses."""
+    named = [value for name, value in environ.items() if SECRET_KEY.search(name)]
+    logins = [match.group(1) for value in environ.values() for match in URL_PASSWORD.finditer(value)]
+    return frozenset(value for value in (*named, *logins) if len(value) >= SHORTEST_SECRET)
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: object) -> None:

@@ -18,6 +18,9 @@ SECRET_KEY = re.compile(
 _URL_LOGIN = re.compile(r"://[^/\s@'\"]{1,512}@")
 """scheme://user:password@host. No expression here may look back over a long word: texts from outside are searched."""
 
+URL_PASSWORD = re.compile(r"://[^/\s@:'\"]{0,256}:([^/\s@'\"]{1,512})@")
+"""Group 1 is the password of scheme://user:password@host."""
+
 _SECRET_PARAMETER = re.compile(
     r"(?P<name>(?:signature|credential|security-token|secret|passw(?:or)?d|token|api_?key|access_?key(?:id)?|\bsig)"
     r"[\w.-]{0,40})(?P<between>\s{0,2}[\"']?\s{0,2}[=:]\s{0,2}[\"']?)(?P<value>[^\s&\"',;}\])]+)",

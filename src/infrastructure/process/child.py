@@ -11,7 +11,7 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -72,11 +72,14 @@ class _Outbox:
 
 @dataclass(slots=True)
 class Child:
-    """`prepare` gives (parse, a new handler) of a job type."""
+    """`prepare` gives (parse, a new handler) of a job type; `redact` takes secrets out of an error's texts, which are
+    stored and shown; `bind` says whose job the process's log lines belong to ({} after it)."""
 
     channel: socket.socket
     scratch: Scratch
     prepare: Callable[[str], tuple[Callable[[str, Any], Any], Handler]]
+    redact: Callable[[str], str] = str
+    bind: Callable[[Mapping[str, object]], object] = dict
     _orders: queue.SimpleQueue[WorkOrder | None] = field(default_factory=queue.SimpleQueue)
     _current: str | None = None
     _reason: str | None = None
@@ -125,9 +128,11 @@ class Child:
     def _serve(self, order: WorkOrder) -> None:
         self._reason = None
         self._current = order.run_id
+        self.bind({"job": order.job_id, "tenant": order.tenant, "attempt": order.attempt, "trace": order.trace})
         frame = self._frame(order)
         self._interruptible = False
         self.scratch.discard(order.run_id)
+        self.bind({})
         if self._told_to_stop() and "error" in frame:
             # Stopped as told: the supervisor settles by its own reason, and kills what might be left.
             _end_group()
@@ -147,13 +152,14 @@ class Child:
             self._interruptible = False
             if not isinstance(error, Exception):
                 error = UnexpectedError(f"{type(error).__name__} left the handler: {error}")
-            return {"error": ErrorReport.of(error).to_json()}
+            return {"error": ErrorReport.of(error, self.redact).to_json()}
         if isinstance(outcome, Snooze):
             return {"snooze": outcome.seconds, "reason": outcome.reason}
         try:
             json.dumps(result := dict(outcome.result), allow_nan=False)
         except (TypeError, ValueError) as error:
-            return {"error": ErrorReport.of(UnexpectedError(f"the handler's result is not JSON: {error}")).to_json()}
+            wrong = UnexpectedError(f"the handler's result is not JSON: {error}")
+            return {"error": ErrorReport.of(wrong, self.redact).to_json()}
         return {"result": result}
 
     def _handle(self, order: WorkOrder) -> Outcome:

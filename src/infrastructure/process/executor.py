@@ -63,6 +63,7 @@ class ProcessExecutor:
     stop_grace_seconds: float = 2.0
     recycling: Recycling = field(default_factory=Recycling)
     environment: Mapping[str, str] | None = None
+    redact: Callable[[str], str] = str
     _events: queue.SimpleQueue[ExecutorEvent] = field(default_factory=queue.SimpleQueue)
     _commands: queue.SimpleQueue[Callable[[], None] | None] = field(default_factory=queue.SimpleQueue)
     _children: list[_Child] = field(default_factory=list)
@@ -137,7 +138,7 @@ class ProcessExecutor:
             child.jobs += 1
             wire.send(child.channel, {"order": asdict(order)})
         except (OSError, ValueError) as error:
-            report = ErrorReport.of(Crashed(f"the executor process could not take the job: {error}"))
+            report = ErrorReport.of(Crashed(f"the executor process could not take the job: {error}"), self.redact)
             self._events.put(Failed(order.run_id, report))
 
     def _idle_child(self) -> _Child | None:

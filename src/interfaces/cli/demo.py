@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from src.domain.errors import ConfigError, FileAccessError, NotFound
+from src.domain.errors import ConfigError, FileAccessError
 from src.domain.job import Job, JobState
 from src.interfaces.cli.demo_page import PAGE_NAME, write_page
 from src.interfaces.cli.documents import status_document
@@ -55,9 +55,10 @@ def demo(file: Path | None, as_json: bool) -> int:
     session = open_session()
     _refuse_foreign(session)
     check_startup(session.settings, session.adapters)
-    key = _source(session, file, as_json=as_json)
+    video_id = f"demo-{uuid.uuid4().hex[:8]}"
+    key = _source(session, file, video_id, as_json=as_json)
     began = time.monotonic()
-    job = request_video(session, key, TENANT, f"demo-{uuid.uuid4().hex[:8]}")
+    job = request_video(session, key, TENANT, video_id)
     made = _work(session, job, began, quiet=as_json)
     if made.document["state"] != JobState.SUCCEEDED:
         return _failed(session, made, as_json=as_json)
@@ -81,11 +82,9 @@ def _refuse_foreign(session: Session) -> None:
         )
 
 
-def _source(session: Session, file: Path | None, *, as_json: bool) -> str:
+def _source(session: Session, file: Path | None, video_id: str, *, as_json: bool) -> str:
     if file is not None:
-        if not file.exists():
-            raise NotFound(f"no file {file}")
-        return put_file(session, file, TENANT)
+        return put_file(session, file, TENANT, video_id)
     from src.infrastructure.ffmpeg.demo_clip import HEIGHT, SECONDS, WIDTH, make_demo_clip
 
     if not as_json:
@@ -93,7 +92,7 @@ def _source(session: Session, file: Path | None, *, as_json: bool) -> str:
     with tempfile.TemporaryDirectory(prefix="mediaworker-demo-") as folder:
         clip = Path(folder) / "demo.mp4"
         make_demo_clip(session.adapters.ffmpeg(), clip)
-        return put_file(session, clip, TENANT)
+        return put_file(session, clip, TENANT, video_id)
 
 
 def _work(session: Session, job: Job, began: float, *, quiet: bool) -> Made:

@@ -88,11 +88,14 @@ def cancel_job(job_id: str, as_json: bool) -> None:
 @click.argument("job_id", metavar="ID")
 @json_option
 def retry_job(job_id: str, as_json: bool) -> None:
-    """Open an ended job again: a new generation with all its attempts."""
+    """Start a job now: a waiting retry at once, an ended job as a new generation with all its attempts."""
     session = open_session()
-    job = RetryJob(session.ledger, session.adapters.queue()).retry(session.job(job_id).id)
+    before = session.job(job_id)
+    job = RetryJob(session.ledger, session.adapters.queue()).retry(before.id)
     if as_json:
         print_json(status_document(job, None))
+    elif job.generation == before.generation:
+        click.echo(f"{job.id}: attempt {job.attempts + 1} of at most {job.max_attempts} is due now.")
     else:
         click.echo(f"{job.id} is queued again (generation {job.generation}).")
 

@@ -1,4 +1,4 @@
-"""From what a person types (a file, a key, an s3:// address) to an object in the storage."""
+"""From what a person types (a file, a key, an s3:// address) to a video job."""
 
 from __future__ import annotations
 
@@ -7,25 +7,38 @@ import os
 import uuid
 from pathlib import Path
 
-from src.application.engine.waker import reference
 from src.application.ports.ledger import Limits
+from src.application.video.request import EncodeVideo
+from src.application.video.submit import SubmitVideo
 from src.domain.errors import ConfigError, Conflict, NotFound, SourceEmpty
 from src.domain.ids import check_tenant, identifier, storage_key
-from src.domain.job import Job, JobDraft
+from src.domain.job import Job
+from src.domain.video.keys import raw_key
 from src.interfaces.cli.session import Session
 
-RAW = "tenants/{tenant}/video/raw/cli/{name}"
-"""Where a file from the command line goes (contracts.md 1.11; `cli` stands for the session)."""
+FIXES = {
+    "tenant_limit": "wait until a job of this tenant ends, or raise WORKER_LIMITS__ACTIVE_PER_TENANT",
+    "global_limit": "wait until a job ends, or raise WORKER_LIMITS__ACTIVE_TOTAL",
+    "per_video_limit": "this video had all its jobs; raise WORKER_LIMITS__TOTAL_PER_SUBJECT, or use another --video-id",
+    "not_uploaded": "the source is empty, or the video is finished already: upload again, or use another --video-id",
+}
+"""{reason of contracts.md 1.8: what the caller can do}."""
 
 
-def put_source(session: Session, source: str, tenant: str) -> str:
+def submit_source(session: Session, source: str, tenant: str, video_id: str | None) -> Job:
+    """The job for what was named. Raises as `put_source` and `request_video`."""
+    video = identifier(video_id or uuid.uuid4().hex, "video id")
+    return request_video(session, put_source(session, source, tenant, video), tenant, video)
+
+
+def put_source(session: Session, source: str, tenant: str, video_id: str) -> str:
     """The storage key of what was named. Raises NotFound, SourceMissing, SourceEmpty, InvalidPayload, TenantMismatch,
-    ConfigError, StorageUnavailable."""
+    ConfigError, Conflict, StorageUnavailable."""
     tenant = identifier(tenant, "tenant")
     if source.startswith("s3://"):
         key = storage_key(_key_of_address(session, source))
     elif (path := Path(source).expanduser()).exists():
-        return put_file(session, path, tenant)
+        return put_file(session, path, tenant, video_id)
     elif source.startswith(("/", ".", "~")) or os.sep not in source:
         raise NotFound(f"no file {source[:200]!r}", fix="name a file, a storage key or an s3:// address")
     else:
@@ -37,19 +50,30 @@ def put_source(session: Session, source: str, tenant: str) -> str:
     return key
 
 
-def put_file(session: Session, path: Path, tenant: str) -> str:
-    """Copy a local file into the storage, under a name of our own."""
-    if not path.is_file():
-        raise NotFound(f"{path} is not a file")
-    if path.stat().st_size == 0:
-        raise SourceEmpty(f"{path} has no bytes")
-    suffix = (
-        path.suffix.lower() if path.suffix[1:].isalnum() and path.suffix.isascii() and len(path.suffix) <= 8 else ""
-    )
-    key = RAW.format(tenant=tenant, name=f"{uuid.uuid4()}{suffix}")
+def put_file(session: Session, path: Path, tenant: str, video_id: str) -> str:
+    """Copy a local file into the storage, where this video's sources lie."""
+    check_file(path)
+    # A mark of its own: submitting again must not replace the source under a job that reads it.
+    key = raw_key(tenant, video_id, f"{uuid.uuid4().hex[:8]}-{path.name[-80:]}")
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     session.adapters.storage().put_file(key, path, content_type=kind, cache_control="private, no-store")
     return key
+
+
+def check_file(path: Path) -> int:
+    """Bytes of a local file that can be read. Raises NotFound, Conflict (a directory, no permission), SourceEmpty."""
+    if not path.exists():
+        raise NotFound(f"no file {str(path)[:200]!r}", fix="check the path")
+    if not path.is_file():
+        raise Conflict(f"{path} is not a file", fix="name one video file")
+    try:
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise Conflict(f"{path} can't be read: {error.strerror}", fix="give this user the right to read it") from error
+    if size == 0:
+        raise SourceEmpty(f"{path} has no bytes", fix="check how it was copied")
+    return size
 
 
 def _key_of_address(session: Session, address: str) -> str:
@@ -65,36 +89,26 @@ def _key_of_address(session: Session, address: str) -> str:
     return key.removeprefix(f"{prefix}/") if prefix else key
 
 
-def request_video(session: Session, key: str, tenant: str, video_id: str | None) -> Job:
-    """Admit the job, then publish its message: the row is committed before anybody can hear of it (lesson 7). An active
-    job for the same video is returned instead of a second one. Raises InvalidPayload, Conflict when a limit is reached,
-    DatabaseUnavailable, QueueUnavailable (the job is admitted then, and the waker publishes it)."""
-    job_type = session.catalog.get("video")
-    payload = {"video_id": identifier(video_id or uuid.uuid4().hex, "video id"), "file_key": key}
-    job_type.parse(tenant, payload)
-    draft = JobDraft(
-        id=str(uuid.uuid4()),
-        type=job_type.name,
-        tenant=tenant,
-        payload=payload,
-        subject=job_type.subject(tenant, payload),
-        max_attempts=job_type.max_attempts,
-    )
+def request_video(session: Session, key: str, tenant: str, video_id: str) -> Job:
+    """The job of this video: a new one, or the active one. Raises InvalidPayload, TenantMismatch, Conflict with the
+    reason of a rejection, DatabaseUnavailable, StorageUnavailable. A queue that is away costs nothing but time: the
+    job is admitted, and the waker publishes it."""
     limits = session.settings.limits
-    admission = session.ledger.admit(
-        draft,
-        Limits(
+    use_case = SubmitVideo(
+        ledger=session.ledger,
+        publisher=session.adapters.queue(),
+        videos=session.adapters.videos(),
+        storage=session.adapters.storage(),
+        job_type=session.catalog.get("video"),
+        limits=Limits(
             active_per_tenant=limits.active_per_tenant,
             active_total=limits.active_total,
             total_per_subject=limits.total_per_subject,
         ),
     )
-    if admission.job is None:
-        raise Conflict(
-            f"the job was rejected: {admission.rejected}",
-            fix="wait until a job ends, or raise the limit (WORKER_LIMITS__*)",
-        )
-    if admission.created:
-        session.adapters.queue().publish([reference(admission.job)])
-        session.ledger.change(admission.job.id, lambda job, now: job.published(now))
-    return admission.job
+    request = EncodeVideo(video_id=video_id, tenant=tenant, file_key=key)
+    submission = use_case.submit(request, str(uuid.uuid4()))
+    if submission.job is None:
+        reason = submission.rejected or "rejected"
+        raise Conflict(f"the job was rejected: {reason}", fix=FIXES.get(reason))
+    return submission.job

@@ -9,7 +9,7 @@ from src.interfaces.cli.documents import status_document
 from src.interfaces.cli.errors import INTERRUPTED, JOB_FAILED, OK, WAIT_TIMED_OUT
 from src.interfaces.cli.output import json_option, print_json
 from src.interfaces.cli.session import Session, open_session
-from src.interfaces.cli.sources import put_source, request_video
+from src.interfaces.cli.sources import submit_source
 from src.interfaces.cli.status import show
 from src.interfaces.cli.watch import TimedOut, follow
 
@@ -34,8 +34,7 @@ def video(source: str, tenant: str, video_id: str | None, wait: bool, timeout: f
     Prints the job's id.
     """
     session = open_session()
-    key = put_source(session, source, tenant)
-    job = request_video(session, key, tenant, video_id)
+    job = submit_source(session, source, tenant, video_id)
     if not wait:
         print_json(status_document(job, None)) if as_json else click.echo(job.id)
         return OK

@@ -24,6 +24,7 @@ from src.application.engine.progress_writer import ProgressWriter
 from src.application.engine.settler import Settler
 from src.application.engine.waker import Waker
 from src.application.engine.worker import Worker
+from src.application.video.abandoned import SweepAbandoned
 from src.infrastructure.process.executor import ProcessExecutor
 from src.interfaces.wiring.adapters import Adapters
 from src.interfaces.wiring.settings import Settings
@@ -65,12 +66,14 @@ def executor_argv() -> list[str]:
     return [sys.executable, "-m", "src.interfaces.workers.executor"]
 
 
-def build_worker(settings: Settings, adapters: Adapters, catalog: Catalog) -> Worker:
-    """Everything wired; nothing received yet."""
+def build_worker(
+    settings: Settings, adapters: Adapters, catalog: Catalog, *, redact: Callable[[str], str] = str
+) -> Worker:
+    """Everything wired; nothing received yet. `redact` takes secrets out of errors before they are stored."""
     options = engine_options(settings)
     clock, queue, ledger = adapters.clock(), adapters.queue(), adapters.ledger()
     lock, held, health = adapters.lock(), HeldRuns(), Health(adapters.clock())
-    executor = ProcessExecutor(executor_argv(), discard_scratch=adapters.scratch().discard)
+    executor = ProcessExecutor(executor_argv(), discard_scratch=adapters.scratch().discard, redact=redact)
     # The settler asks the worker whether there is time left; the worker exists only after it.
     going: list[Callable[[], bool]] = []
     settler = Settler(
@@ -97,6 +100,7 @@ def build_worker(settings: Settings, adapters: Adapters, catalog: Catalog) -> Wo
             clock=clock,
             options=options,
             queue_name=settings.queue.name,
+            redact=redact,
         ),
         settler=settler,
         keeper=Keeper(ledger, lock, queue, executor, held, clock, options, on_backend=health.backend),
@@ -109,6 +113,9 @@ def build_worker(settings: Settings, adapters: Adapters, catalog: Catalog) -> Wo
         clock=clock,
         options=options,
         on_first_receive=_said_once(settings),
+        sweep=SweepAbandoned(
+            jobs=ledger, storage=adapters.storage(), videos=adapters.videos(), chunks=adapters.chunks(), clock=clock
+        ).tick,
     )
     going.append(worker.must_go)
     return worker

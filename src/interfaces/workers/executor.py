@@ -26,7 +26,7 @@ def main() -> None:
     from src.interfaces.workers.failpoints import arm_from
 
     settings = load()
-    logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
+    lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
     arm_from(os.environ, settings.environment, supervisor=supervisor)
     catalog = build_catalog(settings)
     adapters = build(settings, catalog)
@@ -36,7 +36,7 @@ def main() -> None:
         job_type = catalog.get(name)
         return job_type.parse, assemble(job_type.handler, adapters)
 
-    Child(channel, adapters.scratch(), prepare).run()
+    Child(channel, adapters.scratch(), prepare, redact=lines.censor.hidden, bind=lines.bind).run()
 
 
 if __name__ == "__main__":

@@ -46,14 +46,14 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
 
     if name not in WORKERS:
         raise ConfigError(f"no worker {name!r}", fix=f"this build has: {', '.join(WORKERS)}")
-    logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
+    lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
     try:
         arm_from(os.environ, settings.environment, supervisor=os.getpid())
         catalog = build_catalog(settings)
         adapters = build(settings, catalog)
         check_startup(settings, adapters)
         swept = adapters.scratch().sweep()
-        worker = build_worker(settings, adapters, catalog)
+        worker = build_worker(settings, adapters, catalog, redact=lines.censor.hidden)
     except WorkerError as error:
         # Whatever is wrong before the first receive is wrong with the set-up: nothing was lost, nothing was taken.
         log.error("worker.refused", extra={"error_class": error.code, "error": str(error)})  # noqa: TRY400 - no bug of ours

@@ -210,8 +210,10 @@ def test_requeueing_keeps_to_its_rate(bench: Bench) -> None:
 def test_a_letter_of_an_older_generation_never_restarts_a_job(bench: Bench) -> None:
     bench.dead("job-1")
     (letter,) = bench.letters.list(ALL)
+    (old,) = bench.letters.list(ALL)
     RetryJob(bench.ledger, bench.queue).retry("job-1")
     fence = bench.claim("job-1").fence
+    bench.letters.add(old)
     bench.ledger.change("job-1", lambda job, now: job.succeed(now, fence=fence, result={}))
     (answer,) = bench.requeue.requeue(ALL)
     assert (answer.letter.id, answer.done) == (letter.id, False)
@@ -227,12 +229,14 @@ def test_a_job_whose_subject_is_busy_keeps_its_letter(bench: Bench) -> None:
     assert len(bench.letters.list(ALL)) == 1
 
 
-def test_a_queue_that_is_away_keeps_the_letter(bench: Bench) -> None:
+def test_a_requeued_job_whose_message_is_refused_is_left_to_the_waker(bench: Bench) -> None:
     bench.dead("job-1")
     use_case = RequeueDeadLetters(bench.ledger, bench.letters, BrokenPublisher(), bench.clock)
     with pytest.raises(QueueUnavailable):
         list(use_case.requeue(ALL))
-    assert len(bench.letters.list(ALL)) == 1
+    job = bench.ledger.find("job-1")
+    assert job is not None
+    assert (job.state, job.wake_at) == (JobState.QUEUED, bench.clock.now())
 
 
 # ---------------------------------------------------------------------- purge
@@ -307,3 +311,38 @@ def test_a_success_is_the_end(bench: Bench) -> None:
     fence = bench.claim("job-1").fence
     bench.ledger.change("job-1", lambda job, now: job.succeed(now, fence=fence, result={}))
     assert bench.explained("job-1").endswith("succeeded. Nothing more happens.")
+
+
+def test_retrying_a_job_that_waits_for_its_retry_makes_it_due_now_without_costing_an_attempt() -> None:
+    bench = Bench()
+    bench.admit("job-1")
+    waiting = bench.fail("job-1", StorageUnavailable("away"))
+    assert waiting.state is JobState.RETRY_WAIT
+    assert any("jobs retry job-1" in line for line in explain(waiting, [], bench.clock.now()))
+    job = RetryJob(bench.ledger, bench.queue).retry("job-1")
+    assert (job.state, job.generation, job.attempts) == (JobState.RETRY_WAIT, 1, 1)
+    assert job.error_counts == waiting.error_counts
+    assert job.due_at == bench.clock.now() < waiting.due_at
+    assert len(bench.messages()) == 1
+    assert bench.claim("job-1").attempts == 2
+
+
+def test_retrying_a_queued_or_running_job_is_a_conflict() -> None:
+    bench = Bench()
+    bench.admit("job-1")
+    with pytest.raises(Conflict):
+        RetryJob(bench.ledger, bench.queue).retry("job-1")
+    bench.claim("job-1")
+    with pytest.raises(Conflict):
+        RetryJob(bench.ledger, bench.queue).retry("job-1")
+    assert bench.messages() == []
+
+
+def test_a_reopened_job_leaves_no_old_dead_letter_and_others_stay() -> None:
+    bench = Bench()
+    bench.dead("job-1")
+    bench.dead("job-2")
+    RetryJob(bench.ledger, bench.queue).retry("job-1")
+    assert [letter.job_id for letter in bench.letters.list(ALL)] == ["job-2"]
+    assert [requeued.done for requeued in bench.requeue.requeue(ALL)] == [True]
+    assert list(bench.letters.list(ALL)) == []

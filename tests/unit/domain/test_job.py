@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from src.domain.errors import Conflict, Crashed, ErrorReport, FileAccessError, LeaseLost, SourceMissing, UnexpectedError
@@ -178,3 +180,15 @@ def test_every_active_state_has_a_wake_up_time_and_no_terminal_one_has() -> None
     assert running.wake_at == running.lease_until
     assert waiting.wake_at == waiting.due_at
     assert running.succeed(100, fence=1, result={}).wake_at is None
+
+
+def test_a_retry_now_keeps_every_counter_and_only_moves_the_time() -> None:
+    waiting = Job(id="j", type="video", tenant="t", payload={}, state=JobState.RETRY_WAIT, attempts=2, due_at=900.0,
+                  wake_at=900.0, error_counts={"network": 2}, crashes=1, fence=2)  # fmt: skip
+    assert waiting.retry_now(100.0) == replace(waiting, due_at=100.0, wake_at=100.0)
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.RETRY_WAIT])
+def test_only_a_waiting_retry_can_be_made_now(state: JobState) -> None:
+    with pytest.raises(Conflict, match=state):
+        Job(id="j", type="video", tenant="t", payload={}, state=state).retry_now(100.0)
