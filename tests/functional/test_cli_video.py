@@ -27,8 +27,8 @@ def test_plan_shows_rungs_chunks_commands_and_cost(fleet: Fleet, clip: Path) -> 
     assert done.returncode == 0
     assert [rung["name"] for rung in document["plan"]["rungs"]] == ["720p", "480p", "360p", "240p"]
     assert len(document["commands"]) == len(document["plan"]["chunks"]) + len(document["plan"]["audio"])
-    assert document["cost"]["cpu_seconds"] > 0
-    assert document["source"]["probed_bytes"] <= document["source"]["size"]
+    assert document["estimated_cpu_seconds"] > 0
+    assert document["source"]["probed_bytes"] <= document["source"]["file_size"]
     assert "720p" in fleet.cli("plan", str(clip)).stdout
 
 
@@ -57,8 +57,9 @@ def test_a_path_that_is_no_readable_file_is_refused_with_words(fleet: Fleet, tmp
     empty = tmp_path / "empty.mp4"
     empty.touch()
     for path, code, words in ((tmp_path, 2, "not a file"), (empty, 2, "no bytes"), (tmp_path / "x.mp4", 3, "no file")):
-        done = fleet.cli("submit", "video", str(path))
-        assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+        for command in (["plan"], ["submit", "video"]):
+            done = fleet.cli(*command, str(path))
+            assert (done.returncode, words in done.stderr) == (code, True), done.stderr
 
 
 def test_a_rejected_job_is_told_by_the_reason_of_the_contract(fleet: Fleet, clip: Path) -> None:

@@ -82,25 +82,38 @@ def bindings(settings: Settings) -> dict[type, Binding]:
 
 def assemble(handler_path: str, adapters: Adapters) -> Handler:
     """Make the handler "module:Class", filling each field by its type. Raises ConfigError naming fields nothing fills."""
+    handler_class, chosen = _fields(handler_path, adapters.settings())
+    return typing.cast("Handler", handler_class(**{name: make(adapters) for name, make in chosen.items()}))
+
+
+def check_handlers(settings: Settings, catalog: Catalog) -> int:
+    """How many job types there are. Imports their handlers (not the adapters) and raises ConfigError when one can't be
+    imported, or asks for what nothing fills."""
+    for name in (names := catalog.names()):
+        _fields(catalog.get(name).handler, settings)
+    return len(names)
+
+
+def _fields(handler_path: str, settings: Settings) -> tuple[Callable[..., object], dict[str, Binding]]:
     handler_class = imported(handler_path)
     if not (isinstance(handler_class, type) and dataclasses.is_dataclass(handler_class)):
         raise ConfigError(f"{handler_path} is not a dataclass", fix="a handler states its ports as dataclass fields")
-    bound = bindings(adapters.settings())
+    bound = bindings(settings)
     hints = typing.get_type_hints(handler_class)
-    chosen: dict[str, object] = {}
+    chosen: dict[str, Binding] = {}
     unbound = []
     for field in dataclasses.fields(handler_class):
         if not field.init:
             continue
         wanted = hints[field.name]
         if wanted in bound:
-            chosen[field.name] = bound[wanted](adapters)
+            chosen[field.name] = bound[wanted]
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             unbound.append(f"{field.name}: {getattr(wanted, '__name__', wanted)}")
     if unbound:
         known = ", ".join(sorted(kind.__name__ for kind in bound))
         raise ConfigError(f"{handler_path} asks for unbound ports ({', '.join(unbound)})", fix=f"bound are: {known}")
-    return typing.cast("Handler", handler_class(**chosen))
+    return handler_class, chosen
 
 
 def _module(name: str) -> Any:

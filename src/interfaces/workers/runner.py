@@ -39,7 +39,7 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
     """Work until SIGTERM (or, with `drain`, until the queue is empty). Returns the exit code."""
     from src.infrastructure.observability import logs
     from src.interfaces.wiring.adapters import build
-    from src.interfaces.wiring.assemble import build_catalog
+    from src.interfaces.wiring.assemble import build_catalog, check_handlers
     from src.interfaces.wiring.checks import check_startup
     from src.interfaces.wiring.worker import build_worker
     from src.interfaces.workers.failpoints import arm_from
@@ -50,6 +50,7 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
     try:
         arm_from(os.environ, settings.environment, supervisor=os.getpid())
         catalog = build_catalog(settings)
+        check_handlers(settings, catalog)
         adapters = build(settings, catalog)
         check_startup(settings, adapters)
         swept = adapters.scratch().sweep()
