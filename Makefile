@@ -53,7 +53,7 @@ bench: $(STAMP) ## measurements, as ratios of runs side by side
 	$(BIN)/python -m benchmarks
 
 docs: $(STAMP) ## regenerate the reference pages
-	$(BIN)/python -m src.interfaces.cli.reference
+	$(BIN)/python -m src.interfaces.cli.app config schema --markdown > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 format: $(STAMP)
 	$(BIN)/ruff format $(CODE)

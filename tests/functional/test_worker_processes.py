@@ -246,7 +246,7 @@ def test_f04_the_same_message_many_times_to_many_workers_runs_once(fleet: Fleet)
 
 
 @pytest.mark.parametrize(
-    "body", [b"\xff\xfe", b"{}", b'{"job_id": 5}', b"[" * 5000, b'{"id":"x","type":"__import__","payload":{}}']
+    "body", [b"\xff\xfe", b"{}", b'{"job_id": [5]}', b"[" * 5000, b'{"id":"x","type":"__import__","payload":{}}']
 )
 def test_f28_lesson_6_poison_messages_are_quarantined_at_first_sight(fleet: Fleet, body: bytes) -> None:
     fleet.publish(body)
