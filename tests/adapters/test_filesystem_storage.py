@@ -145,7 +145,9 @@ def as_nobody(storage: FilesystemStorage, tmp_path: Path) -> Iterator[None]:
     put(storage, "secret")
     (storage.root / "secret").chmod(0)
     locked = [storage.root, storage.root / "kept", storage.root / PARTS]
-    opened = [folder for folder in tmp_path.parents if folder != Path("/") and folder.stat().st_uid == tmp_path.stat().st_uid]
+    opened = [
+        folder for folder in tmp_path.parents if folder != Path("/") and folder.stat().st_uid == tmp_path.stat().st_uid
+    ]
     modes = {folder: folder.stat().st_mode for folder in [*locked, *opened, tmp_path]}
     for folder in [*opened, tmp_path]:
         folder.chmod(modes[folder] | 0o011)

@@ -85,7 +85,9 @@ class Intake:
         if (job.tenant, job.type) != (draft.tenant, draft.type):
             # Somebody else's job of that id (or about that subject): a message must not drive it (contracts.md 1.2).
             said = f"the message says tenant {draft.tenant!r} and type {draft.type!r}"
-            self._quarantine(delivery, TenantMismatch(f"{said}, job {draft.id} is another's", fix="use an id of your own"))
+            self._quarantine(
+                delivery, TenantMismatch(f"{said}, job {draft.id} is another's", fix="use an id of your own")
+            )
             return None
         if job.state.is_terminal:
             self._ack(delivery)
