@@ -97,7 +97,8 @@ class HeldRuns:
             self._runs.pop(name, None)
 
     def request_stop(self, held: Held, reason: StopReason) -> bool:
-        """Mark once; False when it is being stopped or settled already. A cancel outranks a drain."""
+        """Mark once; False when it is being stopped or settled already. (A drained job whose cancel was requested ends
+        CANCELLED all the same: `Job.hand_back` looks.)"""
         with self._lock:
             if held.settling or (held.stop_reason is not None):
                 return False

@@ -77,6 +77,13 @@ class Intake:
             case Reference(job_id):
                 return self._take_job(delivery, job_id)
 
+    def broken(self, delivery: Delivery, error: Exception) -> None:
+        """Taking the message failed in a way nobody foresaw: give it back, and after several tries keep it aside."""
+        if delivery.receive_count is None or delivery.receive_count < self.options.unknown_job_receives:
+            self.queue.release(delivery, delay_seconds=float(2 ** (delivery.receive_count or 1)))
+            return
+        self._quarantine(delivery, error)
+
     # ------------------------------------------------------------------ kinds of message
     def _take_draft(self, delivery: Delivery, draft: JobDraft) -> Held | None:
         job = self.ledger.admit(draft).job
@@ -195,7 +202,7 @@ class Intake:
             ),
         )
 
-    def _quarantine(self, delivery: Delivery, error: Permanent) -> None:
+    def _quarantine(self, delivery: Delivery, error: Exception) -> None:
         """Durable first, then acknowledged."""
         digest = hashlib.sha256(delivery.message_id.encode() + b"\0" + delivery.body).hexdigest()[:32]
         letter = DeadLetter(
@@ -211,7 +218,10 @@ class Intake:
             attributes=delivery.attributes,
         )
         self.dead_letters.add(letter)
-        log.warning("message.quarantined", extra={"letter": letter.id, "error_class": error.code, "error": str(error)})
+        log.warning(
+            "message.quarantined",
+            extra={"letter": letter.id, "error_class": letter.error.code, "error": letter.error.message},
+        )
         self._ack(delivery)
 
     def _ack(self, delivery: Delivery) -> None:

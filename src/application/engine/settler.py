@@ -29,7 +29,7 @@ from src.domain.job import Job
 
 log = logging.getLogger(__name__)
 
-RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0, 5.0)
+RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0)
 """Seconds between tries to write an outcome while the database is away; the last one repeats. The result of a long
 encode is kept until it is written, the lease is lost to somebody else, or the worker has to go (reliability.md F07)."""
 

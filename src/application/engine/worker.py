@@ -31,6 +31,9 @@ BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
 UNKNOWN_ETA_GRACE_SECONDS = 2.0
 """At a drain, how long an attempt may go on that can't say when it ends."""
 
+STOP_SECONDS = 3.0
+"""What stopping an attempt takes at most: the executor's moment to clean up, the kill, and the hand-back."""
+
 DRAIN_MARGIN_SECONDS = 10.0
 """An attempt is let finish when it ends this long before the grace time does (reliability.md F24)."""
 
@@ -54,6 +57,8 @@ class Worker:
     clock: Clock
     options: EngineOptions
     on_first_receive: Callable[[], None] = lambda: None
+    sweep: Callable[[], object] | None = None
+    """What is tidied up now and then, in a loop of its own: slow storage must hold up neither wake-ups nor alarms"""
     _stopping: threading.Event = field(default_factory=threading.Event)
     _stop_now: threading.Event = field(default_factory=threading.Event)
     _finished: threading.Event = field(default_factory=threading.Event)
@@ -80,6 +85,14 @@ class Worker:
                 ("progress", self.progress.tick, 0.25),
             )
         ]
+        if self.sweep is not None:
+            # Not in `loops`: nobody waits for it, and a long listing is not a wedged worker.
+            threading.Thread(
+                target=self._loop,
+                args=("sweep", self.sweep, self.options.scan_seconds, False),
+                name="sweep",
+                daemon=True,
+            ).start()
         receiver = threading.Thread(target=self._receive_loop, name="receiver", daemon=True)
         settling = ThreadPoolExecutor(max_workers=max(2, self.options.slots), thread_name_prefix="settle")
         for thread in (*loops, receiver):
@@ -101,7 +114,7 @@ class Worker:
             self.progress.tick(everything=True)
 
     # ------------------------------------------------------------------ loops
-    def _loop(self, name: str, turn: Callable[[], object], pause: float) -> None:
+    def _loop(self, name: str, turn: Callable[[], object], pause: float, watched: bool = True) -> None:
         failures = 0
         while not self._finished.is_set():
             try:
@@ -114,7 +127,8 @@ class Worker:
                 # The loops keep leases alive: a bug in one turn must not stop them. It is logged with its traceback.
                 log.exception("loop.broken", extra={"loop": name})
                 failures += 1
-            self.health.turned(name)
+            if watched:
+                self.health.turned(name)
             extra = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1] if failures else 0.0
             self._finished.wait(pause + extra)
 
@@ -170,6 +184,13 @@ class Worker:
             except (DatabaseUnavailable, DiskFull):
                 self._give_back(deliveries[position:], delay_seconds=BACKOFF_SECONDS[-1])
                 raise
+            except QueueUnavailable:
+                raise
+            except Exception as error:
+                # A bug of ours met this message. The others go on, and this one is not redelivered for ever (E11).
+                log.exception("message.broken", extra={"delivery": delivery.message_id})
+                self.intake.broken(delivery, error)
+                continue
             if taken is not None:
                 log.info("attempt.started", extra=_context(taken))
                 self.executor.start(work_order(taken.job))
@@ -225,7 +246,7 @@ class Worker:
         log.info("worker.draining", extra={"held": len(self.held), "grace_seconds": self.options.grace_seconds})
         while len(self.held):
             now = self.clock.monotonic()
-            if now >= deadline - 1:
+            if now >= deadline - STOP_SECONDS:
                 self._stop_now.set()
             for taken in self.held.active():
                 if (self._stop_now.is_set() or not self._fits(taken, now, began, deadline)) and self.held.request_stop(
@@ -238,7 +259,7 @@ class Worker:
             self._dispatch(settling, 0.05)
 
     def _fits(self, taken: Held, now: float, began: float, deadline: float) -> bool:
-        margin = min(DRAIN_MARGIN_SECONDS, self.options.grace_seconds / 3)
+        margin = min(DRAIN_MARGIN_SECONDS, max(STOP_SECONDS, self.options.grace_seconds / 3))
         eta = taken.progress.eta_seconds if taken.progress else None
         if eta is None:
             return now < began + min(UNKNOWN_ETA_GRACE_SECONDS, self.options.grace_seconds / 3)

@@ -354,3 +354,15 @@ def test_t13_a_message_with_another_tenants_job_id_does_not_drive_that_job(world
     assert state(world) is JobState.QUEUED
     (letter,) = world.dead_letters.list(DeadLetterFilter())
     assert letter.error.code == "tenant_mismatch"
+
+
+def test_e11_a_message_that_trips_over_a_bug_of_ours_is_kept_aside_after_some_tries(world: World) -> None:
+    station = world.workers[0]
+    world.rubbish()
+    for _ in range(station.intake.options.unknown_job_receives):
+        world.clock.advance(40)
+        (delivery,) = world.queue.receive(1, wait_seconds=0, visibility_seconds=5)
+        station.intake.broken(delivery, RuntimeError("a bug"))
+    (letter,) = world.dead_letters.list(DeadLetterFilter())
+    assert "a bug" in letter.error.message
+    assert depth(world) == (0, 0, 0)
