@@ -68,3 +68,20 @@ def losers(keys: Iterable[str], winner: str) -> list[str]:
             continue
         lost.append(key)
     return lost
+
+
+def own_attempts(keys: Iterable[str], last: str) -> list[str]:
+    """Of all keys of a video: those of the job whose last attempt's prefix is given, up to and with that attempt."""
+    base, _, own = last.rstrip("/").rpartition("/")
+    ended = ATTEMPT.fullmatch(own)
+    if ended is None:
+        raise ValueError(f"{last!r} is not an attempt's prefix")
+    kept = []
+    for key in keys:
+        folder = key.removeprefix(f"{base}/").partition("/")[0] if key.startswith(f"{base}/") else ""
+        attempt = ATTEMPT.fullmatch(folder)
+        if attempt is None or attempt[3] != ended[3]:
+            continue
+        if (int(attempt[1]), int(attempt[2])) <= (int(ended[1]), int(ended[2])):
+            kept.append(key)
+    return kept
