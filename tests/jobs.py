@@ -106,6 +106,10 @@ class ActHandler:
     def answer_nonsense(self, request: Act, run: Run) -> Outcome:
         return Done({"when": object()})
 
+    def fail_with_scratch(self, request: Act, run: Run) -> None:
+        (run.scratch / "big").write_bytes(b"x" * 1000)
+        raise FileAccessError("broke off half-way")
+
     def use_scratch(self, request: Act, run: Run) -> None:
         (run.scratch / "big").write_bytes(b"x" * 1000)
         time.sleep(request.seconds)

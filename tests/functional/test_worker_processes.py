@@ -147,6 +147,22 @@ def test_a_permanent_error_ends_the_job_at_once(fleet: Fleet) -> None:
     assert job.error.code == "unsupported_format"
 
 
+def test_lesson_22_a_failed_attempt_leaves_no_scratch(fleet: Fleet) -> None:
+    fleet.settings = {"WORKER_RETRY__DELAY_SCALE": "0"}
+    fleet.submit("job-1", "fail_with_scratch", max_attempts=2)
+    assert fleet.drain() == 0
+    assert len(fleet.entries("start", "job-1")) == 2
+    assert fleet.scratch_folders() == []
+
+
+def test_lesson_31_an_error_is_never_reported_as_a_success(fleet: Fleet) -> None:
+    fleet.submit("job-1", "refuse")
+    assert fleet.drain() == 0
+    job = fleet.job("job-1")
+    assert (job.state, job.result) == (JobState.FAILED, None)
+    assert fleet.cli("submit", "video", "no-such-key", "--wait").returncode != 0
+
+
 def test_a_snoozed_job_comes_back_without_a_counted_attempt(fleet: Fleet) -> None:
     fleet.submit("job-1", "snooze_once")
     assert fleet.drain() == 0
@@ -165,7 +181,7 @@ def test_a_result_that_is_not_json_is_an_error_not_a_hang(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("action", ["repeat_itself", "sleep"])
-def test_f02_lesson_9_a_run_without_progress_is_killed_and_tried_again(fleet: Fleet, action: str) -> None:
+def test_f02_lesson_9_lesson_19_a_run_without_progress_is_killed_and_tried_again(fleet: Fleet, action: str) -> None:
     fleet.settings = {"WORKER_VIDEO__STALL_SECONDS": "1.5", "WORKER_RETRY__DELAY_SCALE": "0"}
     fleet.submit("job-1", action, seconds=60, max_attempts=2)
     assert fleet.drain() == 0

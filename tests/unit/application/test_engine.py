@@ -366,3 +366,28 @@ def test_e11_a_message_that_trips_over_a_bug_of_ours_is_kept_aside_after_some_tr
     (letter,) = world.dead_letters.list(DeadLetterFilter())
     assert "a bug" in letter.error.message
     assert depth(world) == (0, 0, 0)
+
+
+def test_lesson_4_the_lock_is_kept_while_the_outcome_is_unknown(world: World) -> None:
+    station = started(world)
+    world.ledger.fault = "down"
+    assert world.end(station, running(world), "succeed") is None
+    assert world.lock.inner.acquire("job:job-1:lock", ttl_seconds=1) is None
+
+
+def test_lesson_8_a_worker_killed_right_after_its_claim_leaves_nothing_for_ever(world: World) -> None:
+    world.submit("job-1")
+    world.killed_at(world.workers[0], "claim.committed", lambda: world.deliver(world.workers[0]))
+    assert state(world) is JobState.RUNNING
+    world.quiesce()
+    assert state(world) is JobState.SUCCEEDED
+
+
+def test_lesson_12_the_same_failed_attempt_is_counted_once(world: World) -> None:
+    station = started(world)
+    run = running(world)
+    world.end(station, run, "network")
+    assert world.end(station, run, "network") is None
+    row = world.memory.find("job-1")
+    assert row is not None
+    assert (row.attempts, dict(row.error_counts)) == (1, {"network": 1})
