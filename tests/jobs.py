@@ -80,6 +80,19 @@ class ActHandler:
             run.report(ProgressReport(percent=75.0, step="stuck", step_index=1, step_total=1))
             time.sleep(0.05)
 
+    def tick(self, request: Act, run: Run) -> None:
+        """Stuck, but its estimate ticks."""
+        began = time.monotonic()
+        while True:
+            left = 1000 - (time.monotonic() - began)
+            run.report(ProgressReport(percent=75.0, step="stuck", step_index=1, step_total=1, eta_seconds=left))
+            time.sleep(0.05)
+
+    def report_nonsense(self, request: Act, run: Run) -> None:
+        run.report(ProgressReport(percent=float("nan"), step="odd", step_index=1, step_total=1))
+        odd: Any = object()
+        run.report(ProgressReport(percent=50.0, step="odd", step_index=1, step_total=1, eta_seconds=odd))
+
     def abort(self, request: Act, run: Run) -> None:
         os.abort()
 

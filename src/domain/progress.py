@@ -19,6 +19,11 @@ class ProgressReport:
     parts: Mapping[str, float] = field(default_factory=dict)
     detail: str | None = None
 
+    @property
+    def reached(self) -> tuple[object, ...]:
+        """How far the work is: what must change for it to count as progress. An ETA that ticks is not work."""
+        return self.percent, self.step, self.step_index, tuple(sorted(self.parts.items()))
+
     def after(self, earlier: ProgressReport | None) -> ProgressReport:
         """The same reading, never below an earlier one of the same attempt (reliability.md I8)."""
         percent = min(100.0, max(0.0, self.percent))

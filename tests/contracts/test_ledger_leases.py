@@ -88,6 +88,14 @@ def test_due_jobs_are_woken_oldest_first(ledger: WholeLedger, clock: FrozenClock
     assert [job.id for job in ledger.to_wake(9)] == ["second", "third"]
 
 
+def test_only_jobs_of_the_wanted_types_are_woken(ledger: WholeLedger) -> None:
+    ledger.admit(draft("first"))
+    kind = ledger.admit(draft("second")).job
+    assert kind is not None
+    assert ledger.to_wake(9, ["another"]) == []
+    assert [job.id for job in ledger.to_wake(9, ["another", kind.type])] == ["first", "second"]
+
+
 def test_i9_a_vanished_workers_job_is_woken_when_its_lease_ends(ledger: WholeLedger, clock: FrozenClock) -> None:
     ledger.admit(draft())
     claim(ledger, lease=30)

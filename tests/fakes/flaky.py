@@ -10,7 +10,7 @@ A method whose script is empty works. Every trouble that happened is remembered 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -124,9 +124,9 @@ class FlakyLedger:
         """See JobLedger."""
         return self.script.run("watch", DatabaseUnavailable, lambda: self.inner.watch(holds))
 
-    def to_wake(self, limit: int) -> Sequence[Job]:
+    def to_wake(self, limit: int, types: Collection[str] | None = None) -> Sequence[Job]:
         """See JobLedger."""
-        return self.script.run("to_wake", DatabaseUnavailable, lambda: self.inner.to_wake(limit))
+        return self.script.run("to_wake", DatabaseUnavailable, lambda: self.inner.to_wake(limit, types))
 
 
 class WholeLedger(JobLedger, JobQueries, Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,9 +151,9 @@ class WatchedLedger:
         self._before()
         return self.inner.watch(holds)
 
-    def to_wake(self, limit: int) -> Sequence[Job]:
+    def to_wake(self, limit: int, types: Collection[str] | None = None) -> Sequence[Job]:
         self._before()
-        return self.inner.to_wake(limit)
+        return self.inner.to_wake(limit, types)
 
 
 @dataclass
@@ -378,7 +378,7 @@ class World:
 
     def drain(self, station: Station) -> None:
         for held in station.held.active():
-            station.held.request_stop(held, StopReason.DRAINED)
+            station.held.request_stop(held, StopReason.DRAINED, self.clock.monotonic())
             self.end(station, held.run_id, "stop")
 
     def kill(self, station: Station) -> None:

@@ -180,7 +180,7 @@ def test_a_result_that_is_not_json_is_an_error_not_a_hang(fleet: Fleet) -> None:
     assert "not JSON" in job.error.message
 
 
-@pytest.mark.parametrize("action", ["repeat_itself", "sleep"])
+@pytest.mark.parametrize("action", ["repeat_itself", "sleep", "tick"])
 def test_f02_lesson_9_lesson_19_a_run_without_progress_is_killed_and_tried_again(fleet: Fleet, action: str) -> None:
     fleet.settings = {"WORKER_VIDEO__STALL_SECONDS": "1.5", "WORKER_RETRY__DELAY_SCALE": "0"}
     fleet.submit("job-1", action, seconds=60, max_attempts=2)
@@ -190,6 +190,19 @@ def test_f02_lesson_9_lesson_19_a_run_without_progress_is_killed_and_tried_again
     assert job.error is not None
     assert job.error.code == "stalled"
     assert fleet.left_running() == []
+
+
+def test_e10_progress_that_cannot_be_sent_does_not_hurt_the_job(fleet: Fleet) -> None:
+    fleet.submit("job-1", "report_nonsense")
+    assert fleet.drain() == 0
+    assert (fleet.job("job-1").state, fleet.job("job-1").attempts) == (JobState.SUCCEEDED, 1)
+
+
+def test_t12_the_longest_id_there_is_runs_like_any_other(fleet: Fleet) -> None:
+    fleet.submit("j" * 128, "use_scratch")
+    assert fleet.drain() == 0
+    assert fleet.job("j" * 128).state is JobState.SUCCEEDED
+    assert fleet.scratch_folders() == []
 
 
 def test_sigterm_on_an_idle_worker_exits_zero(fleet: Fleet) -> None:

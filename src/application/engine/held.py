@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -34,7 +35,13 @@ class Held:
     """monotonic; moves only when a report differs from the one before"""
     progress: ProgressReport | None = None
     stop_reason: StopReason | None = None
+    stop_requested_at: float | None = None
+    """monotonic"""
     settling: bool = False
+
+    def is_settled(self) -> bool:
+        """Another thread may have begun to write its outcome at any time."""
+        return self.settling
 
     @property
     def run_id(self) -> str:
@@ -43,9 +50,10 @@ class Held:
 
 
 def run_id(job: Job) -> str:
-    """Names an attempt of a claimed job."""
-    safe = "".join(character if character.isalnum() or character in "-_" else "_" for character in job.id)
-    return f"{safe}-{job.generation}-{job.fence}"
+    """Names an attempt of a claimed job: unique (two ids never meet in one name), short, and safe as a folder name."""
+    mark = hashlib.sha256(job.id.encode()).hexdigest()[:16]
+    safe = "".join(character if character.isascii() and character.isalnum() else "_" for character in job.id)[:40]
+    return f"{safe}-{mark}-{job.generation}-{job.fence}"
 
 
 def work_order(job: Job) -> WorkOrder:
@@ -96,13 +104,13 @@ class HeldRuns:
         with self._lock:
             self._runs.pop(name, None)
 
-    def request_stop(self, held: Held, reason: StopReason) -> bool:
+    def request_stop(self, held: Held, reason: StopReason, now: float) -> bool:
         """Mark once; False when it is being stopped or settled already. (A drained job whose cancel was requested ends
         CANCELLED all the same: `Job.hand_back` looks.)"""
         with self._lock:
             if held.settling or (held.stop_reason is not None):
                 return False
-            held.stop_reason = reason
+            held.stop_reason, held.stop_requested_at = reason, now
             return True
 
     def active(self) -> list[Held]:

@@ -31,7 +31,13 @@ LOCK_RETRY_SECONDS = 5.0
 """A held lock over a job that nobody runs: its owner died between lock and claim (reliability.md K03)."""
 
 THROTTLE_SECONDS = 5.0
-"""When a tenant is at its limit of running jobs."""
+"""When a tenant is at its limit of running jobs; doubled with every refusal up to a minute."""
+
+FOREIGN_SECONDS = 60.0
+"""A row whose job type this worker does not know."""
+
+SUBJECT_BUSY_SECONDS = 15.0
+"""While another job about the same subject is active."""
 
 
 def lock_key(job_id: str) -> str:
@@ -52,6 +58,8 @@ class Intake:
     clock: Clock
     options: EngineOptions
     queue_name: str
+    knows: Callable[[str], bool] = lambda _type: True
+    """whether a job type is registered in this worker"""
     redact: Callable[[str], str] = str
     """takes secrets out of an error's texts before they are stored"""
 
@@ -96,6 +104,10 @@ class Intake:
                 delivery, TenantMismatch(f"{said}, job {draft.id} is another's", fix="use an id of your own")
             )
             return None
+        if job.id != draft.id:
+            # Another job about the same subject is active: this one waits its turn, and must not be answered with that.
+            self.queue.release(delivery, delay_seconds=SUBJECT_BUSY_SECONDS)
+            return None
         if job.state.is_terminal:
             self._ack(delivery)
             return None
@@ -103,8 +115,15 @@ class Intake:
 
     def _fan_out(self, delivery: Delivery, drafts: Sequence[JobDraft]) -> None:
         """Several jobs in one message: each becomes a row of its own, which the waker puts on the queue."""
-        for draft in drafts:
-            self.ledger.admit(draft)
+        rows = [(draft, self.ledger.admit(draft).job) for draft in drafts]
+        if any(row is None or row.id != draft.id for draft, row in rows):
+            # One of them waits for another job about its subject; admitting the others again changes nothing.
+            self.queue.release(delivery, delay_seconds=SUBJECT_BUSY_SECONDS)
+            return
+        strangers = [draft.id for draft, row in rows if row and (row.tenant, row.type) != (draft.tenant, draft.type)]
+        if strangers:
+            self._quarantine(delivery, TenantMismatch(f"jobs {', '.join(strangers)} are another's"))
+            return
         self._ack(delivery)
 
     def _take_job(self, delivery: Delivery, job_id: str) -> Held | None:
@@ -125,7 +144,7 @@ class Intake:
                 return None
         failpoint("lock.acquired")
         try:
-            answer = self._claim(job_id)
+            answer = self._claim(job_id, delivery.receive_count or 1)
         except NotFound:
             self._unlock(job_id, token)
             self._unknown(delivery, job_id)
@@ -141,10 +160,14 @@ class Intake:
         return None
 
     # ------------------------------------------------------------------ steps
-    def _claim(self, job_id: str) -> ClaimAnswer:
+    def _claim(self, job_id: str, received: int) -> ClaimAnswer:
         answers: list[ClaimAnswer] = []
 
         def move(job: Job, now: float) -> Job:
+            if not self.knows(job.type):
+                # Another worker's kind of job (another queue's, a newer release's): not ours to fail.
+                answers.append(NotDue(FOREIGN_SECONDS))
+                return job
             after, answer = job.claim(now, owner=self.options.owner, lease_seconds=self.options.lease_seconds)
             answers.append(answer)
             return after
@@ -152,7 +175,7 @@ class Intake:
         if self.options.running_per_tenant:
             row = self.ledger.change(job_id, lambda job, _now: job)
             if self.ledger.running(row.tenant, other_than=job_id) >= self.options.running_per_tenant:
-                return Throttled(THROTTLE_SECONDS)
+                return Throttled(min(60.0, THROTTLE_SECONDS * 2 ** min(4, received - 1)))
         self.ledger.change(job_id, move)
         return answers[-1]
 

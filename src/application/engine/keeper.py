@@ -22,6 +22,9 @@ from src.domain.errors import DatabaseUnavailable, DiskFull, LockUnavailable, Qu
 
 log = logging.getLogger(__name__)
 
+GIVE_UP_SECONDS = 30.0
+"""After a stop: the executor's grace, the kill and the reaping take 12 s at most."""
+
 
 @dataclass(slots=True)
 class Keeper:
@@ -46,6 +49,7 @@ class Keeper:
             del self._renewed_at[gone]
         if not runs:
             return
+        runs = [held for held in runs if not self._given_up(held)]
         self._stop_stalled(runs)
         self._let_go_of_old_messages(runs)
         now = self.clock.monotonic()
@@ -79,13 +83,16 @@ class Keeper:
             self._renew_lock(held)
 
     def _renew_lock(self, held: Held) -> None:
-        if held.lock_token is None:
+        if held.lock_token is None or held.is_settled():
             return
         key = lock_key(held.job.id)
         try:
             if not self.lock.renew(key, held.lock_token, ttl_seconds=self.options.lease_seconds):
                 # The lock's server lost it (restart, failover). The ledger's lease is the real one: take it again if free.
                 held.lock_token = self.lock.acquire(key, ttl_seconds=self.options.lease_seconds)
+                if held.is_settled() and held.lock_token is not None:
+                    # Settled meanwhile, and its lock with it: the one just taken would stand for nobody.
+                    self.lock.release(key, held.lock_token)
         except LockUnavailable as error:
             log.warning(
                 "lock.renew_failed", extra={"job": held.job.id, "error": str(error), "then": "the lease protects"}
@@ -134,7 +141,15 @@ class Keeper:
                 held.delivery = None
                 log.info("message.let_go", extra={"job": held.job.id, "after_seconds": limit})
 
+    def _given_up(self, held: Held) -> bool:
+        """An attempt that was stopped and never reported its end must not keep its lease for ever: another worker takes it."""
+        if held.stop_requested_at is None or self.clock.monotonic() - held.stop_requested_at < GIVE_UP_SECONDS:
+            return False
+        log.error("attempt.unstoppable", extra={"job": held.job.id, "fence": held.job.fence})
+        self.held.remove(held.run_id)
+        return True
+
     def _stop(self, held: Held, reason: StopReason) -> None:
-        if self.held.request_stop(held, reason):
+        if self.held.request_stop(held, reason, self.clock.monotonic()):
             log.warning("attempt.stopping", extra={"job": held.job.id, "fence": held.job.fence, "reason": reason.value})
             self.executor.stop(held.run_id, reason.value)

@@ -143,10 +143,16 @@ class Settler:
                     return None
                 if tries == 0:
                     log.warning("outcome.waiting", extra=_context(taken, reason=str(error)))
-                self.clock.sleep(RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)])
+                self._pause(RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)])
                 tries += 1
             else:
                 return job, times[-1]
+
+    def _pause(self, seconds: float) -> None:
+        """In slices, so that the end of the grace time is not slept through."""
+        while seconds > 0 and not self.must_go():
+            self.clock.sleep(min(0.2, seconds))
+            seconds -= 0.2
 
     def _read_back(self, taken: Held) -> tuple[Job, float] | None:
         """After a lost reply: did our own commit go through? Then nobody has claimed since, so the fence is still ours."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from src.application.failpoints import failpoint
@@ -36,11 +37,13 @@ class Waker:
     hold_seconds: float = 30.0
     """How long a row is left alone when publishing fails or this process dies in between."""
     batch: int = 100
+    types: Collection[str] | None = None
+    """job types that this worker's queue carries (None: all); the others are left to their own wakers"""
 
     def tick(self) -> int:
         """Wake what is due; how many. Raises DatabaseUnavailable or QueueUnavailable: the next tick tries again."""
         woken = 0
-        for seen in self.ledger.to_wake(self.batch):
+        for seen in self.ledger.to_wake(self.batch, self.types):
             if not self._take(seen):
                 continue
             self.publisher.publish([reference(seen)])

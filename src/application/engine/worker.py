@@ -57,19 +57,28 @@ class Worker:
     clock: Clock
     options: EngineOptions
     on_first_receive: Callable[[], None] = lambda: None
+    can_take: Callable[[], bool] = lambda: True
+    """whether there is room for another job (scratch space)"""
     sweep: Callable[[], object] | None = None
     """What is tidied up now and then, in a loop of its own: slow storage must hold up neither wake-ups nor alarms"""
     _stopping: threading.Event = field(default_factory=threading.Event)
     _stop_now: threading.Event = field(default_factory=threading.Event)
     _finished: threading.Event = field(default_factory=threading.Event)
     _idle: threading.Event = field(default_factory=threading.Event)
+    _taking: threading.Event = field(default_factory=threading.Event)
+    _stops: int = 0
 
     # ------------------------------------------------------------------ from outside
     def request_stop(self) -> None:
-        """First call: take nothing new and drain. Second call: stop now. Safe from a signal handler."""
-        if self._stopping.is_set():
+        """First call: take nothing new and drain. Second call: stop now. Safe from a signal handler: it only counts (an
+        Event's own lock may be held by the very thread that the signal interrupts); the main loop looks."""
+        self._stops += 1
+
+    def _heed_stops(self) -> None:
+        if self._stops >= 1:
+            self._stopping.set()
+        if self._stops >= 2:
             self._stop_now.set()
-        self._stopping.set()
 
     def must_go(self) -> bool:
         """True when there is no time left to wait for a backend."""
@@ -100,6 +109,7 @@ class Worker:
         try:
             while not self._stopping.is_set():
                 self._dispatch(settling)
+                self._heed_stops()
                 if drain and self._idle.is_set() and self._drained():
                     self._stopping.set()
             self._drain(settling)
@@ -107,7 +117,8 @@ class Worker:
             self._stop_now.set()
             self._finished.set()
             self.executor.close()
-            settling.shutdown(wait=True)
+            # Nothing is waited for that the grace time does not cover: what is unwritten is protected by its lease.
+            settling.shutdown(wait=not len(self.held), cancel_futures=True)
             for thread in loops:
                 thread.join(timeout=2)
             receiver.join(timeout=1)
@@ -155,6 +166,12 @@ class Worker:
 
     def _receive_once(self) -> None:
         free = self.options.slots - len(self.held)
+        if free > 0 and not self.can_take():
+            self.health.backend("scratch", reachable=False)
+            log.warning("worker.full", extra={"then": "no job is taken until there is scratch space"})
+            self._stopping.wait(BACKOFF_SECONDS[-1])
+            return
+        self.health.backend("scratch", reachable=True)
         if free <= 0:
             self._idle.clear()
             self._stopping.wait(0.02)
@@ -171,7 +188,11 @@ class Worker:
                 self._idle.set()
             return
         self._idle.clear()
-        self._take_all(deliveries)
+        self._taking.set()
+        try:
+            self._take_all(deliveries)
+        finally:
+            self._taking.clear()
 
     def _take_all(self, deliveries: Sequence[Delivery]) -> None:
         for position, delivery in enumerate(deliveries):
@@ -189,11 +210,17 @@ class Worker:
             except Exception as error:
                 # A bug of ours met this message. The others go on, and this one is not redelivered for ever (E11).
                 log.exception("message.broken", extra={"delivery": delivery.message_id})
-                self.intake.broken(delivery, error)
+                self._broken(delivery, error)
                 continue
             if taken is not None:
                 log.info("attempt.started", extra=_context(taken))
                 self.executor.start(work_order(taken.job))
+
+    def _broken(self, delivery: Delivery, error: Exception) -> None:
+        try:
+            self.intake.broken(delivery, error)
+        except WorkerError as again:
+            log.warning("message.release_failed", extra={"error": str(again), "then": "it comes back by itself"})
 
     def _give_back(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
         for delivery in deliveries:
@@ -214,8 +241,8 @@ class Worker:
         taken = self.held.get(event.run_id)
         if taken is None:
             return
-        if event.report != taken.progress:
-            # Only change counts: a loop that repeats itself is not progress (lesson 9).
+        if taken.progress is None or event.report.reached != taken.progress.reached:
+            # Only getting further counts: not a loop that repeats itself, not a clock that ticks in it (lesson 9).
             taken.last_progress_at = self.clock.monotonic()
         taken.progress = event.report
         self.progress.offer(taken.job.id, taken.job.fence, event.report)
@@ -234,24 +261,27 @@ class Worker:
     def _drained(self) -> bool:
         try:
             depth = self.inspector.depth()
-            return not (depth.ready or depth.delayed or depth.in_flight or len(self.held) or self.ledger.to_wake(1))
+            return not (depth.ready or depth.delayed or depth.in_flight or len(self.held) or self._anything_due())
         except WorkerError as error:
             log.warning("drain.unknown", extra={"error": str(error)})
             return False
+
+    def _anything_due(self) -> bool:
+        return self.waker is not None and bool(self.ledger.to_wake(1, self.waker.types))
 
     def _drain(self, settling: ThreadPoolExecutor) -> None:
         self.health.draining()
         began = self.clock.monotonic()
         deadline = began + self.options.grace_seconds
         log.info("worker.draining", extra={"held": len(self.held), "grace_seconds": self.options.grace_seconds})
-        while len(self.held):
+        while len(self.held) or self._taking.is_set():
+            self._heed_stops()
             now = self.clock.monotonic()
             if now >= deadline - STOP_SECONDS:
                 self._stop_now.set()
             for taken in self.held.active():
-                if (self._stop_now.is_set() or not self._fits(taken, now, began, deadline)) and self.held.request_stop(
-                    taken, StopReason.DRAINED
-                ):
+                over = self._stop_now.is_set() or not self._fits(taken, now, began, deadline)
+                if over and self.held.request_stop(taken, StopReason.DRAINED, now):
                     self.executor.stop(taken.run_id, StopReason.DRAINED.value)
             if now >= deadline + 1:
                 log.error("drain.overdue", extra={"held": len(self.held)})

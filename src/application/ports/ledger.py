@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -66,8 +66,8 @@ class JobLedger(Protocol):
     def watch(self, holds: Mapping[str, int]) -> Mapping[str, Beat]:
         """As `beat`, without renewing: a cheap look for cancellations and lost leases."""
 
-    def to_wake(self, limit: int) -> Sequence[Job]:
-        """Active rows whose wake_at has passed, oldest first."""
+    def to_wake(self, limit: int, types: Collection[str] | None = None) -> Sequence[Job]:
+        """Active rows (of these job types) whose wake_at has passed, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

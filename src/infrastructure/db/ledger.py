@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, Connection, Double, and_, delete, func, insert, or_, select, update
@@ -95,7 +95,7 @@ class SqlLedger(SqlJobQueries):
         rows = self.database.read(lambda connection: connection.execute(look).all())
         return _beats(holds, {job_id: cancel is not None for job_id, cancel in rows})
 
-    def to_wake(self, limit: int) -> Sequence[Job]:
+    def to_wake(self, limit: int, types: Collection[str] | None = None) -> Sequence[Job]:
         """Active rows whose time has come."""
 
         def due(connection: Connection) -> list[Job]:
@@ -105,6 +105,8 @@ class SqlLedger(SqlJobQueries):
                 .order_by(jobs.c.wake_at, jobs.c.id)
                 .limit(limit)
             )
+            if types is not None:
+                query = query.where(jobs.c.type.in_(sorted(types)))
             return [to_job(row) for row in connection.execute(query)]
 
         return self.database.read(due)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from src.application.catalog import no_effects
@@ -157,12 +157,12 @@ class MemoryLedger(MemoryJobQueries):
         with self._lock:
             return {job_id: self._look(job_id, fence) for job_id, fence in holds.items()}
 
-    def to_wake(self, limit: int) -> Sequence[Job]:
+    def to_wake(self, limit: int, types: Collection[str] | None = None) -> Sequence[Job]:
         """Active rows whose time has come."""
         with self._lock:
             now = self.clock.now()
             due = [job for job in self._jobs.values() if job.wake_at is not None and job.wake_at <= now]
-            active = [job for job in due if not job.state.is_terminal]
+            active = [job for job in due if not job.state.is_terminal and (types is None or job.type in types)]
             return sorted(active, key=lambda job: (job.wake_at or 0.0, job.id))[:limit]
 
     # ------------------------------------------------------------------ inside one commit

@@ -20,7 +20,7 @@ from src.application.failpoints import failpoint
 from src.application.outcome import Done, Handler, Outcome, Run, Snooze
 from src.application.ports.executor import WorkOrder
 from src.application.ports.scratch import Scratch
-from src.domain.errors import Cancelled, ErrorReport, Interrupted, UnexpectedError
+from src.domain.errors import Cancelled, ErrorReport, Interrupted, JobError, UnexpectedError
 from src.domain.progress import ProgressReport
 from src.infrastructure.process import wire
 
@@ -40,10 +40,17 @@ class _Outbox:
     _busy: bool = False
 
     def progress(self, run: str, report: ProgressReport) -> None:
+        frame = {"run": run, "progress": report.to_json()}
+        try:
+            json.dumps(frame, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            # A reading that can't be sent is lost; the job goes on (E10).
+            log.warning("progress.unusable", extra={"error": str(error)})
+            return
         with self._condition:
             if self._frames and "progress" in self._frames[-1]:
                 self._frames.pop()
-            self._frames.append({"run": run, "progress": report.to_json()})
+            self._frames.append(frame)
             self._condition.notify()
 
     def final(self, frame: dict[str, Any]) -> None:
@@ -62,7 +69,7 @@ class _Outbox:
             try:
                 for frame in frames:
                     wire.send(self.channel, frame)
-            except (OSError, ValueError):
+            except (OSError, ValueError, TypeError):
                 # The supervisor is gone, or would never learn the outcome: it finds a dead process and counts a crash.
                 _end_group()
             with self._condition:
@@ -131,7 +138,11 @@ class Child:
         self.bind({"job": order.job_id, "tenant": order.tenant, "attempt": order.attempt, "trace": order.trace})
         frame = self._frame(order)
         self._interruptible = False
-        self.scratch.discard(order.run_id)
+        try:
+            self.scratch.discard(order.run_id)
+        except JobError as error:
+            # The outcome counts; what is left is swept at the next start of a worker.
+            log.warning("scratch.left", extra={"run": order.run_id, "error": str(error)})
         self.bind({})
         if self._told_to_stop() and "error" in frame:
             # Stopped as told: the supervisor settles by its own reason, and kills what might be left.

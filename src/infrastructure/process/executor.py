@@ -40,6 +40,11 @@ class _Child:
     idle_since: float = 0.0
     retired: bool = False
 
+    def take(self, run_id: str) -> None:
+        """This run is the child's now."""
+        self.run, self.stopping, self.kill_at = run_id, False, None
+        self.jobs += 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recycling:
@@ -74,7 +79,10 @@ class ProcessExecutor:
 
     # ------------------------------------------------------------------ the port
     def start(self, order: WorkOrder) -> None:
-        """Begin on an idle child, or a new one."""
+        """Begin on an idle child, or a new one. After `close` the run is handed straight back."""
+        if self._closing:
+            self._events.put(Stopped(order.run_id))
+            return
         if self._thread is None:
             adopt_orphans()
             self._thread = threading.Thread(target=self._command_loop, name="executor-parent", daemon=True)
@@ -114,9 +122,13 @@ class ProcessExecutor:
                 command = self._nothing
             if command is None:
                 break
-            command()
-            self._kill_overdue()
-            self._retire_idle()
+            try:
+                command()
+                self._kill_overdue()
+                self._retire_idle()
+            except Exception:
+                # This thread is the parent of every child: it must outlive any single failure.
+                log.exception("executor.command_failed")
         with self._lock:
             children = list(self._children)
         for child in children:
@@ -132,23 +144,29 @@ class ProcessExecutor:
 
     def _start(self, order: WorkOrder) -> None:
         try:
-            child = self._idle_child() or self._spawn()
-            child.run = order.run_id
-            child.stopping = False
-            child.jobs += 1
-            wire.send(child.channel, {"order": asdict(order)})
-        except (OSError, ValueError) as error:
-            report = ErrorReport.of(Crashed(f"the executor process could not take the job: {error}"), self.redact)
+            child = self._take_idle(order.run_id) or self._spawn(order.run_id)
+        except Exception as error:
+            # Whatever keeps us from having a process (limits of the machine, mostly): the run ends, and says why.
+            log.exception("executor.spawn_failed", extra={"run": order.run_id})
+            report = ErrorReport.of(Crashed(f"no executor process could be started: {error}"), self.redact)
             self._events.put(Failed(order.run_id, report))
+            return
+        try:
+            wire.send(child.channel, {"order": asdict(order)})
+        except (OSError, TypeError, ValueError) as error:
+            log.warning("executor.channel", extra={"run": order.run_id, "error": str(error)})
+            # Its reader sees the end of the process and reports the run's.
+            _kill_group(child.process.pid)
 
-    def _idle_child(self) -> _Child | None:
+    def _take_idle(self, run_id: str) -> _Child | None:
         with self._lock:
             for child in self._children:
                 if child.run is None and not child.retired and child.process.poll() is None:
+                    child.take(run_id)
                     return child
         return None
 
-    def _spawn(self) -> _Child:
+    def _spawn(self, run_id: str) -> _Child:
         ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(
@@ -164,20 +182,27 @@ class ProcessExecutor:
         finally:
             theirs.close()
         child = _Child(process, ours)
+        child.take(run_id)
+        reader = threading.Thread(target=self._read, args=(child,), name=f"executor-{process.pid}", daemon=True)
+        try:
+            reader.start()
+        except RuntimeError:
+            _kill_group(process.pid)
+            process.wait()
+            ours.close()
+            raise
         with self._lock:
             self._children.append(child)
-        reader = threading.Thread(target=self._read, args=(child,), name=f"executor-{process.pid}", daemon=True)
         self._readers = [thread for thread in self._readers if thread.is_alive()] + [reader]
-        reader.start()
         return child
 
     def _stop(self, run_id: str, reason: str) -> None:
         with self._lock:
             child = next((one for one in self._children if one.run == run_id), None)
-        if child is None or child.stopping:
-            return
-        child.stopping = True
-        child.kill_at = time.monotonic() + self.stop_grace_seconds
+            if child is None or child.stopping:
+                return
+            child.stopping = True
+            child.kill_at = time.monotonic() + self.stop_grace_seconds
         with contextlib.suppress(OSError):  # already dead: its reader says so
             wire.send(child.channel, {"stop": run_id, "reason": reason})
 
@@ -221,12 +246,13 @@ class ProcessExecutor:
             event = Snoozed(run, float(frame["snooze"]), str(frame.get("reason", "")))
         else:
             event = Failed(run, ErrorReport.from_json(frame["error"]))
+        fat = int(frame.get("rss", 0)) > self.recycling.above_rss_bytes
         with self._lock:
             child.kill_at = None
             child.run = None
             child.idle_since = time.monotonic()
-        if child.jobs >= self.recycling.after_jobs or int(frame.get("rss", 0)) > self.recycling.above_rss_bytes:
-            _retire(child)
+            if fat or child.jobs >= self.recycling.after_jobs:
+                _retire(child)
         self._events.put(event)
 
     def _gone(self, child: _Child) -> None:
@@ -234,16 +260,22 @@ class ProcessExecutor:
         code = child.process.wait()
         _reap_group(child.process.pid)
         with self._lock:
-            self._children.remove(child)
+            if child in self._children:
+                self._children.remove(child)
             child.kill_at = None
+            run = child.run
         child.channel.close()
-        if child.run is None:
+        if run is None:
             return
-        self.discard_scratch(child.run)
+        try:
+            self.discard_scratch(run)
+        except Exception:
+            # The run has ended whatever its folder does; what is left is swept at the next start of a worker.
+            log.exception("scratch.left", extra={"run": run})
         if child.stopping or self._closing:
-            self._events.put(Stopped(child.run))
+            self._events.put(Stopped(run))
         else:
-            self._events.put(Failed(child.run, ErrorReport.of(Crashed(_how(code)))))
+            self._events.put(Failed(run, ErrorReport.of(Crashed(_how(code)))))
 
 
 def _retire(child: _Child) -> None:

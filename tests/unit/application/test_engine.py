@@ -391,3 +391,72 @@ def test_lesson_12_the_same_failed_attempt_is_counted_once(world: World) -> None
     row = world.memory.find("job-1")
     assert row is not None
     assert (row.attempts, dict(row.error_counts)) == (1, {"network": 1})
+
+
+def test_t12_two_ids_never_meet_in_one_run() -> None:
+    from src.application.engine.held import run_id
+    from src.domain.job import Job
+
+    names = {run_id(Job(id=name, type="t", tenant="a", payload={})) for name in ("a.b", "a:b", "a_b", "a-b", "j" * 128)}
+    assert len(names) == 5
+    assert max(len(name) for name in names) < 80
+
+
+def test_e1_another_job_about_the_same_subject_waits_its_turn_and_is_not_answered_for(world: World) -> None:
+    from src.domain.job import JobDraft
+
+    world.memory.admit(JobDraft(id="first", type="test", tenant="acme", payload={}, subject="job-1"))
+    world.foreign(["job-1"])
+    assert world.deliver(world.workers[0]) is None
+    assert (state(world, "first"), depth(world)) == (JobState.QUEUED, (0, 1, 0))
+    world.memory.change("first", lambda job, now: job.request_cancel(now))
+    world.clock.advance(20)
+    assert world.deliver(world.workers[0]) is not None
+    assert state(world, "job-1") is JobState.RUNNING
+
+
+def test_e1_a_message_with_several_jobs_is_kept_until_each_has_its_row(world: World) -> None:
+    from src.domain.job import JobDraft
+
+    world.memory.admit(JobDraft(id="first", type="test", tenant="acme", payload={}, subject="job-2"))
+    world.foreign(["job-1", "job-2"])
+    assert world.deliver(world.workers[0]) is None
+    assert depth(world) == (0, 1, 0)
+    world.memory.change("first", lambda job, now: job.request_cancel(now))
+    world.clock.advance(20)
+    world.deliver(world.workers[0])
+    assert state(world, "job-2") is JobState.QUEUED
+    assert depth(world) == (0, 0, 0)
+
+
+def test_f41_a_job_of_a_type_this_worker_does_not_know_is_left_alone(world: World) -> None:
+    world.submit("job-1")
+    station = world.workers[0]
+    object.__setattr__(station.intake, "knows", lambda _type: False)
+    assert world.deliver(station) is None
+    row = world.memory.find("job-1")
+    assert row is not None
+    assert (row.state, row.attempts) == (JobState.QUEUED, 0)
+    assert depth(world) == (0, 1, 0)
+
+
+def test_lesson_5_a_lock_is_not_taken_again_for_a_job_that_was_settled_meanwhile(world: World) -> None:
+    station = started(world)
+    held = station.held.active()[0]
+    world.lock.inner.forget("job:job-1:lock")
+    held.settling = True
+    station.keeper._renew_lock(held)
+    assert world.lock.inner.acquire("job:job-1:lock", ttl_seconds=1) is not None
+
+
+def test_an_attempt_that_never_reports_its_end_loses_its_lease(world: World) -> None:
+    station = started(world)
+    world.clock.advance(STALL)
+    station.keeper.tick()
+    for _ in range(8):
+        world.clock.advance(10)
+        station.keeper.tick()
+    assert not len(station.held)
+    world.clock.advance(LEASE)
+    world.waker.tick()
+    assert world.deliver(world.workers[1]) is not None

@@ -90,7 +90,7 @@ def attempts_counted_at_the_end(patch: pytest.MonkeyPatch) -> None:
 
 def mark_sent_before_publish(patch: pytest.MonkeyPatch) -> None:
     def tick(self: Waker) -> int:
-        for seen in self.ledger.to_wake(self.batch):
+        for seen in self.ledger.to_wake(self.batch, self.types):
             if self._take(seen):
                 self.ledger.change(seen.id, lambda job, now: job.published(now))
                 failpoint("wake.published")

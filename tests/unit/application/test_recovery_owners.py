@@ -27,7 +27,7 @@ def running(world: World) -> None:
 def retry_wait(world: World) -> None:
     world.submit("job-1")
     world.deliver(world.workers[0])
-    world.end(world.workers[0], "job-1-1-1", "network")
+    world.end(world.workers[0], world.workers[0].held.active()[0].run_id, "network")
 
 
 AGED: dict[JobState, Callable[[World], None]] = {
