@@ -16,7 +16,7 @@ class Scratch(Protocol):
         """Remove the folder and all in it; a missing one is fine."""
 
     def sweep(self) -> int:
-        """Remove folders whose owning process is dead (pid, boot id and start time checked); how many."""
+        """Remove folders whose owning process is certainly dead; how many."""
 
     def free_bytes(self) -> int:
         """Space left where the folders are."""

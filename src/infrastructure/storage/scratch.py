@@ -1,18 +1,20 @@
-"""Working folders on a local disk, each with a note beside it of which process owns it.
+"""Working folders on a local disk, each with a note beside it that its owner keeps locked.
 
-A note names the boot, the process-id namespace, the process id and when that process started, so that a reused process
-id, or one of another container on the same disk, is never taken for the owner.
+The lock is the sign of life: whatever ends a process, the kernel drops it, and it is seen from every container that has
+the disk. Process numbers are not: after a killed container, its number 1 is the next container's number 1.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from src.domain.errors import DiskFull, FileAccessError
@@ -21,60 +23,63 @@ from src.domain.ids import IDENTIFIER
 NOTE = ".owner.json"
 """Beside folder `x` lies `x.owner.json`: the folder itself has to be empty."""
 
+ALIVE = -1
+"""In place of a descriptor: another process holds the lock."""
+
 REMOVE_TRIES = 3
 """A process that was just killed can still add a file while its folder is being removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process, for as long as the machine runs."""
+    """Who made a folder, for people who look. Whether it lives is said by the lock on the note alone: a process of
+    another container has no number here, and the same number there."""
 
     boot: str
     namespace: str
     pid: int
-    started: str
 
     @classmethod
     def current(cls) -> Owner:
         """This process."""
-        pid = os.getpid()
-        return cls(_boot(), _namespace(), pid, _started(pid) or "")
-
-    @property
-    def is_dead(self) -> bool:
-        """True only when that is certain. The processes of another container can't be seen from here."""
-        if self.boot != _boot():
-            return True
-        return self.namespace == _namespace() and _started(self.pid) != self.started
+        return cls(_boot(), _namespace(), os.getpid())
 
 
 @dataclass(frozen=True)
 class FilesystemScratch:
-    """Scratch under `root`, which is made when it is first needed."""
+    """Scratch under `root`, which is made when it is first needed. The owner of a folder holds a lock (flock) on its
+    note for as long as it lives: the kernel drops the lock at any death, and shows it across containers of one host."""
 
     root: Path
+    _held: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """{folder's name: descriptor of its note}, open as long as the folder is ours"""
 
     def open(self, name: str) -> Path:
         """A fresh, empty folder that only this user may enter."""
         folder, note = self._places(name)
         with _translated(f"make working folder {name}"):
             self.root.mkdir(parents=True, exist_ok=True)
-            owner, me = _read(note), Owner.current()
-            if folder.exists() and owner is not None and owner != me and not owner.is_dead:
-                raise FileAccessError(f"working folder {name} belongs to process {owner.pid}, which is alive")
-            _remove(folder)
-            part = note.with_suffix(f".{os.getpid()}")
-            part.write_text(json.dumps(asdict(me)))
-            part.replace(note)
-            folder.mkdir(mode=0o700)
+            mine = self._held.pop(name, None)
+            before = _locked(note) if mine is None else mine
+            if before == ALIVE:
+                raise FileAccessError(f"working folder {name} belongs to {_owner(note) or 'a process'}, which is alive")
+            try:
+                _remove(folder)
+                self._held[name] = _new_note(note)
+                folder.mkdir(mode=0o700)
+            finally:
+                if before is not None:
+                    os.close(before)
         return folder
 
     def discard(self, name: str) -> None:
-        """Remove the folder, then the note."""
+        """Remove the folder, then the note. Also called by the supervisor of a process that is dead."""
         folder, note = self._places(name)
         with _translated(f"remove working folder {name}"):
             _remove(folder)
             note.unlink(missing_ok=True)
+        if (descriptor := self._held.pop(name, None)) is not None:
+            os.close(descriptor)
 
     def sweep(self) -> int:
         """Remove what dead processes left. What has no note is not ours and stays."""
@@ -82,11 +87,16 @@ class FilesystemScratch:
         with _translated("sweep the working folders"):
             notes = sorted(self.root.glob(f"*{NOTE}")) if self.root.is_dir() else []
             for note in notes:
-                owner = _read(note)
-                if owner is not None and owner.is_dead:
-                    _remove(note.with_name(note.name.removesuffix(NOTE)))
-                    note.unlink(missing_ok=True)
-                    swept += 1
+                descriptor = _locked(note)
+                if descriptor is None or descriptor == ALIVE:
+                    continue
+                try:
+                    if _owner(note) is not None:
+                        _remove(note.with_name(note.name.removesuffix(NOTE)))
+                        note.unlink(missing_ok=True)
+                        swept += 1
+                finally:
+                    os.close(descriptor)
         return swept
 
     def free_bytes(self) -> int:
@@ -129,11 +139,51 @@ def _remove(folder: Path) -> None:
                 raise
 
 
-def _read(note: Path) -> Owner | None:
+def _locked(note: Path) -> int | None:
+    """A descriptor that holds the note's lock; ALIVE when somebody else holds it; None without such a note."""
+    try:
+        descriptor = os.open(note, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        same = os.path.samestat(os.fstat(descriptor), note.stat())
+    except BlockingIOError:
+        os.close(descriptor)
+        return ALIVE
+    except FileNotFoundError:
+        same = False
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if same:
+        return descriptor
+    # Removed, or replaced by a new owner's, between the two calls.
+    os.close(descriptor)
+    return None
+
+
+def _new_note(note: Path) -> int:
+    """The note of this process, in place and locked; the descriptor that holds the lock."""
+    part = note.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    descriptor = os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        # Locked before it has its name: no sweep ever sees a note of ours that could be taken.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        part.write_text(json.dumps(asdict(Owner.current())))
+        part.replace(note)
+    except BaseException:
+        os.close(descriptor)
+        part.unlink(missing_ok=True)
+        raise
+    return descriptor
+
+
+def _owner(note: Path) -> Owner | None:
     try:
         return Owner(**json.loads(note.read_text()))
     except (FileNotFoundError, ValueError, TypeError):
-        # Missing, or not written by us: nobody that we could declare dead.
+        # Missing, or not written by us: nothing that we could declare dead.
         return None
 
 
@@ -143,13 +193,3 @@ def _boot() -> str:
 
 def _namespace() -> str:
     return str(Path("/proc/self/ns/pid").readlink())
-
-
-def _started(pid: int) -> str | None:
-    """When the process started, in clock ticks after boot; None when there is none, or only its unreaped remains."""
-    try:
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # Fields 3 (state) and 22 (start time) of proc(5); the name before them may hold spaces.
-    return None if after_name[0] in "ZX" else after_name[19]
