@@ -37,6 +37,20 @@ def test_a_list_is_narrowed_by_state_type_and_tenant(ledger: WholeLedger) -> Non
     assert ids(ledger, tenant="t1' OR 1=1 --") == []
 
 
+def test_ended_jobs_are_listed_by_their_end_however_old_they_are(ledger: WholeLedger, clock: FrozenClock) -> None:
+    first = clock.now()
+    clock.advance(10)
+    second = clock.now()
+    ledger.change("abcdef-1", lambda job, now: job.request_cancel(now))
+    assert ids(ledger, ended_from=first - 100) == ["abcdef-2", "abcdef-1"]
+    assert ids(ledger, ended_from=first - 100, limit=1) == ["abcdef-2"]
+    assert ids(ledger, ended_from=second) == ["abcdef-1"]
+    assert ids(ledger, ended_to=second - 1) == ["abcdef-2"]
+    assert ids(ledger, ended_from=second, ended_to=second, type="a") == ["abcdef-1"]
+    assert ids(ledger, ended_from=second + 1) == []
+    assert ids(ledger, ended_to=second, state=JobState.QUEUED) == []
+
+
 def test_a_list_is_paged(ledger: WholeLedger) -> None:
     assert ids(ledger, limit=1, offset=1) == ["abcdef-2"]
     assert ids(ledger, limit=5, offset=3) == []

@@ -43,7 +43,7 @@ def test_a_video_reads_back_as_it_was_written(videos: VideoRepository, state: St
 
 def test_every_field_survives_the_repository(videos: VideoRepository, state: State) -> None:
     videos.add(video())
-    ready = videos.update("v1", lambda row: row.ready(job_id="job-1", fence=7, result=RESULT))
+    ready = videos.update("v1", lambda row: row.ready(job_id="job-1", fence=7, source_key="raw/b.mp4", result=RESULT))
     assert ready.is_ready
     assert state.videos().get("v1") == ready
 

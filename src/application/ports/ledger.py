@@ -80,13 +80,21 @@ class Beat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Which jobs to list. None means any. `offset` and `limit` page through them, newest first."""
+    """Which jobs to list. None means any. `offset` and `limit` page through them, newest first. With `ended_from` or
+    `ended_to` (epoch seconds, both included): only ended jobs, in the order in which they ended."""
 
     state: JobState | None = None
     type: str | None = None
     tenant: str | None = None
+    ended_from: float | None = None
+    ended_to: float | None = None
     limit: int = 50
     offset: int = 0
+
+    @property
+    def by_end(self) -> bool:
+        """Whether the end of the jobs is asked for."""
+        return self.ended_from is not None or self.ended_to is not None
 
 
 class JobQueries(Protocol):
@@ -96,7 +104,7 @@ class JobQueries(Protocol):
         """The row, or None. A unique prefix of at least 6 characters is accepted; an ambiguous one raises Conflict."""
 
     def list(self, criteria: JobFilter) -> Sequence[Job]:
-        """Rows, newest first."""
+        """Rows, in the order that the filter says."""
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """The job's executions, oldest first."""

@@ -67,6 +67,8 @@ class Attempt:
     steady: Steady
     uploads: Uploads
     steps: Steps
+    replaced_path: str | None = None
+    """the playlist that the video shows until this attempt's is committed"""
 
     def perform(self) -> Mapping[str, Any]:
         """Raises JobErrors; Cancelled and Interrupted come from outside."""
@@ -86,7 +88,9 @@ class Attempt:
             prefix=self.uploads.prefix,
             pictures=pictures,
             facts={
+                "source_version": source.stored.version,
                 "source_sha256": source.fetched.sha256,
+                "replaced_path": self.replaced_path,
                 "plan_hash": work.plan_hash,
                 "chunks_total": len(source.plan.chunks) + len(source.plan.audio),
                 "chunks_reused": work.reused,

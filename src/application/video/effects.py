@@ -94,7 +94,9 @@ def apply_effect(effect: Effect, video: Video | None, now: float) -> Video:
         return video
     match effect:
         case VideoReady():
-            return video.ready(job_id=effect.job_id, fence=effect.fence, result=effect.result)
+            return video.ready(
+                job_id=effect.job_id, fence=effect.fence, source_key=effect.source_key, result=effect.result
+            )
         case VideoFailed():
             return video.failed(job_id=effect.job_id, fence=effect.fence, reason=effect.reason)
         case VideoProcessing():

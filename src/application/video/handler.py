@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from src.application.outcome import Done, Outcome, Run
 from src.application.ports.clock import Clock
@@ -18,7 +20,7 @@ from src.application.video.steady import Steady
 from src.application.video.steps import Steps
 from src.application.video.sweep import AttemptSweeper
 from src.application.video.uploads import Uploads
-from src.domain.errors import Cancelled, NetworkError, Permanent, TenantMismatch
+from src.domain.errors import Cancelled, NetworkError, Permanent, SourceMissing, TenantMismatch
 from src.domain.ids import check_tenant, tenant_of_key
 from src.domain.video.keys import attempt_prefix
 from src.domain.video.video import Video
@@ -47,9 +49,9 @@ class ProcessVideoJobHandler:
         steady = Steady(self.clock, self.settings.tries)
         video = steady.call(lambda: self.videos.find(request.video_id))
         self._check_tenant(request, run, video)
-        if video is not None and video.is_ready and video.result is not None:
+        if video is not None and (made := self._result_of_this_source(video, request, steady)) is not None:
             steady.call(lambda: self.chunks.forget(request.video_id))
-            return Done(video.result)
+            return Done(made)
         prefix = attempt_prefix(
             request.tenant, request.video_id, job_id=run.job_id, generation=run.generation, fence=run.fence
         )
@@ -68,6 +70,7 @@ class ProcessVideoJobHandler:
             steady=steady,
             uploads=uploads,
             steps=Steps(run.report, self.clock),
+            replaced_path=video.hls_path if video is not None else None,
         )
         try:
             result = attempt.perform()
@@ -82,6 +85,18 @@ class ProcessVideoJobHandler:
         uploads.close()
         self._sweep_losers(request, run)
         return Done(result)
+
+    def _result_of_this_source(self, video: Video, request: EncodeVideo, steady: Steady) -> Mapping[str, Any] | None:
+        """What the video shows, when it was made from the very object that the job names. None: another upload, or
+        another content under the same key, is to be encoded."""
+        if not video.is_ready or video.result is None or video.source_key != request.file_key:
+            return None
+        try:
+            version = steady.call(lambda: self.storage.head(request.file_key)).version
+        except SourceMissing:
+            # Removed after it was encoded: there is nothing newer than the result.
+            return video.result
+        return video.result if video.result.get("metadata", {}).get("source_version") == version else None
 
     def _check_tenant(self, request: EncodeVideo, run: Run, video: Video | None) -> None:
         if run.tenant != request.tenant:

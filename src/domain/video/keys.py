@@ -51,6 +51,13 @@ def raw_key(tenant: str, video_id: str, name: str) -> str:
     return f"tenants/{tenant}/video/raw/{video_id}/{plain or 'source'}"
 
 
+def not_shown(keys: Iterable[str], hls_path: str | None) -> list[str]:
+    """Of all keys of a video: those that don't belong to the stream whose master playlist is `hls_path` (None: none is
+    shown). Whatever else a sweep looks at, it passes its keys through here: what viewers see must never be removed."""
+    shown, _, _ = (hls_path or "").rpartition("/")
+    return [key for key in keys if not shown or not key.startswith(f"{shown}/")]
+
+
 def losers(keys: Iterable[str], winner: str) -> list[str]:
     """Of all keys of the winner's video: those of attempts that lost. A higher (generation, fence) of the same job is a
     successor, which makes the caller a loser itself: its objects stay. So does what no attempt of ours wrote."""
@@ -68,6 +75,15 @@ def losers(keys: Iterable[str], winner: str) -> list[str]:
             continue
         lost.append(key)
     return lost
+
+
+def replaced(keys: Iterable[str], hls_path: str | None, base: str) -> list[str]:
+    """Of all keys of the video under `base` (see `video_prefix`): those of the attempt whose master playlist was
+    `hls_path`. None when that is not an attempt of ours: other layouts are not ours to remove."""
+    folder, _, _ = (hls_path or "").rpartition("/")
+    if not folder.startswith(base) or ATTEMPT.fullmatch(folder.removeprefix(base)) is None:
+        return []
+    return [key for key in keys if key.startswith(f"{folder}/")]
 
 
 def own_attempts(keys: Iterable[str], last: str) -> list[str]:

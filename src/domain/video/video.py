@@ -56,11 +56,12 @@ class Video:
             error_reason=None,
         )
 
-    def ready(self, *, job_id: str, fence: int, result: Mapping[str, Any]) -> Video:
-        """The job's result is this video's."""
+    def ready(self, *, job_id: str, fence: int, source_key: str, result: Mapping[str, Any]) -> Video:
+        """The job's result, made from `source_key`, is this video's."""
         return replace(
             self,
             status=VideoStatus.READY,
+            source_key=source_key,
             job_id=job_id,
             fence=fence,
             hls_path=result["hls_path"],

@@ -31,13 +31,21 @@ class SqlJobQueries:
         return None if row is None else to_job(row)
 
     def list(self, criteria: JobFilter) -> Sequence[Job]:
-        """Newest first."""
+        """Newest first, or by their end."""
         wanted: dict[ColumnElement[Any], Any] = {
             jobs.c.state: criteria.state and criteria.state.value,
             jobs.c.type: criteria.type,
             jobs.c.tenant: criteria.tenant,
         }
-        query = select(jobs).where(*matching(wanted)).order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
+        query = select(jobs).where(*matching(wanted))
+        if criteria.ended_from is not None:
+            query = query.where(jobs.c.finished_at >= criteria.ended_from)
+        if criteria.ended_to is not None:
+            query = query.where(jobs.c.finished_at <= criteria.ended_to)
+        if criteria.by_end:
+            query = query.order_by(jobs.c.finished_at, jobs.c.id)
+        else:
+            query = query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
         query = query.limit(criteria.limit).offset(criteria.offset)
         return self.database.read(lambda connection: [to_job(row) for row in connection.execute(query)])
 

@@ -65,7 +65,7 @@ class MemoryJobQueries:
         return found[0] if found else None
 
     def list(self, criteria: JobFilter) -> Sequence[Job]:
-        """Newest first."""
+        """Newest first, or by their end."""
         with self._lock:
             found = [
                 job
@@ -73,8 +73,12 @@ class MemoryJobQueries:
                 if criteria.state in (None, job.state)
                 and criteria.type in (None, job.type)
                 and criteria.tenant in (None, job.tenant)
+                and (not criteria.by_end or _ended_within(job, criteria))
             ]
-        found.sort(key=lambda job: (job.created_at, job.id), reverse=True)
+        if criteria.by_end:
+            found.sort(key=lambda job: (job.finished_at or 0.0, job.id))
+        else:
+            found.sort(key=lambda job: (job.created_at, job.id), reverse=True)
         return found[criteria.offset : criteria.offset + criteria.limit]
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
@@ -86,6 +90,13 @@ class MemoryJobQueries:
         """Rows by type and state."""
         with self._lock:
             return Counter((job.type, job.state) for job in self._jobs.values())
+
+
+def _ended_within(job: Job, criteria: JobFilter) -> bool:
+    if job.finished_at is None:
+        return False
+    after = criteria.ended_from is None or job.finished_at >= criteria.ended_from
+    return after and (criteria.ended_to is None or job.finished_at <= criteria.ended_to)
 
 
 @dataclass

@@ -275,7 +275,7 @@ def test_another_plan_reuses_nothing(stage: Stage) -> None:
 
 def test_k11_a_ready_video_is_done_without_any_work(stage: Stage) -> None:
     result = stage.attempt()
-    stage.videos.update("v1", lambda video: video.ready(job_id="job-1", fence=1, result=result))
+    stage.videos.update("v1", lambda video: video.ready(job_id="job-1", fence=1, source_key=KEY, result=result))
     assert stage.attempt() == result
     assert stage.encoders[1].encoded == []
     assert stage.prober.probes == 1
