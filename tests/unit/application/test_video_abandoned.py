@@ -9,6 +9,7 @@ import pytest
 from src.application.ports.videos import FinishedChunk
 from src.application.video.abandoned import SweepAbandoned
 from src.application.video.effects import video_effects
+from src.domain.errors import StorageUnavailable
 from src.domain.job import Job, JobDraft
 from src.domain.video.keys import attempt_prefix, own_attempts
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
@@ -116,6 +117,52 @@ def test_the_stream_that_a_video_shows_outlives_a_cancelled_run_of_its_job_again
     yard.clock.advance(61)
     assert yard.sweeper.tick() == 1
     assert yard.keys() == [shown]
+
+
+def test_an_old_job_that_ended_just_now_is_swept_behind_many_newer_ones(yard: Yard) -> None:
+    old = yard.claim()
+    yard.leave(old)
+    yard.sweeper.batch = 2
+    for number in range(5):
+        yard.clock.advance(1)
+        payload = {"video_id": f"other-{number}", "file_key": "raw/a.mp4"}
+        yard.ledger.admit(JobDraft(id=f"new-{number}", type="video", tenant="t1", payload=payload))
+        yard.cancel(yard.claim(f"new-{number}"))
+    yard.clock.advance(1)
+    yard.cancel(old)
+    yard.clock.advance(61)
+    assert [yard.sweeper.tick() for _ in range(4)] == [0, 0, 1, 0]
+    assert yard.keys() == []
+
+
+def test_jobs_that_ended_at_one_moment_are_all_swept(yard: Yard) -> None:
+    yard.sweeper.batch = 1
+    keys = [yard.leave(yard.claim())]
+    for name in ("job-2", "job-3"):
+        yard.ledger.admit(
+            JobDraft(id=name, type="video", tenant="t1", payload={"video_id": "v1", "file_key": "raw/a.mp4"})
+        )
+        keys.append(yard.leave(yard.claim(name)))
+    for name in ("job-1", "job-2", "job-3"):
+        yard.ledger.change(name, lambda row, now: row.cancelled(now, fence=1))
+    yard.clock.advance(61)
+    assert [yard.sweeper.tick() for _ in range(4)] == [1, 1, 1, 0]
+
+
+def test_a_sweep_that_failed_goes_on_where_it_stopped(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = yard.claim()
+    yard.leave(job)
+    yard.cancel(job)
+    yard.clock.advance(61)
+
+    def away(_prefix: str) -> None:
+        raise StorageUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(yard.storage, "list", away)
+        with pytest.raises(StorageUnavailable):
+            yard.sweeper.tick()
+    assert yard.sweeper.tick() == 1
 
 
 def test_a_successor_attempt_of_the_same_job_is_not_its_own() -> None:
