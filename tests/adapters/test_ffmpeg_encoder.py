@@ -280,12 +280,28 @@ def test_f23_a_file_above_the_limit_is_resource_exceeded(tmp_path: Path) -> None
         encoder.encode_chunk(make("moov_first"), plan_of(make("moov_first")), 0, tmp_path, lambda _: None)
 
 
-def fake(tmp_path: Path, code: str, *, patience: float = 60.0) -> FfmpegEncoder:
+@pytest.mark.parametrize(
+    ("limits", "wall", "given"),
+    [(Limits(cpu_seconds=7), None, 7), (Limits(), 40.0, 80)],
+    ids=["the operator's limit", "twice the wall limit"],
+)
+def test_the_smaller_limit_of_cpu_time_holds(tmp_path: Path, limits: Limits, wall: float | None, given: int) -> None:
+    code = "import resource\nsys.stderr.write(f'cpu {resource.getrlimit(resource.RLIMIT_CPU)[0]} s')\nsys.exit(1)"
+    encoder = fake(tmp_path, code, limits=limits, wall=wall)
+    with pytest.raises(FfmpegFailed, match=f"cpu {given} s"):
+        encoder.encode_chunk(make("moov_first"), plan_of(make("moov_first")), 0, tmp_path, lambda _: None)
+
+
+def fake(
+    tmp_path: Path, code: str, *, patience: float = 60.0, limits: Limits | None = None, wall: float | None = None
+) -> FfmpegEncoder:
     """An encoder whose ffmpeg is a few lines of python."""
     script = tmp_path / "ffmpeg"
     script.write_text(f"#!{sys.executable} -IS\nimport os, signal, sys, time\n{code}\n")
     script.chmod(0o755)
-    settings = EncoderSettings(stall_seconds=patience, kill_after_seconds=0.2)
+    settings = EncoderSettings(
+        stall_seconds=patience, kill_after_seconds=0.2, limits=limits or Limits(), wall_seconds=wall
+    )
     return FfmpegEncoder(script, Sandbox(mode="off"), settings)
 
 

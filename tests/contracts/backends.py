@@ -110,7 +110,7 @@ class MemoryState:
 
     def progress(self) -> Progress:
         """One object."""
-        return self._once("progress", MemoryProgress())
+        return self._once("progress", MemoryProgress(self.clock))
 
     def videos(self) -> VideoRepository:
         """One object."""

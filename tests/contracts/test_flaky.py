@@ -135,7 +135,7 @@ def test_a_lock_expires_under_its_owner_or_is_refused_or_stays(lock: FlakyLock) 
 
 
 def test_f13_progress_may_be_away() -> None:
-    progress = FlakyProgress(MemoryProgress())
+    progress = FlakyProgress(MemoryProgress(FrozenClock()))
     progress.script.plan("record", BEFORE)
     report = ProgressReport(percent=1, step="s", step_index=1, step_total=1)
     with pytest.raises(NetworkError):

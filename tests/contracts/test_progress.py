@@ -7,6 +7,7 @@ import pytest
 from src.application.ports.progress import Progress
 from src.domain.progress import ProgressReport
 from tests.contracts.backends import State
+from tests.fakes.clock import FrozenClock
 
 
 @pytest.fixture
@@ -34,6 +35,17 @@ def test_the_last_reading_is_kept(progress: Progress, state: State) -> None:
 
 def test_a_job_without_readings_has_none(progress: Progress) -> None:
     assert progress.latest("job-1") is None
+
+
+def test_a_reading_is_not_kept_for_ever(progress: Progress, state: State, clock: FrozenClock) -> None:
+    progress.record("job-1", 1, reading(10))
+    clock.advance(86_399)
+    assert progress.latest("job-1") == reading(10)
+    clock.advance(2)
+    assert progress.latest("job-1") is None
+    state.progress().record("job-2", 1, reading(20))
+    progress.clear("job-3")
+    assert progress.latest("job-2") == reading(20)
 
 
 def test_a_reading_of_an_earlier_attempt_is_ignored(progress: Progress) -> None:

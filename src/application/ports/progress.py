@@ -14,7 +14,7 @@ class Progress(Protocol):
         """Store; a reading with a lower fence than the stored one is ignored."""
 
     def latest(self, job_id: str) -> ProgressReport | None:
-        """The last reading, or None."""
+        """The last reading, or None; also None when that is older than readings are kept."""
 
     def clear(self, job_id: str) -> None:
         """Forget the job's readings."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, or_, select
 
 from src.domain.progress import ProgressReport
 from src.infrastructure.db.engine import Database, database_now, upsert
@@ -13,9 +14,11 @@ from src.infrastructure.db.tables import progress as readings
 
 @dataclass
 class SqlProgress:
-    """Progress: one row per job, overwritten."""
+    """Progress: one row per job, overwritten. A reading older than `ttl_seconds` says nothing any more: it is not shown,
+    and goes when the next job's readings do."""
 
     database: Database
+    ttl_seconds: float = 86_400.0
 
     def record(self, job_id: str, fence: int, report: ProgressReport) -> None:
         """Keep, unless a later attempt has already reported."""
@@ -40,9 +43,19 @@ class SqlProgress:
     def latest(self, job_id: str) -> ProgressReport | None:
         """The last reading."""
         query = select(readings.c.report).where(readings.c.job_id == job_id)
-        document = self.database.read(lambda connection: connection.execute(query).scalar_one_or_none())
+
+        def read(connection: Connection) -> Any:
+            young = readings.c.updated_at > database_now(connection) - self.ttl_seconds
+            return connection.execute(query.where(young)).scalar_one_or_none()
+
+        document = self.database.read(read)
         return None if document is None else ProgressReport.from_json(document)
 
     def clear(self, job_id: str) -> None:
         """Forget."""
-        self.database.write(lambda connection: connection.execute(delete(readings).where(readings.c.job_id == job_id)))
+
+        def forget(connection: Connection) -> None:
+            old = readings.c.updated_at <= database_now(connection) - self.ttl_seconds
+            connection.execute(delete(readings).where(or_(readings.c.job_id == job_id, old)))
+
+        self.database.write(forget)

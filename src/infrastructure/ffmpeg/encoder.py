@@ -113,7 +113,9 @@ class FfmpegEncoder:
             wall_seconds=wall,
             kill_after_seconds=self._settings.kill_after_seconds,
         )
-        limits = replace(self._settings.limits, cpu_seconds=int(2 * wall))
+        # Two cores for all the time there is are a runaway, whatever the operator allows.
+        cpu_seconds = min(self._settings.limits.cpu_seconds, int(2 * wall))
+        limits = replace(self._settings.limits, cpu_seconds=cpu_seconds)
         finished = self._tool.run(
             argv, read=[source], folder=folder, limits=limits, patience=patience, on_progress=on_progress
         )

@@ -85,8 +85,7 @@ def _key_of_address(session: Session, address: str) -> str:
             f"{address[:200]} lies in bucket {bucket[:80]!r}; this worker reads {here}",
             fix="set WORKER_STORAGE__BACKEND=s3 and WORKER_STORAGE__BUCKET, or name a key of this storage",
         )
-    prefix = storage.prefix.strip("/")
-    return key.removeprefix(f"{prefix}/") if prefix else key
+    return key.removeprefix(f"{storage.prefix}/") if storage.prefix else key
 
 
 def request_video(session: Session, key: str, tenant: str, video_id: str) -> Job:

@@ -84,8 +84,16 @@ class Adapters(containers.DeclarativeContainer):
     )
     progress = providers.Selector(
         _setting("progress.backend", settings),
-        memory=providers.Singleton(lazy("src.infrastructure.memory.progress:MemoryProgress")),
-        database=providers.Singleton(lazy("src.infrastructure.db.progress:SqlProgress"), database=database),
+        memory=providers.Singleton(
+            lazy("src.infrastructure.memory.progress:MemoryProgress"),
+            clock=clock,
+            ttl_seconds=_setting("progress.ttl_seconds", settings),
+        ),
+        database=providers.Singleton(
+            lazy("src.infrastructure.db.progress:SqlProgress"),
+            database=database,
+            ttl_seconds=_setting("progress.ttl_seconds", settings),
+        ),
     )
     storage = providers.Selector(
         _setting("storage.backend", settings),

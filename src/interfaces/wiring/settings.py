@@ -14,6 +14,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from src.domain.errors import InvalidPayload
+from src.domain.ids import storage_key
 from src.interfaces.wiring.group import Count, Group, Positive
 from src.interfaces.wiring.video_settings import VideoSettings
 
@@ -71,9 +73,7 @@ class ProgressSettings(Group):
     backend: Literal["database", "memory", "redis"] = Field(
         default="database", description="Who keeps the latest reading."
     )
-    ttl_seconds: Positive = Field(
-        default=86_400.0, description="How long a reading is kept, where readings expire by themselves."
-    )
+    ttl_seconds: Positive = Field(default=86_400.0, description="How long the latest reading of a job is shown.")
 
 
 class StorageSettings(Group):
@@ -84,7 +84,9 @@ class StorageSettings(Group):
         default=None, description="Folder of the `filesystem` storage. Default: `storage` in the data directory."
     )
     bucket: str | None = Field(default=None, description="Bucket of the `s3` storage.")
-    prefix: str = Field(default="", description="Put before every key.")
+    prefix: str = Field(
+        default="", description="Folder put before every key: `a/b` keeps `tenants/...` as `a/b/tenants/...`."
+    )
     endpoint_url: str | None = Field(
         default=None, description="Address of an S3-compatible service (R2, MinIO); AWS when empty."
     )
@@ -93,6 +95,16 @@ class StorageSettings(Group):
         default=None, description="Key id of the storage alone, when it differs from AWS's own chain."
     )
     secret_key: SecretStr | None = Field(default=None, description="Secret to that key id.")
+
+    @field_validator("prefix")
+    @classmethod
+    def _key(cls, value: str) -> str:
+        if not (folder := value.strip("/")):
+            return ""
+        try:
+            return storage_key(folder, "the prefix")
+        except InvalidPayload as error:
+            raise ValueError(error.message) from error
 
 
 class AwsSettings(Group):
@@ -261,8 +273,8 @@ class Settings(BaseSettings):
 
     @property
     def storage_root(self) -> Path:
-        """The folder of the `filesystem` storage in effect, absolute."""
-        return (self.storage.root or self.data_dir / "storage").absolute()
+        """The folder in which the `filesystem` storage's keys begin, absolute."""
+        return (self.storage.root or self.data_dir / "storage").absolute() / self.storage.prefix
 
     @property
     def database_url(self) -> str:

@@ -24,7 +24,9 @@ from src.application.engine.progress_writer import ProgressWriter
 from src.application.engine.settler import Settler
 from src.application.engine.waker import Waker
 from src.application.engine.worker import Worker
+from src.application.ports.scratch import Scratch
 from src.application.video.abandoned import SweepAbandoned
+from src.domain.errors import JobError
 from src.infrastructure.process.executor import ProcessExecutor
 from src.interfaces.wiring.adapters import Adapters
 from src.interfaces.wiring.settings import Settings
@@ -114,12 +116,26 @@ def build_worker(
         clock=clock,
         options=options,
         on_first_receive=_said_once(settings),
+        can_take=space_left(adapters.scratch(), settings.scratch_reserve_bytes),
         sweep=SweepAbandoned(
             jobs=ledger, storage=adapters.storage(), videos=adapters.videos(), chunks=adapters.chunks(), clock=clock
         ).tick,
     )
     going.append(worker.must_go)
     return worker
+
+
+def space_left(scratch: Scratch, reserve_bytes: int) -> Callable[[], bool]:
+    """Asks whether scratch has the reserve that a new job may count on. A disk that can't be asked has no room."""
+
+    def enough() -> bool:
+        try:
+            return scratch.free_bytes() >= reserve_bytes
+        except JobError as error:
+            log.warning("scratch.unknown", extra={"error_class": error.code, "error": str(error)})
+            return False
+
+    return enough
 
 
 def _said_once(settings: Settings) -> Callable[[], None]:
