@@ -79,9 +79,11 @@ def check_data_dir(settings: Settings, _adapters: Adapters) -> str:
 
 
 def check_scratch(settings: Settings, adapters: Adapters) -> str:
-    """The scratch folder can be written and has room."""
-    folder = _writable(settings.scratch_path, "scratch_dir")
-    free = adapters.scratch().free_bytes()
+    """The scratch folder can be written, keeps the lock that says whose a working folder is, and has room."""
+    folder, scratch, mine = _writable(settings.scratch_path, "scratch_dir"), adapters.scratch(), f"check-{uuid.uuid4()}"
+    scratch.open(mine)
+    scratch.discard(mine)
+    free = scratch.free_bytes()
     if free < settings.scratch_reserve_bytes:
         raise ConfigError(
             f"{folder} has {_size(free)} free, less than the reserve of {_size(settings.scratch_reserve_bytes)}",

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from src.application.catalog import Catalog
 from src.domain.errors import ConfigError
 from src.interfaces.wiring import reference
+from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.aliases import ALIASES, REDIS_PARTS, aliased
 from src.interfaces.wiring.environment import fields, load, load_with_origins, variable
 
@@ -66,6 +68,21 @@ def test_a_nested_variable_reaches_its_setting() -> None:
 
 def test_an_empty_variable_is_unset() -> None:
     assert load({"WORKER_QUEUE__BACKEND": "", "FFMPEG_BIN": ""}).queue.backend == "sqlite"
+
+
+@pytest.mark.parametrize("written", ["a/b", "/a/b/"])
+def test_a_storage_prefix_is_a_folder_before_every_key(tmp_path: Path, written: str) -> None:
+    settings = load({"WORKER_DATA_DIR": str(tmp_path), "WORKER_STORAGE__PREFIX": written})
+    storage = build(settings, Catalog(())).storage()
+    storage.put_bytes("tenants/t1/x.txt", b"x", content_type="text/plain", cache_control="")
+    assert (tmp_path / "storage" / "a" / "b" / "tenants" / "t1" / "x.txt").read_bytes() == b"x"
+    assert [stored.key for stored in storage.list("")] == ["tenants/t1/x.txt"]
+
+
+@pytest.mark.parametrize("prefix", ["../other", "a//b", "a/../../b", "a\\b", "a\nb"])
+def test_t12_a_storage_prefix_is_checked_like_a_key(prefix: str) -> None:
+    with pytest.raises(ConfigError, match="WORKER_STORAGE__PREFIX"):
+        load({"WORKER_STORAGE__PREFIX": prefix})
 
 
 def test_settings_are_frozen() -> None:

@@ -1,0 +1,73 @@
+"""No setting may do nothing: each one is read by code that goes by it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from src.interfaces.wiring.adapters import CHOICES
+from src.interfaces.wiring.environment import fields
+
+SRC = Path(__file__).resolve().parents[2] / "src"
+WIRING = SRC / "interfaces" / "wiring"
+DECLARED = (WIRING / "settings.py", WIRING / "video_settings.py")
+SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")
+
+WAITING = {
+    "queue.url": ("queue.backend", "sqs"),
+    "redis.url": ("lock.backend", "redis"),
+    "storage.endpoint_url": ("storage.backend", "s3"),
+    "storage.region": ("storage.backend", "s3"),
+    "storage.access_key": ("storage.backend", "s3"),
+    "storage.secret_key": ("storage.backend", "s3"),
+    "aws.endpoint_url": ("queue.backend", "sqs"),
+    "aws.region": ("queue.backend", "sqs"),
+}
+"""{setting: (choice, its value)} of backends that the wiring still refuses at start-up, so that nobody can rely on it."""
+
+
+def chains(tree: ast.AST) -> Iterator[str]:
+    """`settings.queue.name` gives "queue.name" and "settings.queue"; so does the path given to the wiring's `_setting`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            owner = node.value
+            if isinstance(owner, ast.Attribute):
+                yield f"{owner.attr}.{node.attr}"
+            elif isinstance(owner, ast.Name):
+                yield f"{owner.id}.{node.attr}"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_setting":
+            path = node.args[0]
+            assert isinstance(path, ast.Constant)
+            assert isinstance(path.value, str)
+            yield path.value if "." in path.value else f"settings.{path.value}"
+
+
+def read_outside() -> set[str]:
+    files = [path for path in SRC.rglob("*.py") if path not in (*DECLARED, *SHOWN_ONLY)]
+    return {chain for path in files for chain in chains(ast.parse(path.read_text()))}
+
+
+def read_by_properties(outside: set[str]) -> set[str]:
+    """What is read by those properties of Settings that somebody reads."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(DECLARED[0].read_text())):
+        if isinstance(node, ast.FunctionDef) and f"settings.{node.name}" in outside:
+            found |= {chain.replace("self.", "settings.") for chain in chains(node)}
+    return found
+
+
+def unread() -> set[str]:
+    outside = read_outside()
+    read = outside | read_by_properties(outside)
+    return {name for name, _field in fields() if (name if "." in name else f"settings.{name}") not in read}
+
+
+def test_every_setting_is_read_by_something_that_goes_by_it() -> None:
+    assert unread() <= set(WAITING)
+
+
+def test_a_setting_may_wait_only_for_a_backend_that_is_not_in_this_build() -> None:
+    built = {setting: set(selector.providers) for setting, selector in CHOICES.items()}
+    for setting, (choice, value) in WAITING.items():
+        assert value not in built[choice], f"{setting} does nothing although {choice}={value} can be chosen"
