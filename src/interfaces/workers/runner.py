@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,9 @@ log = logging.getLogger(__name__)
 
 EXIT_OK = 0
 EXIT_CONFIG = 4
+
+LINGER_SECONDS = 0.5
+"""What a thread that is ending anyway gets to do so."""
 
 WORKERS = ("video",)
 """Workers of this build, named after what they do. A worker runs every registered job type that its queue brings."""
@@ -67,6 +72,26 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+    before = set(threading.enumerate())
     worker.run(drain=drain)
     log.info("worker.stopped", extra={"worker": name})
+    leave(EXIT_OK, before)
     return EXIT_OK
+
+
+def leave(code: int, before: set[threading.Thread]) -> None:
+    """End the process here if a thread that was not there `before` would keep it: the interpreter waits for every thread
+    that is no daemon, so one that hangs in a backend's call would outlive the grace time. Nothing is lost with it: what
+    it has not committed is protected by a lease. Returns when there is no such thread."""
+    started = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    deadline = time.monotonic() + LINGER_SECONDS
+    for thread in started:
+        thread.join(timeout=max(0.0, deadline - time.monotonic()))
+    if left := [thread.name for thread in started if thread.is_alive()]:
+        log.warning("worker.threads_left", extra={"threads": left, "then": "the process ends without them"})
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    if left:
+        os._exit(code)
