@@ -27,7 +27,14 @@ def draft(job_id: str = "job-1", *, subject: str | None = None, tenant: str = "t
     )
 
 
-def claim(ledger: WholeLedger, job_id: str = "job-1", *, owner: str = "w1", lease: float = 30.0) -> ClaimAnswer:
+def claim(
+    ledger: WholeLedger,
+    job_id: str = "job-1",
+    *,
+    owner: str = "w1",
+    lease: float = 30.0,
+    running_per_tenant: int = 0,
+) -> ClaimAnswer:
     answers: list[ClaimAnswer] = []
 
     def move(job: Job, now: float) -> Job:
@@ -35,7 +42,7 @@ def claim(ledger: WholeLedger, job_id: str = "job-1", *, owner: str = "w1", leas
         answers.append(answer)
         return new
 
-    ledger.change(job_id, move)
+    ledger.change(job_id, move, running_per_tenant=running_per_tenant)
     return answers[-1]
 
 

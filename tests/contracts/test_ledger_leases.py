@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from src.domain.job import Job
+from src.application.ports.ledger import TenantFull
+from src.domain.job import Job, JobState
 from tests.contracts.backends import State
 from tests.contracts.moves import at_once, claim, draft
 from tests.fakes.clock import FrozenClock
@@ -67,15 +68,42 @@ def test_f01_a_long_job_keeps_its_lease_by_beats(ledger: WholeLedger, clock: Fro
         assert ledger.to_wake(1) == []
 
 
-def test_running_counts_live_leases_of_the_tenant(ledger: WholeLedger, clock: FrozenClock) -> None:
+def test_a_tenant_has_at_most_so_many_running_jobs_with_a_live_lease(ledger: WholeLedger, clock: FrozenClock) -> None:
     for job_id, tenant in (("a", "t1"), ("b", "t1"), ("c", "t2"), ("d", "t1")):
         ledger.admit(draft(job_id, tenant=tenant))
-    for job_id in ("a", "b", "c"):
-        claim(ledger, job_id, lease=30)
-    assert ledger.running("t1", other_than="a") == 1
-    assert ledger.running("t1", other_than="d") == 2
+    claim(ledger, "c", lease=30)
+    claim(ledger, "a", lease=30, running_per_tenant=1)
+    before = ledger.find("b")
+    with pytest.raises(TenantFull):
+        claim(ledger, "b", lease=30, running_per_tenant=1)
+    assert (ledger.find("b"), list(ledger.attempts("b"))) == (before, [])
+    claim(ledger, "b", lease=30, running_per_tenant=2)
     clock.advance(31)
-    assert ledger.running("t1", other_than="d") == 0
+    claim(ledger, "d", lease=30, running_per_tenant=1)
+
+
+def test_other_moves_of_a_full_tenant_go_on(ledger: WholeLedger) -> None:
+    for job_id in ("a", "b"):
+        ledger.admit(draft(job_id))
+        claim(ledger, job_id)
+    done = ledger.change("a", lambda job, now: job.succeed(now, fence=1, result={}), running_per_tenant=1)
+    assert done.state is JobState.SUCCEEDED
+
+
+def test_two_workers_cannot_both_take_a_tenants_last_place(state: State) -> None:
+    ids = [f"job-{number}" for number in range(8)]
+    for job_id in ids:
+        state.ledger().admit(draft(job_id))
+    handles = [state.ledger() for _ in ids]
+
+    def take(number: int) -> bool:
+        try:
+            claim(handles[number], ids[number], running_per_tenant=2)
+        except TenantFull:
+            return False
+        return True
+
+    assert sum(at_once(len(ids), take)) == 2
 
 
 # ---------------------------------------------------------------------- waking

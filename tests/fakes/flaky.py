@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -106,15 +107,10 @@ class FlakyLedger:
         """See JobLedger."""
         return self.script.run("admit", DatabaseUnavailable, lambda: self.inner.admit(draft, limits))
 
-    def change(self, job_id: str, move: Move) -> Job:
+    def change(self, job_id: str, move: Move, *, running_per_tenant: int = 0) -> Job:
         """See JobLedger."""
-        return self.script.run("change", DatabaseUnavailable, lambda: self.inner.change(job_id, move))
-
-    def running(self, tenant: str, *, other_than: str) -> int:
-        """See JobLedger."""
-        return self.script.run(
-            "running", DatabaseUnavailable, lambda: self.inner.running(tenant, other_than=other_than)
-        )
+        call = partial(self.inner.change, job_id, move, running_per_tenant=running_per_tenant)
+        return self.script.run("change", DatabaseUnavailable, call)
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """See JobLedger."""

@@ -96,7 +96,7 @@ class WatchedLedger:
         self._after()
         return answer
 
-    def change(self, job_id: str, move: Move) -> Job:
+    def change(self, job_id: str, move: Move, *, running_per_tenant: int = 0) -> Job:
         self._before()
         seen: list[tuple[Job, Job, float]] = []
 
@@ -105,7 +105,7 @@ class WatchedLedger:
             seen.append((job, after, now))
             return after
 
-        row = self.inner.change(job_id, watched)
+        row = self.inner.change(job_id, watched, running_per_tenant=running_per_tenant)
         for old, new, now in seen:
             if new is not old:
                 self._accepted(old, new, now)
@@ -139,9 +139,6 @@ class WatchedLedger:
             self.breaches.append(f"I6 {new.id}: {new.attempts} of {new.max_attempts} attempts")
         if not new.state.is_terminal and new.wake_at is None:
             self.breaches.append(f"E3 {new.id}: {new.state} has no recovery owner")
-
-    def running(self, tenant: str, *, other_than: str) -> int:
-        return self.inner.running(tenant, other_than=other_than)
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         self._before()

@@ -13,7 +13,7 @@ from src.application.engine.held import Held, HeldRuns
 from src.application.engine.options import EngineOptions, OnLockFailure
 from src.application.failpoints import failpoint
 from src.application.ports.clock import Clock
-from src.application.ports.ledger import DeadLetter, DeadLetters, JobLedger
+from src.application.ports.ledger import DeadLetter, DeadLetters, JobLedger, TenantFull
 from src.application.ports.lock import Idempotency
 from src.application.ports.queue import Delivery, QueueConsumer
 from src.domain.errors import ErrorReport, JobNotFound, LockUnavailable, NotFound, Permanent, TenantMismatch
@@ -172,11 +172,10 @@ class Intake:
             answers.append(answer)
             return after
 
-        if self.options.running_per_tenant:
-            row = self.ledger.change(job_id, lambda job, _now: job)
-            if self.ledger.running(row.tenant, other_than=job_id) >= self.options.running_per_tenant:
-                return Throttled(min(60.0, THROTTLE_SECONDS * 2 ** min(4, received - 1)))
-        self.ledger.change(job_id, move)
+        try:
+            self.ledger.change(job_id, move, running_per_tenant=self.options.running_per_tenant)
+        except TenantFull:
+            return Throttled(min(60.0, THROTTLE_SECONDS * 2 ** min(4, received - 1)))
         return answers[-1]
 
     def _look(self, delivery: Delivery, job_id: str) -> None:

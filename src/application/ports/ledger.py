@@ -28,12 +28,15 @@ Effects = Callable[[Job | None, Job], Sequence[Effect]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Most active jobs (QUEUED, RUNNING, RETRY_WAIT) at submission, and most RUNNING per tenant at a claim; 0 = no limit."""
+    """Most active jobs (QUEUED, RUNNING, RETRY_WAIT) at submission; 0 = no limit."""
 
     active_per_tenant: int = 0
     active_total: int = 0
     total_per_subject: int = 0
-    running_per_tenant: int = 0
+
+
+class TenantFull(Exception):
+    """The tenant has as many RUNNING jobs as it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,13 @@ class JobLedger(Protocol):
         """Insert the row, or return the one that exists with the same id, or the active one with the same (type,
         subject). With `limits`, may reject. Effects of (None, job) are applied in the same commit."""
 
-    def change(self, job_id: str, move: Move) -> Job:
+    def change(self, job_id: str, move: Move, *, running_per_tenant: int = 0) -> Job:
         """Lock the row, apply the move with the database's time, write row, history, dead letter and effects in one
-        commit; the row as it now stands. Raises NotFound, and whatever the move raises."""
+        commit; the row as it now stands. Raises NotFound, and whatever the move raises.
 
-    def running(self, tenant: str, *, other_than: str) -> int:
-        """How many other jobs of the tenant are RUNNING with a live lease."""
+        With `running_per_tenant`, a move that starts an execution raises TenantFull, and writes nothing, when that many
+        other jobs of the tenant are RUNNING with a live lease. They are counted in the same transaction, one claim of
+        the tenant at a time, so that two workers can't both take the last place."""
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew many leases in one go: {job id: fence} -> {job id: Beat}."""

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Double, and_, delete, func, in
 from sqlalchemy.exc import IntegrityError
 
 from src.application.catalog import no_effects
-from src.application.ports.ledger import Admission, Beat, Effect, Effects, Limits, Move, letter_of
+from src.application.ports.ledger import Admission, Beat, Effect, Effects, Limits, Move, TenantFull, letter_of
 from src.domain.errors import Conflict, NotFound
 from src.domain.job import (
     ACTIVE_STATES,
@@ -52,26 +52,12 @@ class SqlLedger(SqlJobQueries):
         except IntegrityError as error:
             raise Conflict(f"job {draft.id} can't be inserted: {error.orig}") from error
 
-    def change(self, job_id: str, move: Move) -> Job:
+    def change(self, job_id: str, move: Move, *, running_per_tenant: int = 0) -> Job:
         """Apply a move and all that follows from it, in one commit."""
         try:
-            return self.database.write(lambda connection: self._change(connection, job_id, move))
+            return self.database.write(lambda connection: self._change(connection, job_id, move, running_per_tenant))
         except IntegrityError as error:
             raise Conflict(f"another job is active for what job {job_id} is about") from error
-
-    def running(self, tenant: str, *, other_than: str) -> int:
-        """Live RUNNING jobs of a tenant."""
-        query = (
-            select(func.count())
-            .select_from(jobs)
-            .where(jobs.c.tenant == tenant, jobs.c.state == JobState.RUNNING.value, jobs.c.id != other_than)
-        )
-
-        def count(connection: Connection) -> int:
-            live = jobs.c.lease_until > database_now(connection)
-            return int(connection.execute(query.where(live)).scalar_one())
-
-        return self.database.read(count)
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew the leases that are still held, with one statement."""
@@ -129,7 +115,7 @@ class SqlLedger(SqlJobQueries):
         self._apply(connection, None, job, now)
         return Admission(job, created=True)
 
-    def _change(self, connection: Connection, job_id: str, move: Move) -> Job:
+    def _change(self, connection: Connection, job_id: str, move: Move, running_per_tenant: int) -> Job:
         row = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one_or_none()
         if row is None:
             raise NotFound(f"no job {job_id}")
@@ -137,6 +123,11 @@ class SqlLedger(SqlJobQueries):
         new = move(old, now)
         if new is old:
             return old
+        if running_per_tenant and opened_attempt(old, new):
+            # After the row's lock, always in this order: claims of one tenant queue up here and can't deadlock.
+            serialize(connection, f"mediaworker.tenant.{new.tenant}")
+            if _running(connection, new.tenant, other_than=job_id) >= running_per_tenant:
+                raise TenantFull(new.tenant)
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(**job_row(new)))
         _record(connection, old, new, now)
         self._apply(connection, old, new, now)
@@ -145,6 +136,13 @@ class SqlLedger(SqlJobQueries):
     def _apply(self, connection: Connection, old: Job | None, new: Job, now: float) -> None:
         for effect in self.effects(old, new):
             self.appliers[type(effect)](connection, effect, now)
+
+
+def _running(connection: Connection, tenant: str, *, other_than: str) -> int:
+    """Live RUNNING jobs of a tenant."""
+    live = and_(jobs.c.state == JobState.RUNNING.value, jobs.c.lease_until > database_now(connection))
+    others = and_(jobs.c.tenant == tenant, jobs.c.id != other_than)
+    return int(connection.execute(select(func.count()).select_from(jobs).where(others, live)).scalar_one())
 
 
 def _held(holds: Mapping[str, int]) -> ColumnElement[bool]:

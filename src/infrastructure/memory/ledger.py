@@ -20,6 +20,7 @@ from src.application.ports.ledger import (
     JobFilter,
     Limits,
     Move,
+    TenantFull,
     letter_of,
 )
 from src.domain.errors import Conflict, NotFound
@@ -123,7 +124,7 @@ class MemoryLedger(MemoryJobQueries):
             self._jobs[job.id] = job
             return Admission(job, created=True)
 
-    def change(self, job_id: str, move: Move) -> Job:
+    def change(self, job_id: str, move: Move, *, running_per_tenant: int = 0) -> Job:
         """Apply a move and all that follows from it, or nothing."""
         with self._lock:
             old = self._jobs.get(job_id)
@@ -133,6 +134,8 @@ class MemoryLedger(MemoryJobQueries):
             new = move(old, now)
             if new is old:
                 return old
+            if running_per_tenant and opened_attempt(old, new) and self._running(old, now) >= running_per_tenant:
+                raise TenantFull(old.tenant)
             other = None if new.state.is_terminal else self._active(new.type, new.subject)
             if other is not None and other.id != new.id:
                 raise Conflict(f"job {other.id} is active for the same {new.type} {new.subject}")
@@ -140,18 +143,6 @@ class MemoryLedger(MemoryJobQueries):
             self._jobs[job_id] = new
             self._record(old, new, now)
             return new
-
-    def running(self, tenant: str, *, other_than: str) -> int:
-        """Live RUNNING jobs of a tenant."""
-        with self._lock:
-            now = self.clock.now()
-            return sum(
-                job.tenant == tenant
-                and job.id != other_than
-                and job.state is JobState.RUNNING
-                and (job.lease_until or 0) > now
-                for job in self._jobs.values()
-            )
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew the leases that are still held."""
@@ -177,6 +168,15 @@ class MemoryLedger(MemoryJobQueries):
             return sorted(active, key=lambda job: (job.wake_at or 0.0, job.id))[:limit]
 
     # ------------------------------------------------------------------ inside one commit
+    def _running(self, besides: Job, now: float) -> int:
+        return sum(
+            job.tenant == besides.tenant
+            and job.id != besides.id
+            and job.state is JobState.RUNNING
+            and (job.lease_until or 0) > now
+            for job in self._jobs.values()
+        )
+
     def _active(self, job_type: str, subject: str | None) -> Job | None:
         if subject is None:
             return None
