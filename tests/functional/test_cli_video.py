@@ -66,11 +66,44 @@ def test_a_rejected_job_is_told_by_the_reason_of_the_contract(fleet: Fleet, clip
     assert fleet.cli("submit", "video", str(clip)).returncode == 0
     done = fleet.cli("submit", "video", str(clip), WORKER_LIMITS__ACTIVE_PER_TENANT="1")
     assert (done.returncode, "tenant_limit" in done.stderr) == (2, True), done.stderr
+    assert len(raw_files(fleet)) == 1, "the copy of the rejected file stayed"
 
 
 def test_submitting_a_video_twice_gives_the_same_active_job(fleet: Fleet, clip: Path) -> None:
     first, again = (fleet.cli("submit", "video", str(clip), "--video-id", "v1").stdout for _ in range(2))
     assert first == again != ""
+
+
+def test_a_file_that_no_job_takes_is_not_kept_and_that_is_said(fleet: Fleet, clip: Path) -> None:
+    first = fleet.cli("submit", "video", str(clip), "--video-id", "v1")
+    again = fleet.cli("submit", "video", str(clip), "--video-id", "v1", "--json")
+    assert json.loads(again.stdout)["id"] == first.stdout.strip()
+    assert "was not taken" in again.stderr
+    kept = raw_files(fleet)
+    assert [str(fleet.job(first.stdout.strip()).payload["file_key"])] == kept
+
+
+def raw_files(fleet: Fleet) -> list[str]:
+    root = fleet.folder / "storage"
+    return [str(path.relative_to(root)) for path in root.glob("tenants/*/video/raw/**/*") if path.is_file()]
+
+
+def test_a_key_without_a_folder_is_a_key_too(fleet: Fleet, clip: Path) -> None:
+    root = fleet.folder / "storage"
+    root.mkdir(parents=True)
+    (root / "flat.mp4").write_bytes(clip.read_bytes())
+    done = fleet.cli("submit", "video", "flat.mp4")
+    assert done.returncode == 0, done.stderr
+    assert fleet.job(done.stdout.strip()).payload["file_key"] == "flat.mp4"
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [("x" * 300, 3), ("/" + "x" * 300, 3), ("x" * 3000, 2), ("~no-such-user/film.mp4", 3), ("", 2), ("a\nb/c.mp4", 2)],
+)
+def test_a_name_that_no_file_can_have_is_refused_with_words(fleet: Fleet, source: str, code: int) -> None:
+    done = fleet.cli("submit", "video", source)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
 
 
 def test_waiting_for_a_job_that_nobody_runs_times_out(fleet: Fleet, clip: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 import traceback
-from typing import cast
+from typing import Any, cast
 
 import click
 
 from src.domain.errors import WorkerError
-from src.interfaces.cli.errors import INTERRUPTED, UNEXPECTED, USAGE, show_error
+from src.interfaces.cli.errors import INTERRUPTED, OK, UNEXPECTED, USAGE, show_error, show_error_json
+from src.interfaces.cli.output import nobody_reads
 
 COMMANDS = {
     "demo": ("demo:demo", "Make a clip (or take FILE), turn it into HLS, show how to watch it."),
@@ -43,6 +45,14 @@ class Commands(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         return cast("click.Command", getattr(importlib.import_module(f"src.interfaces.cli.{module}"), name))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """A reader of our output that goes away (`| head`) is not an error of ours; click would exit with 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            nobody_reads()
+            return OK
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list, without importing anything."""
         with formatter.section("Commands"):
@@ -60,6 +70,10 @@ def app() -> None:
 
 def main() -> None:
     """Entry point of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A letter that the terminal has no code for is written out: it must not turn an answer into a fault.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run_command(sys.argv[1:]))
 
 
@@ -70,14 +84,12 @@ def run_command(arguments: list[str]) -> int:
         answer = app.main(arguments, prog_name="mediaworker", standalone_mode=False)
         return answer if isinstance(answer, int) else 0
     except click.ClickException as error:
+        if as_json:
+            return show_error_json("usage", error.format_message(), "`mediaworker --help`", USAGE)
         error.show()
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): not an error of ours, and nobody is left to tell.
-        sys.stderr.close()
-        return 0
     except WorkerError as error:
         return show_error(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last place where an unforeseen error gets its exit code

@@ -6,6 +6,9 @@ import click
 
 from src.interfaces.cli.output import json_option, print_json
 from src.interfaces.cli.session import place
+from src.interfaces.wiring.adapters import build
+from src.interfaces.wiring.assemble import build_catalog
+from src.interfaces.wiring.checks import check_data_dir
 from src.interfaces.wiring.environment import load
 
 
@@ -22,7 +25,7 @@ def upgrade(as_json: bool) -> None:
 
     settings = load()
     if settings.database.url is None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        check_data_dir(settings, build(settings, build_catalog(settings)))
     before = schema.schema_version(settings.database_url)
     now = schema.upgrade(settings.database_url)
     if as_json:
@@ -35,8 +38,10 @@ def upgrade(as_json: bool) -> None:
 
 
 @db.command()
-def sql() -> None:
+@json_option
+def sql(as_json: bool) -> None:
     """Print the SQL that makes the tables, for those who let nobody else run it."""
     from src.infrastructure.db import schema
 
-    click.echo(schema.sql(load().database_url))
+    text = schema.sql(load().database_url)
+    print_json({"sql": text}) if as_json else click.echo(text)

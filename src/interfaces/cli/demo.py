@@ -19,9 +19,9 @@ from src.domain.job import Job, JobState
 from src.interfaces.cli.demo_page import PAGE_NAME, write_page
 from src.interfaces.cli.documents import status_document
 from src.interfaces.cli.errors import JOB_FAILED, OK
-from src.interfaces.cli.output import console, json_option, print_json, print_table
+from src.interfaces.cli.output import json_option, print_json, print_table
 from src.interfaces.cli.session import Session, open_session
-from src.interfaces.cli.sources import put_file, request_video
+from src.interfaces.cli.sources import submit_file
 from src.interfaces.cli.status import show
 from src.interfaces.cli.watch import follow
 from src.interfaces.wiring.checks import check_startup
@@ -56,9 +56,8 @@ def demo(file: Path | None, as_json: bool) -> int:
     _refuse_foreign(session)
     check_startup(session.settings, session.adapters)
     video_id = f"demo-{uuid.uuid4().hex[:8]}"
-    key = _source(session, file, video_id, as_json=as_json)
+    job = _submitted(session, file, video_id, as_json=as_json)
     began = time.monotonic()
-    job = request_video(session, key, TENANT, video_id)
     made = _work(session, job, began, quiet=as_json)
     if made.document["state"] != JobState.SUCCEEDED:
         return _failed(session, made, as_json=as_json)
@@ -82,9 +81,9 @@ def _refuse_foreign(session: Session) -> None:
         )
 
 
-def _source(session: Session, file: Path | None, video_id: str, *, as_json: bool) -> str:
+def _submitted(session: Session, file: Path | None, video_id: str, *, as_json: bool) -> Job:
     if file is not None:
-        return put_file(session, file, TENANT, video_id)
+        return submit_file(session, file, TENANT, video_id)
     from src.infrastructure.ffmpeg.demo_clip import HEIGHT, SECONDS, WIDTH, make_demo_clip
 
     if not as_json:
@@ -92,7 +91,7 @@ def _source(session: Session, file: Path | None, video_id: str, *, as_json: bool
     with tempfile.TemporaryDirectory(prefix="mediaworker-demo-") as folder:
         clip = Path(folder) / "demo.mp4"
         make_demo_clip(session.adapters.ffmpeg(), clip)
-        return put_file(session, clip, TENANT, video_id)
+        return submit_file(session, clip, TENANT, video_id)
 
 
 def _work(session: Session, job: Job, began: float, *, quiet: bool) -> Made:
@@ -162,24 +161,18 @@ def _show(made: Made) -> None:
     speed = f", {duration / made.seconds:.1f} times as fast as it plays" if made.seconds else ""
     files = [path for path in master.parent.rglob("*") if path.is_file()]
     total = sum(path.stat().st_size for path in files)
-    out = console()
-    out.print(
-        f"{duration:.1f} s of video in {made.seconds:.1f} s{speed}; {len(files)} files, {total / 2**20:.1f} MiB",
-        soft_wrap=True,
-    )
-    out.print(f"Playlist   {master}", soft_wrap=True)
+    click.echo(f"{duration:.1f} s of video in {made.seconds:.1f} s{speed}; {len(files)} files, {total / 2**20:.1f} MiB")
+    click.echo(f"Playlist   {master}")
     if result.get("thumbnail_path"):
-        out.print(f"Thumbnail  {made.folder / result['thumbnail_path']}", soft_wrap=True)
-    out.print("\nWatch it:", soft_wrap=True)
-    out.print(
-        f"  {Path(sys.executable).name} -m http.server 8000 --bind 127.0.0.1 --directory {made.folder}", soft_wrap=True
-    )
-    out.print(f"  then open http://127.0.0.1:8000/{Path(result['hls_path']).parent}/{PAGE_NAME}", soft_wrap=True)
-    out.print(f"  or: ffplay {master}", soft_wrap=True)
-    out.print("\nNext:", soft_wrap=True)
+        click.echo(f"Thumbnail  {made.folder / result['thumbnail_path']}")
+    click.echo("\nWatch it:")
+    click.echo(f"  {Path(sys.executable).name} -m http.server 8000 --bind 127.0.0.1 --directory {made.folder}")
+    click.echo(f"  then open http://127.0.0.1:8000/{Path(result['hls_path']).parent}/{PAGE_NAME}")
+    click.echo(f"  or: ffplay {master}")
+    click.echo("\nNext:")
     for line in (
         f"mediaworker jobs explain {made.document['id']}",
         "mediaworker submit video FILE        # then, in another terminal:",
         "mediaworker run video",
     ):
-        out.print(f"  {line}", soft_wrap=True)
+        click.echo(f"  {line}")

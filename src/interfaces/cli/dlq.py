@@ -14,6 +14,7 @@ import click
 from src.application.operate import PurgeDeadLetters, RequeueDeadLetters
 from src.application.ports.ledger import DeadLetter, DeadLetterFilter
 from src.domain.errors import FileAccessError, NotFound
+from src.infrastructure.observability.redaction import one_line
 from src.interfaces.cli.documents import iso, letter_document
 from src.interfaces.cli.output import json_option, print_fields, print_json, print_table
 from src.interfaces.cli.session import Session, open_session
@@ -81,7 +82,7 @@ def show_letter(letter_id: str, as_json: bool) -> None:
     body = json.dumps(document.pop("body"), ensure_ascii=False)
     print_fields([*document.items(), ("error", f"{error['class']}: {error['message']}"), ("body", body)])
     if error["traceback"]:
-        click.echo("\n" + error["traceback"])
+        click.echo("\n" + "\n".join(one_line(line) for line in error["traceback"].splitlines()))
 
 
 @dlq.command()

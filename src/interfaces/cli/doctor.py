@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
-from src.domain.errors import NetworkError
+from src.application.catalog import Catalog
+from src.domain.errors import ConfigError, NetworkError
 from src.interfaces.cli.errors import CONFIG, OK, UNREACHABLE
 from src.interfaces.cli.output import json_option, print_json
 from src.interfaces.wiring.adapters import build
-from src.interfaces.wiring.assemble import build_catalog
-from src.interfaces.wiring.checks import diagnose
+from src.interfaces.wiring.assemble import build_catalog, check_handlers
+from src.interfaces.wiring.checks import Finding, diagnose
 from src.interfaces.wiring.environment import load
+from src.interfaces.wiring.settings import Settings
 
 
 @click.command()
@@ -19,7 +21,7 @@ def doctor(as_json: bool) -> int:
     """Try everything a worker needs, part by part. Exits 4 when something is wrong, 7 when a backend is away."""
     settings = load()
     catalog = build_catalog(settings)
-    findings = diagnose(settings, build(settings, catalog))
+    findings = [*diagnose(settings, build(settings, catalog)), _job_types(settings, catalog)]
     failed = [finding.error for finding in findings if finding.error is not None]
     if as_json:
         checks = [
@@ -37,7 +39,6 @@ def doctor(as_json: bool) -> int:
             click.echo(f"{'ok  ' if found.ok else 'FAIL'}  {found.name:<15} {found.detail}")
             if found.error is not None and found.error.fix:
                 click.echo(f"      {'':<15} fix: {found.error.fix}")
-        click.echo(f"ok    {'job types':<15} {', '.join(catalog.names()) or 'none'}")
         click.echo(
             "\nEverything a worker needs is there."
             if not failed
@@ -46,3 +47,12 @@ def doctor(as_json: bool) -> int:
     if not failed:
         return OK
     return UNREACHABLE if all(isinstance(error, NetworkError) for error in failed) else CONFIG
+
+
+def _job_types(settings: Settings, catalog: Catalog) -> Finding:
+    """As the worker's start does: every job type has a handler that can be made."""
+    try:
+        check_handlers(settings, catalog)
+    except ConfigError as error:
+        return Finding("job types", error.message, error)
+    return Finding("job types", ", ".join(catalog.names()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,11 +11,15 @@ from src.application.ports.ledger import DeadLetter
 from src.domain.errors import ErrorReport
 from src.domain.job import Attempt, Job, JobState
 from src.domain.progress import ProgressReport
+from src.infrastructure.observability.redaction import HIDDEN, SECRET_KEY, redacted
 
 Document = dict[str, Any]
 
 BODY_SHOWN = 4096
 """Characters of a dead message that `dlq show` prints; the backup keeps all."""
+
+DEEPEST = 40
+"""Levels of a body that are shown; a document nested deeper can't be printed."""
 
 
 def iso(at: float | None) -> str | None:
@@ -62,8 +67,8 @@ def error_document(error: ErrorReport | None, *, traceback: bool = False) -> Doc
     """Class, message and whether another attempt could help."""
     if error is None:
         return None
-    document: Document = {"class": error.code, "message": error.message, "retryable": error.retryable}
-    return document | {"traceback": error.traceback} if traceback else document
+    document: Document = {"class": error.code, "message": redacted(error.message), "retryable": error.retryable}
+    return document | {"traceback": redacted(error.traceback or "")} if traceback else document
 
 
 def attempt_document(attempt: Attempt) -> Document:
@@ -84,7 +89,7 @@ def job_document(job: Job, reading: ProgressReport | None, attempts: list[Attemp
     """Everything about one job."""
     return {
         **status_document(job, reading),
-        "payload": dict(job.payload),
+        "payload": shown(job.payload),
         "fence": job.fence,
         "crashes": job.crashes,
         "priority": job.priority,
@@ -108,12 +113,31 @@ def letter_document(letter: DeadLetter, *, whole: bool = False) -> Document:
         "notified_at": iso(letter.notified_at),
         "error": error_document(letter.error, traceback=whole),
     }
-    return document | {"body": body_document(letter.body), "attributes": dict(letter.attributes)} if whole else document
+    if not whole:
+        return document
+    return document | {"body": body_document(letter.body), "attributes": shown(letter.attributes)}
+
+
+def shown(value: object, level: int = 0) -> Any:
+    """What a message carries, fit to be shown: fields that are named like secrets are hidden, and what looks like one
+    in a text; what is nested deeper than any message that we take is left out."""
+    if level > DEEPEST:
+        return "..."
+    if isinstance(value, Mapping):
+        return {
+            str(name): HIDDEN if SECRET_KEY.search(str(name)) else shown(kept, level + 1)
+            for name, kept in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [shown(each, level + 1) for each in value]
+    return redacted(value) if isinstance(value, str) else value
 
 
 def body_document(body: bytes, limit: int | None = BODY_SHOWN) -> object:
-    """The body as JSON where it is JSON, else as text with the unreadable bytes escaped."""
+    """The body as JSON where it is JSON, else as text with the unreadable bytes escaped. Secrets are hidden: the exact
+    bytes are in a purge's backup."""
     try:
-        return json.loads(body)
-    except ValueError:
-        return body.decode("utf-8", "backslashreplace")[:limit]
+        # NaN and its kin are no JSON: as words they can be printed in a document that is.
+        return shown(json.loads(body, parse_constant=str))
+    except (ValueError, RecursionError):
+        return redacted(body.decode("utf-8", "backslashreplace"))[:limit]

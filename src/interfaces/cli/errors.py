@@ -35,6 +35,13 @@ def exit_code(error: BaseException) -> int:
     return UNEXPECTED
 
 
+def show_error_json(name: str, message: str, fix: str | None, code: int) -> int:
+    """The document of an error on stderr, so that stdout holds results alone; returns the exit code."""
+    document = {"error": {"class": name, "message": message, "why": WHY[code], "fix": fix, "exit_code": code}}
+    print(json.dumps(document), file=sys.stderr)
+    return code
+
+
 WHY = {
     NOT_FOUND: "it does not exist, or not here",
     CONFIG: "settings or the machine are not as needed",
@@ -46,16 +53,16 @@ WHY = {
 
 def show_error(error: BaseException, *, as_json: bool) -> int:
     """Print to stderr, secrets hidden; returns the exit code."""
-    from src.infrastructure.observability.redaction import redacted
+    from src.infrastructure.observability.redaction import one_line, redacted
 
     code = exit_code(error)
     message = redacted(error.message if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}")
     name = error.code if isinstance(error, WorkerError) else "unexpected"
     fix = redacted(error.fix) if isinstance(error, WorkerError) and error.fix else None
     if as_json:
-        document = {"error": {"class": name, "message": message, "why": WHY[code], "fix": fix, "exit_code": code}}
-        print(json.dumps(document), file=sys.stderr)
-        return code
+        return show_error_json(name, message, fix, code)
+    # File names and messages come from outside: no terminal may obey them.
+    message, fix = one_line(message), fix and one_line(fix)
     print(f"mediaworker: {message}", file=sys.stderr)
     print(f"  why: {WHY[code]} ({name})", file=sys.stderr)
     if fix:

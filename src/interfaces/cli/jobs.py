@@ -9,6 +9,7 @@ from src.application.operate import CancelJob, RetryJob
 from src.application.ports.ledger import JobFilter
 from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
+from src.infrastructure.observability.redaction import one_line
 from src.interfaces.cli.documents import iso, job_document, status_document
 from src.interfaces.cli.output import json_option, print_json, print_table
 from src.interfaces.cli.session import Session, open_session
@@ -111,7 +112,7 @@ def explain_job(job_id: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": job.id, "state": job.state.value, "explanation": lines})
     else:
-        click.echo("\n".join(lines))
+        click.echo("\n".join(one_line(line) for line in lines))
 
 
 def _reading(session: Session, job: Job) -> ProgressReport | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+UNFOLDED = 10_000
+"""Columns of a table that no terminal shows: a program that reads it must find every cell on one line."""
+
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--json` on a command, passed as `as_json`."""
@@ -23,23 +29,50 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def print_json(document: object) -> None:
     """One document on stdout."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo(_json(document, indent=2))
 
 
 def print_json_line(document: object) -> None:
     """One document on one line, for streams of them."""
-    click.echo(json.dumps(document, ensure_ascii=False))
+    click.echo(_json(document))
 
 
-def console(*, stderr: bool = False) -> Console:
+def _json(document: object, indent: int | None = None) -> str:
+    """Legible letters where stdout can carry them; escapes where it can't, as for half a surrogate pair in a message."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(document, indent=indent, ensure_ascii=True)
+    return text
+
+
+def nobody_reads() -> None:
+    """The reader of stdout went away: what is still to be written goes nowhere, and the exit code stays ours."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """For the last words of a command whose exit code says more than they do."""
+    try:
+        yield
+    except BrokenPipeError:
+        nobody_reads()
+
+
+def console(*, stderr: bool = False, width: int | None = None) -> Console:
     """Where tables and bars go. Nothing in a text is taken for markup."""
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """A plain table, or the sentence for an empty one. Texts from outside can't move the terminal's cursor."""
+    """A plain table, or the sentence for an empty one. Texts from outside can't move the terminal's cursor. The first
+    column is never folded: it is what people copy."""
     cells = [[one_line("" if cell is None else str(cell)) for cell in row] for row in rows]
     if not cells:
         click.echo(empty)
@@ -48,11 +81,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in cells:
         table.add_row(*row)
-    console().print(table)
+    out = console(width=None if sys.stdout.isatty() else UNFOLDED)
+    with out.capture() as drawn:
+        out.print(table)
+    # Not printed by rich: that ends the process with 1 when the reader goes away.
+    click.echo(drawn.get(), nl=False)
 
 
 def print_fields(fields: Sequence[tuple[str, object]]) -> None:

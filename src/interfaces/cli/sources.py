@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import mimetypes
 import os
 import uuid
 from pathlib import Path
 
+import click
+
 from src.application.ports.ledger import Limits
 from src.application.video.request import EncodeVideo
 from src.application.video.submit import SubmitVideo
-from src.domain.errors import ConfigError, Conflict, NotFound, SourceEmpty
+from src.domain.errors import ConfigError, Conflict, InvalidPayload, NotFound, SourceEmpty, SourceMissing
 from src.domain.ids import check_tenant, identifier, storage_key
 from src.domain.job import Job
 from src.domain.video.keys import raw_key
@@ -26,26 +29,63 @@ FIXES = {
 
 
 def submit_source(session: Session, source: str, tenant: str, video_id: str | None) -> Job:
-    """The job for what was named. Raises as `put_source` and `request_video`."""
-    video = identifier(video_id or uuid.uuid4().hex, "video id")
-    return request_video(session, put_source(session, source, tenant, video), tenant, video)
+    """The job for what was named. Raises NotFound, SourceEmpty, InvalidPayload, TenantMismatch, ConfigError, and what
+    `request_video` raises."""
+    tenant, video = identifier(tenant, "tenant"), identifier(video_id or uuid.uuid4().hex, "video id")
+    if not source:
+        raise InvalidPayload("the source has no name", fix="name a file, a storage key or an s3:// address")
+    if not source.startswith("s3://") and (path := _local(source)) is not None:
+        return submit_file(session, path, tenant, video)
+    return request_video(session, _stored(session, source, tenant), tenant, video)
 
 
-def put_source(session: Session, source: str, tenant: str, video_id: str) -> str:
-    """The storage key of what was named. Raises NotFound, SourceMissing, SourceEmpty, InvalidPayload, TenantMismatch,
-    ConfigError, Conflict, StorageUnavailable."""
-    tenant = identifier(tenant, "tenant")
-    if source.startswith("s3://"):
-        key = storage_key(_key_of_address(session, source))
-    elif (path := Path(source).expanduser()).exists():
-        return put_file(session, path, tenant, video_id)
-    elif source.startswith(("/", ".", "~")) or os.sep not in source:
-        raise NotFound(f"no file {source[:200]!r}", fix="name a file, a storage key or an s3:// address")
-    else:
-        key = storage_key(source)
+def submit_file(session: Session, path: Path, tenant: str, video_id: str) -> Job:
+    """Copy a file into the storage and ask for its job. The copy goes again when no job takes it. Raises what `put_file`
+    and `request_video` raise."""
+    key = put_file(session, path, tenant, video_id)
+    try:
+        job = request_video(session, key, tenant, video_id)
+    except Conflict:
+        session.adapters.storage().delete([key])
+        raise
+    if (taken := job.payload.get("file_key")) != key:
+        session.adapters.storage().delete([key])
+        click.echo(
+            f"mediaworker: video {video_id} has an active job already, which encodes {taken}; {path.name!r} was not taken",
+            err=True,
+        )
+    return job
+
+
+def _local(source: str) -> Path | None:
+    """The file that was named, if there is one. Raises NotFound for what can only be a path, Conflict when it may not
+    be looked at."""
+    try:
+        path = Path(source).expanduser()
+        path.stat()
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~name of a user who is not here
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM):
+            raise Conflict(
+                f"{source[:200]!r} can't be looked at: {error.strerror}", fix="give this user the right to read it"
+            ) from error
+        if source.startswith(("/", ".", "~")):
+            raise NotFound(f"no file {source[:200]!r}", fix="check the path, or name a storage key") from error
+        return None
+    return path
+
+
+def _stored(session: Session, source: str, tenant: str) -> str:
+    """The key of an object that is there."""
+    key = storage_key(_key_of_address(session, source) if source.startswith("s3://") else source)
     check_tenant(key, tenant)
     # Asked for now, because a job for a source that is not there can only fail (lesson 16).
-    if session.adapters.storage().head(key).size == 0:
+    try:
+        size = session.adapters.storage().head(key).size
+    except SourceMissing as error:
+        raise NotFound(
+            f"no file and no stored object {source[:200]!r}", fix="name a file, a storage key or an s3:// address"
+        ) from error
+    if size == 0:
         raise SourceEmpty(f"{key} has no bytes", fix="upload it again")
     return key
 
@@ -62,9 +102,7 @@ def put_file(session: Session, path: Path, tenant: str, video_id: str) -> str:
 
 def check_file(path: Path) -> int:
     """Bytes of a local file that can be read. Raises NotFound, Conflict (a directory, no permission), SourceEmpty."""
-    if not path.exists():
-        raise NotFound(f"no file {str(path)[:200]!r}", fix="check the path")
-    if not path.is_file():
+    if (found := _local(str(path.absolute()))) is None or not found.is_file():
         raise Conflict(f"{path} is not a file", fix="name one video file")
     try:
         with path.open("rb") as stream:

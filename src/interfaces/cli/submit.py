@@ -7,7 +7,7 @@ import click
 from src.domain.job import Job, JobState
 from src.interfaces.cli.documents import status_document
 from src.interfaces.cli.errors import INTERRUPTED, JOB_FAILED, OK, WAIT_TIMED_OUT
-from src.interfaces.cli.output import json_option, print_json
+from src.interfaces.cli.output import json_option, print_json, reader_may_leave
 from src.interfaces.cli.session import Session, open_session
 from src.interfaces.cli.sources import submit_source
 from src.interfaces.cli.status import show
@@ -57,5 +57,6 @@ def wait_for(session: Session, job: Job, timeout: float | None, *, as_json: bool
     else:
         code = OK if job.state is JobState.SUCCEEDED else JOB_FAILED
     document = status_document(session.job(job.id), session.progress.latest(job.id))
-    print_json(document) if as_json else show(document)
+    with reader_may_leave():
+        print_json(document) if as_json else show(document)
     return code

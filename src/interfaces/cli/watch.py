@@ -152,9 +152,14 @@ class Bars:
     def show(self, job: Job, reading: ProgressReport | None) -> None:
         """Move the bars."""
         progress = progress_document(job, reading)
-        for name, percent in sorted((reading.parts if reading else {}).items(), key=lambda part: _height(part[0])):
-            self._move(f"  {name}", 100.0 if job.state is JobState.SUCCEEDED else percent, "")
+        # First, so that it stands above its renditions whenever the watching began.
         self._move("job", progress["percent"], _note(job, progress["step"], progress["eta_seconds"]))
+        for name, percent in sorted((reading.parts if reading else {}).items(), key=lambda part: _height(part[0])):
+            self._move(f"  {name}", percent, "")
+        if job.state is JobState.SUCCEEDED:
+            # The last reading of a rendition was written before its last frames.
+            for name in [name for name in self._tasks if name != "job"]:
+                self._move(name, 100.0, "")
 
     def close(self) -> None:
         """Leave the last picture on the screen."""
@@ -162,8 +167,8 @@ class Bars:
 
     def _move(self, name: str, percent: float, note: str) -> None:
         if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=100.0, note="")
-        self._progress.update(self._tasks[name], completed=percent, note=note)
+            self._tasks[name] = self._progress.add_task(name, total=100.0, visible=False, note="")
+        self._progress.update(self._tasks[name], completed=percent, note=note, visible=True)
 
 
 def _note(job: Job, step: str | None, eta: float | None) -> str:
