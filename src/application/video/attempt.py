@@ -24,8 +24,8 @@ from src.application.video.settings import VideoSettings
 from src.application.video.steady import SourceChanged, Steady
 from src.application.video.steps import Steps
 from src.application.video.stream import HEAD_BYTES, Stream, first_objects, make_stream
-from src.application.video.uploads import Uploads
-from src.domain.errors import DiskFull, OutputInvalid, SourceEmpty
+from src.application.video.uploads import HeadersDiffer, Uploads
+from src.domain.errors import DiskFull, NetworkError, OutputInvalid, SourceEmpty
 from src.domain.video.keys import MASTER, STORYBOARD, THUMBNAIL, video_prefix
 from src.domain.video.ladder import LADDERS
 from src.domain.video.plan import Plan
@@ -76,11 +76,7 @@ class Attempt:
         source = self._source()
         pictures: dict[str, Any] = {}
         work = self._chunk_run(source, beside=lambda: pictures.update(self._make_pictures(source)))
-        work.adopt(self._published())
-        work.encode()
-        stream = self._validated(source.plan, work)
-        self.steps.enter("thumbnail", done=1.0)
-        self._publish(source.plan, stream)
+        stream = self._stream(source.plan, work)
         return describe(
             media=source.media,
             plan=source.plan,
@@ -98,6 +94,32 @@ class Attempt:
                 "cpu_seconds": round(_cpu_seconds() - spent, 3),
             },
         )
+
+    def _stream(self, plan: Plan, work: ChunkRun) -> Stream:
+        """Every chunk in its place, checked and published."""
+        try:
+            work.adopt(self._published())
+            work.encode()
+        except HeadersDiffer:
+            # Chunks of another ffmpeg than ours, from before the worker was upgraded.
+            self._forget_chunks()
+            raise
+        try:
+            stream = self._validated(plan, work)
+            self.steps.enter("thumbnail", done=1.0)
+            self._publish(plan, stream)
+        except OutputInvalid:
+            self._forget_chunks()
+            raise
+        return stream
+
+    def _forget_chunks(self) -> None:
+        """The next attempt must not take over what can't become a whole stream: it would fail as this one did."""
+        try:
+            self.steady.call(lambda: self.chunks.forget(self.request.video_id))
+        except NetworkError as error:
+            # The attempt's own error is what the owner has to read.
+            log.warning("video.chunks_not_forgotten", extra={"video": self.request.video_id, "error": str(error)})
 
     # ------------------------------------------------------------------ source
     def _source(self) -> Source:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from src.application.catalog import JobType
 from src.application.ports.ledger import JobLedger, Limits
 from src.application.ports.queue import Envelope, QueuePublisher
-from src.application.ports.storage import Storage
+from src.application.ports.storage import Storage, StoredObject
 from src.application.ports.videos import VideoRepository
 from src.application.video.request import EncodeVideo
 from src.domain.errors import QueueUnavailable, SourceMissing
@@ -73,10 +73,10 @@ class SubmitVideo:
         if video is not None and video.tenant != request.tenant:
             return "not_found"  # another tenant's video must not be told apart from none
         try:
-            empty = self.storage.head(request.file_key).size == 0
+            source = self.storage.head(request.file_key)
         except SourceMissing:
             return "not_found"
-        if empty or (video is not None and not _may_start(video)):
+        if source.size == 0 or (video is not None and not _may_start(video, source)):
             return "not_uploaded"
         return None
 
@@ -93,6 +93,10 @@ class SubmitVideo:
         return Envelope(body=json.dumps(body).encode(), key=job.id, priority=job.priority)
 
 
-def _may_start(video: Video) -> bool:
-    """PROCESSING passes: an active job is answered with that job, by the ledger."""
+def _may_start(video: Video, source: StoredObject) -> bool:
+    """PROCESSING passes: an active job is answered with that job, by the ledger. READY passes with a new upload, under
+    another key or in place of the old one: the video shows what it has until that is encoded."""
+    if video.status is VideoStatus.READY:
+        made_from = ((video.result or {}).get("metadata") or {}).get("source_version")
+        return video.source_key != source.key or made_from not in (None, source.version)
     return video.status in (VideoStatus.UPLOADED, VideoStatus.PROCESSING, VideoStatus.FAILED)

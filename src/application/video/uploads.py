@@ -17,6 +17,10 @@ from src.domain.errors import FileAccessError, OutputInvalid, SourceMissing
 from src.domain.video.keys import headers
 
 
+class HeadersDiffer(OutputInvalid):
+    """Two chunks of one rendition need different headers: they do not belong into one stream."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """One object of the attempt."""
@@ -122,7 +126,7 @@ class Uploads:
 
     def _note(self, name: str, stored: Stored, *, init: bool = False) -> bool:
         """Whether the same bytes are there (or on their way) already: every chunk brings the same init header. Raises
-        OutputInvalid when chunks disagree about it. A segment that was taken over and then encoded after all is replaced."""
+        HeadersDiffer when chunks disagree about it. A segment that was taken over and then encoded after all is replaced."""
         with self._lock:
             known = self.stored.setdefault(name, stored)
             if known is stored:
@@ -131,5 +135,5 @@ class Uploads:
                 self.stored[name] = stored
                 return False
         if known != stored:
-            raise OutputInvalid(f"two chunks left different bytes for {name}")
+            raise HeadersDiffer(f"two chunks left different bytes for {name}")
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from src.application.outcome import Done, Run
+from src.application.ports.media import EncodedFile
 from src.application.ports.storage import StoredObject
 from src.application.video.handler import ProcessVideoJobHandler
 from src.application.video.request import EncodeVideo
@@ -31,12 +32,13 @@ from src.domain.errors import (
 )
 from src.domain.progress import ProgressReport
 from src.domain.video.ladder import step
+from src.domain.video.plan import Plan
 from src.domain.video.planning import PlanSettings
 from src.domain.video.video import Video, VideoStatus
 from src.infrastructure.memory.storage import MemoryStorage
 from src.infrastructure.memory.videos import MemoryChunks, MemoryVideos
 from tests.fakes.clock import FrozenClock
-from tests.fakes.media import ScriptedEncoder, ScriptedPictures, ScriptedProber, film
+from tests.fakes.media import INIT, ScriptedEncoder, ScriptedPictures, ScriptedProber, film
 
 KEY = "tenants/t1/video/raw/s/film.mp4"
 OUT = "tenants/t1/video/hls/v1/"
@@ -270,6 +272,42 @@ def test_a_changed_source_is_encoded_anew(stage: Stage) -> None:
 def test_another_plan_reuses_nothing(stage: Stage) -> None:
     stage.attempt()
     stage.settings = VideoSettings(plan=PlanSettings(ladder=(step(240, 300_000),), chunk_seconds=4), parallel=2)
+    assert stage.attempt()["metadata"]["chunks_reused"] == 0
+
+
+@dataclass
+class UpgradedEncoder(ScriptedEncoder):
+    """Another ffmpeg: its streams begin with another header."""
+
+    def encode_chunk(
+        self, source: Path, plan: Plan, index: int, folder: Path, on_progress: Callable[[float], None]
+    ) -> Sequence[EncodedFile]:
+        files = super().encode_chunk(source, plan, index, folder, on_progress)
+        for file in files:
+            if file.init:
+                file.path.write_bytes(INIT + b" of a later version")
+        return files
+
+
+def test_chunks_of_another_ffmpeg_cost_one_attempt_and_no_more(stage: Stage) -> None:
+    with pytest.raises(FfmpegFailed, match="died"):
+        stage.attempt(ScriptedEncoder(fault=fail_on(4, FfmpegFailed("died"))))
+    with pytest.raises(OutputInvalid, match="different bytes"):
+        stage.attempt(UpgradedEncoder())
+    result = stage.attempt(UpgradedEncoder())
+    assert result["metadata"]["chunks_reused"] == 0
+
+
+def test_a_stream_that_fails_its_check_is_not_taken_over(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every further attempt would fail in the same way without encoding anything."""
+
+    def refuse(*_arguments: object) -> None:
+        raise OutputInvalid("the output is not whole: a seam is torn")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("src.application.video.attempt.verify_stream", refuse)
+        with pytest.raises(OutputInvalid):
+            stage.attempt()
     assert stage.attempt()["metadata"]["chunks_reused"] == 0
 
 

@@ -118,6 +118,24 @@ def test_a_ready_video_is_not_submitted_again(office: Office) -> None:
     assert office.submit().rejected == "not_uploaded"
 
 
+def test_a_new_upload_of_a_ready_video_is_submitted(office: Office) -> None:
+    shown = Video(id="v1", tenant="t1", source_key="tenants/t1/video/raw/s/old.mp4", status=VideoStatus.READY)
+    office.videos.add(shown)
+    assert office.submit().created
+    assert office.videos.get("v1").status is VideoStatus.READY
+
+
+@pytest.mark.parametrize(("replaced", "rejected"), [(True, None), (False, "not_uploaded")])
+def test_a_ready_video_is_submitted_again_when_its_source_was_replaced(
+    office: Office, replaced: bool, rejected: str | None
+) -> None:
+    made_from = {"metadata": {"source_version": office.storage.head(KEY).version}}
+    office.videos.add(Video(id="v1", tenant="t1", source_key=KEY, status=VideoStatus.READY, result=made_from))
+    if replaced:
+        office.storage.put_bytes(KEY, b"another film", content_type="video/mp4", cache_control="no-cache")
+    assert office.submit().rejected == rejected
+
+
 def test_another_tenants_video_looks_like_none(office: Office) -> None:
     office.videos.add(Video(id="v1", tenant="t2", source_key="x"))
     assert office.submit().rejected == "not_found"
