@@ -4,11 +4,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.locked
+SERVICES := .venv/services
+SERVICES_STAMP := $(SERVICES)/.locked
 LOCKS := requirements-bootstrap.txt requirements.lock
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q
 CODE := src tests benchmarks
 
-.PHONY: help setup demo test check lint types contracts unit bench chaos lock docs format clean
+.PHONY: help setup services demo test check lint types contracts unit bench chaos lock docs format clean
 
 help: ## what there is to type
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +27,13 @@ $(STAMP): $(LOCKS)
 	@$(BIN)/python -c 'import pathlib, site; pathlib.Path(site.getsitepackages()[0], "mediaworker.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
 	@printf '#!/bin/sh\nexec "%s/.venv/bin/python" -m src.interfaces.cli.app "$$@"\n' "$$PWD" > $(BIN)/mediaworker && chmod +x $(BIN)/mediaworker
 	@touch $(STAMP)
+
+services: $(SERVICES_STAMP) ## the servers that the tests start: PostgreSQL, Redis, S3, SQS (done by the others when needed)
+
+$(SERVICES_STAMP): requirements-services.txt $(STAMP)
+	$(PYTHON) -m venv --clear --without-pip $(SERVICES)
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip sync --quiet --compile-bytecode --python $(SERVICES)/bin/python --require-hashes requirements-services.txt
+	@touch $(SERVICES_STAMP)
 
 demo: $(STAMP) ## a real video becomes a playable HLS stream; FILE=path takes yours
 	@$(BIN)/mediaworker demo $(FILE)
@@ -43,13 +52,13 @@ types: $(STAMP)
 contracts: $(STAMP)
 	$(BIN)/lint-imports
 
-unit: $(STAMP)
+unit: $(SERVICES_STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not chaos"
 
-chaos: $(STAMP) ## long crash storms with real processes
+chaos: $(SERVICES_STAMP) ## long crash storms with real processes
 	$(BIN)/python -m pytest -m chaos -s
 
-bench: $(STAMP) ## measurements, as ratios of runs side by side
+bench: $(SERVICES_STAMP) ## measurements, as ratios of runs side by side
 	$(BIN)/python -m benchmarks
 
 docs: $(STAMP) ## regenerate the reference pages
@@ -62,6 +71,7 @@ format: $(STAMP)
 lock: $(STAMP) ## resolve anew; the locks name no registry
 	$(COMPILE) --extra ffmpeg --extra worker --group dev -o requirements.lock
 	$(COMPILE) --extra worker -o requirements-worker.txt
+	$(subst pyproject.toml,--group services,$(COMPILE)) -o requirements-services.txt
 	@# The image's ffmpeg stage: that wheel alone, in the version of the lock.
 	echo imageio-ffmpeg | $(subst pyproject.toml,-,$(COMPILE)) --constraint requirements.lock -o requirements-ffmpeg.txt
 

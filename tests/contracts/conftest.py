@@ -9,7 +9,8 @@ import pytest
 
 from src.application.ports.scratch import Scratch
 from src.application.ports.storage import Storage
-from tests.contracts.backends import HOSTILE, HOSTILE_STORAGES, SCRATCHES, STATES, STORAGES, State
+from tests.contracts.backends import HOSTILE, HOSTILE_STORAGES, LOCKS, PROGRESSES, QUEUES, SCRATCHES, STATES, STORAGES
+from tests.contracts.backends.state import LockPlace, ProgressPlace, QueuePlace, State
 from tests.fakes.clock import FrozenClock
 
 
@@ -21,6 +22,27 @@ def clock() -> FrozenClock:
 @pytest.fixture(params=sorted({**STATES, **HOSTILE}))
 def state(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[State]:
     made = {**STATES, **HOSTILE}[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted({**QUEUES, **HOSTILE}))
+def queues(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[QueuePlace]:
+    made = {**QUEUES, **HOSTILE}[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted({**LOCKS, **HOSTILE}))
+def locks(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[LockPlace]:
+    made = {**LOCKS, **HOSTILE}[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted({**PROGRESSES, **HOSTILE}))
+def readings(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[ProgressPlace]:
+    made = {**PROGRESSES, **HOSTILE}[request.param](clock, tmp_path)
     yield made
     made.close()
 

@@ -8,7 +8,7 @@ import pytest
 
 from src.application.ports.ledger import DeadLetter, DeadLetterFilter, DeadLetters
 from src.domain.errors import Conflict, ErrorReport
-from tests.contracts.backends import State
+from tests.contracts.backends.state import State
 from tests.fakes.clock import FrozenClock
 
 

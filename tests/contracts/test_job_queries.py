@@ -7,7 +7,7 @@ import pytest
 from src.application.ports.ledger import JobFilter
 from src.domain.errors import Conflict
 from src.domain.job import JobDraft, JobState
-from tests.contracts.backends import State
+from tests.contracts.backends.state import State
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import WholeLedger
 

@@ -9,7 +9,7 @@ import pytest
 from src.application.ports.ledger import DeadLetterFilter, Effect, Limits
 from src.domain.errors import Conflict, DatabaseUnavailable, ErrorReport, InvalidPayload, LeaseLost, NotFound
 from src.domain.job import HANDED_BACK, LOST, Claimed, Job, JobState
-from tests.contracts.backends import AddVideo, State
+from tests.contracts.backends.state import AddVideo, State
 from tests.contracts.moves import at_once, claim, draft, failing
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import AFTER, BEFORE, FlakyLedger, WholeLedger

@@ -6,7 +6,7 @@ import pytest
 
 from src.application.ports.ledger import TenantFull
 from src.domain.job import Job, JobState
-from tests.contracts.backends import State
+from tests.contracts.backends.state import State
 from tests.contracts.moves import at_once, claim, draft
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import WholeLedger

@@ -7,15 +7,15 @@ import threading
 import pytest
 
 from src.application.ports.lock import Idempotency
-from tests.contracts.backends import State
+from tests.contracts.backends.state import LockPlace
 from tests.fakes.clock import FrozenClock
 
 KEY = "job:video:1:lock"
 
 
 @pytest.fixture
-def lock(state: State) -> Idempotency:
-    return state.lock()
+def lock(locks: LockPlace) -> Idempotency:
+    return locks.lock()
 
 
 def held(lock: Idempotency, key: str = KEY, *, ttl: float = 30.0) -> str:
@@ -24,9 +24,9 @@ def held(lock: Idempotency, key: str = KEY, *, ttl: float = 30.0) -> str:
     return token
 
 
-def test_one_holder_at_a_time(lock: Idempotency, state: State) -> None:
+def test_one_holder_at_a_time(lock: Idempotency, locks: LockPlace) -> None:
     held(lock)
-    assert state.lock().acquire(KEY, ttl_seconds=30) is None
+    assert locks.lock().acquire(KEY, ttl_seconds=30) is None
 
 
 def test_other_keys_are_free(lock: Idempotency) -> None:
@@ -34,9 +34,9 @@ def test_other_keys_are_free(lock: Idempotency) -> None:
     held(lock, "job:video:2:lock")
 
 
-def test_a_released_key_is_free(lock: Idempotency, state: State) -> None:
+def test_a_released_key_is_free(lock: Idempotency, locks: LockPlace) -> None:
     assert lock.release(KEY, held(lock))
-    assert state.lock().acquire(KEY, ttl_seconds=30)
+    assert locks.lock().acquire(KEY, ttl_seconds=30)
 
 
 def test_an_expired_key_is_free(lock: Idempotency, clock: FrozenClock) -> None:
@@ -63,10 +63,10 @@ def test_an_expired_token_can_not_renew(lock: Idempotency, clock: FrozenClock) -
     assert not lock.renew(KEY, token, ttl_seconds=30)
 
 
-def test_f15_release_never_frees_anothers_lock(lock: Idempotency, state: State, clock: FrozenClock) -> None:
+def test_f15_release_never_frees_anothers_lock(lock: Idempotency, locks: LockPlace, clock: FrozenClock) -> None:
     old = held(lock, ttl=30)
     clock.advance(31)
-    new = held(state.lock(), ttl=30)
+    new = held(locks.lock(), ttl=30)
     assert not lock.release(KEY, old)
     assert lock.acquire(KEY, ttl_seconds=30) is None
     assert lock.release(KEY, new)
@@ -85,11 +85,11 @@ def test_tokens_are_never_the_same(lock: Idempotency) -> None:
     assert len(tokens) == 20
 
 
-def test_many_at_once_give_one_holder(state: State) -> None:
+def test_many_at_once_give_one_holder(locks: LockPlace) -> None:
     gate, tokens = threading.Barrier(6), []
 
     def acquire() -> None:
-        lock = state.lock()
+        lock = locks.lock()
         gate.wait()
         tokens.append(lock.acquire(KEY, ttl_seconds=30))
 

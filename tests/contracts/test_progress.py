@@ -6,13 +6,13 @@ import pytest
 
 from src.application.ports.progress import Progress
 from src.domain.progress import ProgressReport
-from tests.contracts.backends import State
+from tests.contracts.backends.state import ProgressPlace
 from tests.fakes.clock import FrozenClock
 
 
 @pytest.fixture
-def progress(state: State) -> Progress:
-    return state.progress()
+def progress(readings: ProgressPlace) -> Progress:
+    return readings.progress()
 
 
 def reading(percent: float) -> ProgressReport:
@@ -27,23 +27,23 @@ def reading(percent: float) -> ProgressReport:
     )
 
 
-def test_the_last_reading_is_kept(progress: Progress, state: State) -> None:
+def test_the_last_reading_is_kept(progress: Progress, readings: ProgressPlace) -> None:
     progress.record("job-1", 1, reading(10))
     progress.record("job-1", 1, reading(40))
-    assert state.progress().latest("job-1") == reading(40)
+    assert readings.progress().latest("job-1") == reading(40)
 
 
 def test_a_job_without_readings_has_none(progress: Progress) -> None:
     assert progress.latest("job-1") is None
 
 
-def test_a_reading_is_not_kept_for_ever(progress: Progress, state: State, clock: FrozenClock) -> None:
+def test_a_reading_is_not_kept_for_ever(progress: Progress, readings: ProgressPlace, clock: FrozenClock) -> None:
     progress.record("job-1", 1, reading(10))
     clock.advance(86_399)
     assert progress.latest("job-1") == reading(10)
     clock.advance(2)
     assert progress.latest("job-1") is None
-    state.progress().record("job-2", 1, reading(20))
+    readings.progress().record("job-2", 1, reading(20))
     progress.clear("job-3")
     assert progress.latest("job-2") == reading(20)
 

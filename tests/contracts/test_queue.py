@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import pytest
 
 from src.application.ports.queue import Delivery, Envelope
-from tests.contracts.backends import State
+from tests.contracts.backends.state import QueuePlace
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import WholeQueue
 
 
 @pytest.fixture
-def queue(state: State) -> WholeQueue:
-    return state.queue()
+def queue(queues: QueuePlace) -> WholeQueue:
+    return queues.queue()
 
 
 def envelope(name: str, *, delay: float = 0.0, priority: int = 0) -> Envelope:
@@ -64,10 +64,10 @@ def test_a_wait_ends_when_a_message_becomes_visible(queue: WholeQueue, clock: Fr
     assert clock.monotonic() - began == pytest.approx(3, abs=0.2)
 
 
-def test_a_received_message_is_hidden_from_others(queue: WholeQueue, state: State) -> None:
+def test_a_received_message_is_hidden_from_others(queue: WholeQueue, queues: QueuePlace) -> None:
     queue.publish([envelope("a")])
     assert names(receive(queue)) == ["a"]
-    assert receive(state.queue()) == []
+    assert receive(queues.queue()) == []
 
 
 def test_a_message_not_acknowledged_comes_back(queue: WholeQueue, clock: FrozenClock) -> None:
@@ -88,11 +88,11 @@ def test_an_acknowledged_message_never_comes_back(queue: WholeQueue, clock: Froz
     assert queue.depth().ready == 0
 
 
-def test_a_stale_receipt_is_ignored(queue: WholeQueue, state: State, clock: FrozenClock) -> None:
+def test_a_stale_receipt_is_ignored(queue: WholeQueue, queues: QueuePlace, clock: FrozenClock) -> None:
     queue.publish([envelope("a")])
     (old,) = receive(queue, visibility=30)
     clock.advance(31)
-    other = state.queue()
+    other = queues.queue()
     (new,) = receive(other, visibility=30)
     queue.ack([old])
     queue.extend([old], visibility_seconds=1000)
@@ -135,10 +135,10 @@ def test_a_released_message_comes_back_after_the_delay(queue: WholeQueue, clock:
     assert names(receive(queue)) == ["a"]
 
 
-def test_a_release_without_delay_shows_the_message_at_once(queue: WholeQueue, state: State) -> None:
+def test_a_release_without_delay_shows_the_message_at_once(queue: WholeQueue, queues: QueuePlace) -> None:
     queue.publish([envelope("a")])
     queue.release(receive(queue)[0], delay_seconds=0)
-    assert names(receive(state.queue())) == ["a"]
+    assert names(receive(queues.queue())) == ["a"]
 
 
 def test_after_a_release_the_receipt_is_stale(queue: WholeQueue) -> None:
@@ -206,12 +206,12 @@ def test_publishing_a_key_in_flight_adds_a_message(queue: WholeQueue) -> None:
     assert names(receive(queue)) == ["a"], "the message that is about to be acknowledged can't stand for the new one"
 
 
-def test_queues_of_other_names_are_apart(state: State) -> None:
-    if state.queue("other") is state.queue("video"):
+def test_queues_of_other_names_are_apart(queues: QueuePlace) -> None:
+    if queues.queue("other") is queues.queue("video"):
         pytest.fail("two names gave one queue")
-    state.queue("other").publish([envelope("a")])
-    assert receive(state.queue("video")) == []
-    assert names(receive(state.queue("other"))) == ["a"]
+    queues.queue("other").publish([envelope("a")])
+    assert receive(queues.queue("video")) == []
+    assert names(receive(queues.queue("other"))) == ["a"]
 
 
 def test_nothing_to_do_is_fine(queue: WholeQueue) -> None:
@@ -238,18 +238,18 @@ def test_an_empty_queue_has_no_oldest_message(queue: WholeQueue) -> None:
     assert queue.depth().oldest_ready_seconds is None
 
 
-def test_messages_survive_closing_a_consumer(queue: WholeQueue, state: State, clock: FrozenClock) -> None:
+def test_messages_survive_closing_a_consumer(queue: WholeQueue, queues: QueuePlace, clock: FrozenClock) -> None:
     queue.publish([envelope("a")])
     receive(queue, visibility=30)
     queue.close()
     clock.advance(31)
-    assert names(receive(state.queue())) == ["a"]
+    assert names(receive(queues.queue())) == ["a"]
 
 
-def test_two_consumers_never_get_the_same_message(state: State) -> None:
-    state.queue().publish([envelope(str(number)) for number in range(60)])
+def test_two_consumers_never_get_the_same_message(queues: QueuePlace) -> None:
+    queues.queue().publish([envelope(str(number)) for number in range(60)])
     taken: list[str] = []
-    consumers = [threading.Thread(target=drain, args=(state.queue(), taken)) for _ in range(4)]
+    consumers = [threading.Thread(target=drain, args=(queues.queue(), taken)) for _ in range(4)]
     for consumer in consumers:
         consumer.start()
     for consumer in consumers:

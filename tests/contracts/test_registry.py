@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from src.interfaces.wiring.adapters import CHOICES
-from tests.contracts.backends import STATES, STORAGES
+from tests.contracts.backends import LOCKS, PROGRESSES, QUEUES, STORAGES
 
 COVERED = {
-    "queue.backend": set(STATES),
-    "lock.backend": {"database" if name == "sqlite" else name for name in STATES},
-    "progress.backend": {"database" if name == "sqlite" else name for name in STATES},
+    "queue.backend": set(QUEUES),
+    "lock.backend": {"database" if name == "sqlite" else name for name in LOCKS},
+    "progress.backend": {"database" if name == "sqlite" else name for name in PROGRESSES},
     "storage.backend": set(STORAGES),
 }
 

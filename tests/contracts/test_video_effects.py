@@ -9,7 +9,7 @@ from src.application.video.effects import video_effects
 from src.domain.errors import ErrorReport, LeaseLost, UnsupportedFormat
 from src.domain.job import Job, JobDraft, JobState
 from src.domain.video.video import Video, VideoStatus
-from tests.contracts.backends import State
+from tests.contracts.backends.state import State
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import WholeLedger
 

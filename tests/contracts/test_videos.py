@@ -10,7 +10,7 @@ import pytest
 from src.application.ports.videos import ChunkRepository, FinishedChunk, StoredSegment, VideoRepository
 from src.domain.errors import Conflict, NotFound
 from src.domain.video.video import Video, VideoStatus
-from tests.contracts.backends import State
+from tests.contracts.backends.state import State
 from tests.fakes.clock import FrozenClock
 
 RESULT = {

@@ -1,0 +1,66 @@
+"""One harness per technology. Every harness has every port it can serve, and every suite runs on every harness: an
+adapter that is added here is tested, and one that the wiring offers but that is missing here fails test_registry.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from src.application.ports.clock import Clock
+from src.application.ports.scratch import Scratch
+from src.application.ports.storage import Storage
+from src.infrastructure.memory.scratch import MemoryScratch
+from src.infrastructure.memory.storage import MemoryStorage
+from src.infrastructure.storage.filesystem import FilesystemStorage
+from src.infrastructure.storage.scratch import FilesystemScratch
+from tests.contracts.backends.hostile import FlakyState
+from tests.contracts.backends.memory import MemoryState
+from tests.contracts.backends.sql import sqlite_state
+from tests.fakes.flaky import FlakyStorage
+
+
+def memory_storage(clock: Clock, _folder: Path) -> Storage:
+    """Objects in memory."""
+    return MemoryStorage(clock)
+
+
+def filesystem_storage(_clock: Clock, folder: Path) -> Storage:
+    """Files."""
+    return FilesystemStorage(folder / "storage")
+
+
+def flaky_storage(clock: Clock, _folder: Path) -> Storage:
+    """A hostile wrapper that has nothing to do."""
+    return FlakyStorage(MemoryStorage(clock))
+
+
+def memory_scratch(folder: Path) -> Scratch:
+    """Folders of this process."""
+    return MemoryScratch(folder / "scratch")
+
+
+def filesystem_scratch(folder: Path) -> Scratch:
+    """Folders with notes of their owners."""
+    return FilesystemScratch(folder / "scratch")
+
+
+STATES: Mapping[str, Any] = {"memory": MemoryState, "sqlite": sqlite_state}
+"""{name: (clock, folder) -> State}: databases with everything that can be in them. The wiring calls the SQL adapters of
+lock and progress `database`."""
+
+QUEUES: Mapping[str, Any] = {**STATES}
+LOCKS: Mapping[str, Any] = {**STATES}
+PROGRESSES: Mapping[str, Any] = {**STATES}
+"""{name: (clock, folder) -> place}: the states, and the servers that serve one port or two."""
+
+STORAGES: Mapping[str, Any] = {"memory": memory_storage, "filesystem": filesystem_storage}
+"""{name: (clock, folder) -> Storage}"""
+
+SCRATCHES: Mapping[str, Any] = {"memory": memory_scratch, "filesystem": filesystem_scratch}
+"""{name: folder -> Scratch}"""
+
+HOSTILE: Mapping[str, Any] = {"flaky": FlakyState}
+HOSTILE_STORAGES: Mapping[str, Any] = {"flaky": flaky_storage}
+"""Not adapters, so the wiring does not offer them; they run the same suites."""

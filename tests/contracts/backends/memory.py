@@ -1,0 +1,88 @@
+"""The memory adapters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from src.application.catalog import no_effects
+from src.application.ports.ledger import DeadLetters, Effect, Effects
+from src.application.ports.lock import Idempotency
+from src.application.ports.progress import Progress
+from src.application.ports.videos import ChunkRepository, VideoRepository
+from src.domain.errors import Conflict
+from src.domain.video.video import Video
+from src.infrastructure.memory import videos as memory_videos
+from src.infrastructure.memory.dead_letters import MemoryDeadLetters
+from src.infrastructure.memory.ledger import MemoryLedger, Undo
+from src.infrastructure.memory.lock import MemoryIdempotency
+from src.infrastructure.memory.progress import MemoryProgress
+from src.infrastructure.memory.queue import MemoryQueue
+from src.infrastructure.memory.videos import MemoryChunks, MemoryVideos
+from tests.contracts.backends.state import AddVideo
+from tests.fakes.clock import FrozenClock
+from tests.fakes.flaky import (
+    WholeLedger,
+    WholeQueue,
+)
+
+Made = TypeVar("Made")
+
+
+@dataclass
+class MemoryState:
+    """The memory adapters; a second handle is the same object."""
+
+    clock: FrozenClock
+    folder: Path
+    _made: dict[str, Any] = field(default_factory=dict)
+
+    def queue(self, name: str = "video") -> WholeQueue:
+        """One object per name."""
+        return self._once(f"queue {name}", MemoryQueue(self.clock))
+
+    def ledger(self, effects: Effects = no_effects) -> WholeLedger:
+        """One object; the effects of the first call stay."""
+        appliers = {
+            **memory_videos.appliers(self._videos(), self._once("chunks", MemoryChunks())),
+            AddVideo: self._add_video,
+        }
+        return self._once("ledger", MemoryLedger(self.clock, self.dead_letters(), effects, appliers))
+
+    def dead_letters(self) -> DeadLetters:
+        """One object."""
+        return self._once("letters", MemoryDeadLetters(self.clock))
+
+    def lock(self) -> Idempotency:
+        """One object."""
+        return self._once("lock", MemoryIdempotency(self.clock))
+
+    def progress(self) -> Progress:
+        """One object."""
+        return self._once("progress", MemoryProgress(self.clock))
+
+    def videos(self) -> VideoRepository:
+        """One object."""
+        return self._videos()
+
+    def chunks(self) -> ChunkRepository:
+        """One object."""
+        return self._once("chunks", MemoryChunks())
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _add_video(self, effect: Effect, _now: float) -> Undo:
+        assert isinstance(effect, AddVideo)
+        if effect.video_id == "refused":
+            raise Conflict("scripted: the effect failed")
+        videos = self._videos()
+        videos.add(Video(id=effect.video_id, tenant="t1", source_key="k"))
+        return lambda: videos.put_back(effect.video_id, None)
+
+    def _videos(self) -> MemoryVideos:
+        return self._once("videos", MemoryVideos(self.clock))
+
+    def _once(self, name: str, made: Made) -> Made:
+        return cast("Made", self._made.setdefault(name, made))

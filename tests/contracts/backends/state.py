@@ -1,0 +1,58 @@
+"""What a suite is given: everything that lives in one place, or one port of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from src.application.catalog import no_effects
+from src.application.ports.ledger import DeadLetters, Effect, Effects
+from src.application.ports.lock import Idempotency
+from src.application.ports.progress import Progress
+from src.application.ports.videos import ChunkRepository, VideoRepository
+from tests.fakes.clock import FrozenClock
+from tests.fakes.flaky import WholeLedger, WholeQueue
+
+
+@dataclass(frozen=True, slots=True)
+class AddVideo(Effect):
+    """An effect for the suites: a video row appears, or, with the id `refused`, the effect fails."""
+
+    video_id: str
+
+
+class QueuePlace(Protocol):
+    """Where queues of one technology are. Each call gives a handle of its own, as another worker would have it."""
+
+    clock: FrozenClock
+
+    def queue(self, name: str = "video") -> WholeQueue: ...
+    def close(self) -> None: ...
+
+
+class LockPlace(Protocol):
+    """Where locks of one technology are kept."""
+
+    clock: FrozenClock
+
+    def lock(self) -> Idempotency: ...
+    def close(self) -> None: ...
+
+
+class ProgressPlace(Protocol):
+    """Where readings of one technology go."""
+
+    clock: FrozenClock
+
+    def progress(self) -> Progress: ...
+    def close(self) -> None: ...
+
+
+class State(QueuePlace, LockPlace, ProgressPlace, Protocol):
+    """Everything that lives in a database or beside it. Each call gives a handle of its own on the same state, as
+    another worker would have it."""
+
+    def ledger(self, effects: Effects = no_effects) -> WholeLedger: ...
+    def dead_letters(self) -> DeadLetters: ...
+    def videos(self) -> VideoRepository: ...
+    def chunks(self) -> ChunkRepository: ...
