@@ -11,7 +11,7 @@ import pytest
 from src.domain.video.plan import Plan
 from src.domain.video.planning import PlanSettings, make_plan
 from src.domain.video.source import AudioStream, SourceMedia, VideoStream
-from src.infrastructure.ffmpeg.command import audio_argv, chunk_argv
+from src.infrastructure.ffmpeg.command import audio_argv, chunk_argv, seek_margins
 
 BINARY, SOURCE = Path("/opt/ffmpeg"), Path("/scratch/job/input")
 VIDEO = VideoStream(
@@ -95,15 +95,32 @@ def test_outputs_are_relative_so_that_the_machine_is_not_in_the_line() -> None:
 def test_a_chunk_counts_frames_of_the_whole_film() -> None:
     argv = chunk_argv(BINARY, SOURCE, plan(), 1, progress_fd=5)
     graph = value(argv, "-filter_complex")
-    assert "[0:3]fps=fps=30000/1001:start_time=8.008000000" in graph
-    assert "trim=end_pts=480" in graph
+    assert "[0:3]fps=fps=30000/1001[" in graph, "after a seek nothing is filled in at the start"
+    assert "trim=end_pts=480:start_pts=240" in graph
     assert value(argv, "-ss") == "7.508000"
     assert value(argv, "-start_number") == "2"
     assert value(argv, "-force_key_frames") == "expr:not(mod(n,120))*lt(n,240)"
 
 
 def test_the_first_chunk_does_not_seek() -> None:
-    assert "-ss" not in chunk_argv(BINARY, SOURCE, plan(), 0, progress_fd=5)
+    argv = chunk_argv(BINARY, SOURCE, plan(), 0, progress_fd=5)
+    assert "-ss" not in argv
+    assert "fps=fps=30000/1001:start_time=0" in value(argv, "-filter_complex")
+
+
+def test_a_seek_that_missed_is_tried_from_further_back_and_at_last_from_the_start() -> None:
+    long = plan(replace(MEDIA, duration_seconds=3600.0))
+    last = len(long.chunks) - 1
+    assert seek_margins(long, 0) == [None]
+    assert seek_margins(long, 1) == [0.5, 4.0, None]
+    assert seek_margins(long, last) == [0.5, 4.0, 32.0, None]
+    blind = plan(replace(MEDIA, container="mpegts", duration_seconds=3600.0))
+    assert seek_margins(blind, 1) == [15.0, None]
+    starts = [
+        value(argv, "-ss") if "-ss" in argv else None
+        for argv in (chunk_argv(BINARY, SOURCE, long, 1, progress_fd=5, missed=missed) for missed in range(3))
+    ]
+    assert starts == ["7.508000", "4.008000", None]
 
 
 def test_scaling_is_a_chain_with_exact_flags() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 """Raise it whenever the same plan would give other bytes: output of an older version is then never mixed in (V9)."""
 
 

@@ -1,10 +1,11 @@
 """Writes ffmpeg's command lines; pure. The only module that knows ffmpeg-python, which builds argv and never runs it.
 
 The frame grid: with -copyts and -itsoffset the film's start is second 0 for every chunk and every sound track (-start_at_zero
-would take the first time stamp of the streams in use, another one for picture and sound); `fps=R:start_time=` turns
-time stamps into frame numbers of the whole film (time base 1/R) and starts exactly at the chunk's first frame; trim ends it.
-So chunk 7 shows the same frames whether or not chunk 6 was ever made. Output paths are relative to the working folder:
-nothing of the machine is in the line but the source's path.
+would take the first time stamp of the streams in use, another one for picture and sound); `fps=R` turns time stamps into
+frame numbers of the whole film (time base 1/R), trim takes the chunk's own. So chunk 7 shows the same frames whether or not
+chunk 6 was ever made. After a seek nothing is filled in at the start: where the seek landed too late, the chunk's first
+frame is missing, FIRST_FRAMES says so, and the encoder reads again from further back.
+Output paths are relative to the working folder: nothing of the machine is in the line but the source's path.
 """
 
 from __future__ import annotations
@@ -31,13 +32,19 @@ SEEK_MARGIN = 0.5
 """Seconds read before a chunk's first frame where an index leads to the keyframe before it."""
 BLIND_SEEK_MARGIN = 15.0
 """The same where there is no index: a seek may land anywhere, so a keyframe has to lie in this stretch. Broadcast and camera
-streams have one at least each 10 s."""
+streams have one at least each 10 s; slides and screen recordings may not."""
+FURTHER_BACK = 8
+"""The next try after a seek that landed too late goes this many times as far back."""
+MOST_SEEKS = 3
+"""Then the film is read from its start."""
 BLIND_CONTAINERS = frozenset({"mpegts", "mpeg"})
 PROGRESS_PERIOD = 0.5
 SCALER = "bicubic+accurate_rnd+bitexact"
 """Exact flags: the same pixels on every CPU (video.md 1)."""
 INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
 PLAYLIST = "chunk.m3u8"
+FIRST_FRAMES = "frames.txt"
+"""In the first rung's folder: the number, in the whole film, of each frame that went to the encoder, one a line."""
 INIT = "init.mp4"
 EXTENSIONS = {"fmp4": "m4s", "ts": "ts"}
 
@@ -47,20 +54,35 @@ def segment_name(plan: Plan, number: int) -> str:
     return f"seg_{number:05d}.{EXTENSIONS[plan.container]}"
 
 
+def seek_margins(plan: Plan, index: int) -> list[float | None]:
+    """How many seconds before its first frame chunk `index` is read from, one try after the other; None: from the start of
+    the film. An index names decoding times, and a keyframe shown after a gap is decoded before it; a picture that refreshes
+    itself line by line is whole only seconds after the place a seek leads to."""
+    chunk, fps = plan.chunks[index], plan.fps
+    assert fps is not None, "a plan with chunks has a rate"  # noqa: S101
+    first = float(Fraction(chunk.first_frame) / fps)
+    margin = BLIND_SEEK_MARGIN if plan.source_container in BLIND_CONTAINERS else SEEK_MARGIN
+    margins = [margin * FURTHER_BACK**times for times in range(MOST_SEEKS)]
+    return [*(margin for margin in margins if margin < first), None]
+
+
 def chunk_argv(
-    binary: Path, source: Path, plan: Plan, index: int, *, progress_fd: int, cpu: str | None = None
+    binary: Path, source: Path, plan: Plan, index: int, *, progress_fd: int, cpu: str | None = None, missed: int = 0
 ) -> list[str]:
     """All rungs of chunk `index` from one decode, written to {rung.name}/ below the working folder (which must hold these
-    folders). `cpu` is x264's name of the instruction set to pin, None to leave it."""
+    folders). `cpu` is x264's name of the instruction set to pin, None to leave it; `missed` counts the tries whose seek
+    landed too late (see `seek_margins`)."""
     chunk, fps = plan.chunks[index], plan.fps
     assert fps is not None, "a plan with chunks has a rate"  # noqa: S101
     assert plan.picture is not None, "and a picture"  # noqa: S101
-    first = Fraction(chunk.first_frame) / fps
-    frames = _input(source, plan, float(first))[str(plan.video_stream)]
+    margin = seek_margins(plan, index)[missed]
+    begin = None if margin is None else float(Fraction(chunk.first_frame) / fps) - margin
+    frames = _input(source, plan, begin)[str(plan.video_stream)]
     if plan.picture.field_order in INTERLACED:
         frames = frames.filter("bwdif", mode="send_frame", deint="interlaced")
-    frames = frames.filter("fps", fps=str(fps), start_time=f"{float(first):.9f}")
-    frames = frames.filter("trim", end_pts=chunk.first_frame + chunk.frames)
+    # A picture that starts late stands still until then: true only where the film was read from its start.
+    frames = frames.filter("fps", fps=str(fps), **({"start_time": 0} if begin is None else {}))
+    frames = frames.filter("trim", start_pts=chunk.first_frame, end_pts=chunk.first_frame + chunk.frames)
     outputs = []
     for number, rung in enumerate(plan.rungs):
         frames = _scaled(frames, rung, plan, is_first=number == 0)
@@ -69,7 +91,7 @@ def chunk_argv(
             shown, frames = copies[0], copies[1]
         else:
             shown = frames
-        outputs.append(_rung_output(shown, rung, plan, index, cpu))
+        outputs.append(_rung_output(shown, rung, plan, index, cpu, tells_frames=number == 0))
     return _compiled(binary, outputs, progress_fd)
 
 
@@ -77,7 +99,7 @@ def audio_argv(binary: Path, source: Path, plan: Plan, number: int, *, progress_
     """Sound track `number`, whole file, written to {track.name}/. Starts at the film's second 0 (silence fills in) and
     ends with it."""
     track: AudioTrack = plan.audio[number]
-    sound = _input(source, plan, 0.0)[str(track.stream)]
+    sound = _input(source, plan, None)[str(track.stream)]
     sound = sound.filter("aresample", track.sample_rate, **{"async": 1, "first_pts": 0})
     sound = sound.filter("aformat", channel_layouts="stereo" if track.channels == 2 else "mono")
     sound = sound.filter("atrim", end=f"{plan.duration_seconds:.6f}")
@@ -100,14 +122,12 @@ def safe_input_options(container: str) -> dict[str, Any]:
     }
 
 
-def _input(source: Path, plan: Plan, first_second: float) -> Any:
-    margin = BLIND_SEEK_MARGIN if plan.source_container in BLIND_CONTAINERS else SEEK_MARGIN
+def _input(source: Path, plan: Plan, begin: float | None) -> Any:
     options = safe_input_options(plan.source_container) | {"flags": "+bitexact"}
     if plan.origin_seconds:
         options["itsoffset"] = f"{-plan.origin_seconds:.6f}"
-    if first_second > margin:
-        start = plan.origin_seconds + first_second - margin
-        options |= {"seek_timestamp": 1, "ss": f"{start:.6f}", "noaccurate_seek": None}
+    if begin is not None:
+        options |= {"seek_timestamp": 1, "ss": f"{plan.origin_seconds + begin:.6f}", "noaccurate_seek": None}
     return ffmpeg.input(f"file:{source}", **options)
 
 
@@ -132,7 +152,7 @@ def _tone_mapped(frames: Any, transfer: str) -> Any:
     return frames.filter("zscale", transfer="bt709", matrix="bt709", primaries="bt709", range="tv")
 
 
-def _rung_output(frames: Any, rung: Rung, plan: Plan, index: int, cpu: str | None) -> Any:
+def _rung_output(frames: Any, rung: Rung, plan: Plan, index: int, cpu: str | None, *, tells_frames: bool) -> Any:
     chunk, fps = plan.chunks[index], plan.fps
     assert fps is not None  # noqa: S101
     step = plan.segment_frames
@@ -154,6 +174,8 @@ def _rung_output(frames: Any, rung: Rung, plan: Plan, index: int, cpu: str | Non
     }
     if cpu is not None:
         options["x264-params"] = f"asm={cpu}"
+    if tells_frames:
+        options |= {"stats_enc_pre:v": f"{rung.name}/{FIRST_FRAMES}", "stats_enc_pre_fmt:v": "{pts}"}
     # A quarter of a frame below the true length: rounding to microseconds must not push a cut past its keyframe.
     length = Fraction(step) / fps - Fraction(1, 4) / fps / chunk.segments
     options |= _hls_options(plan, rung.name, chunk.first_segment, f"{float(length):.6f}")

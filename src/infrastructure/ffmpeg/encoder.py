@@ -10,8 +10,8 @@ from pathlib import Path
 from src.application.ports.media import EncodedFile
 from src.domain.errors import DiskFull, FileAccessError
 from src.domain.video.plan import Plan
-from src.infrastructure.ffmpeg.command import audio_argv, chunk_argv
-from src.infrastructure.ffmpeg.produced import chunk_files, sound_files
+from src.infrastructure.ffmpeg.command import audio_argv, chunk_argv, seek_margins
+from src.infrastructure.ffmpeg.produced import begins_right, chunk_files, sound_files
 from src.infrastructure.ffmpeg.sandbox import Limits, Sandbox
 from src.infrastructure.ffmpeg.tool import Finished, Patience, Tool
 from src.infrastructure.ffmpeg.verdict import failure_of, is_full
@@ -63,16 +63,27 @@ class FfmpegEncoder:
         assert fps is not None  # noqa: S101  # a plan with chunks has a rate
         seconds = float(plan.chunks[index].frames / fps)
 
-        def argv(progress_fd: int) -> list[str]:
-            return chunk_argv(self._binary, source.absolute(), plan, index, progress_fd=progress_fd, cpu=self._cpu)
+        reached = 0.0
 
         def progress(block: dict[str, str]) -> None:
+            nonlocal reached
             frames = block.get("frame", "")
             if frames.isdecimal():
-                on_progress(min(seconds, float(int(frames) / fps)))
+                reached = max(reached, min(seconds, float(int(frames) / fps)))
+                on_progress(reached)
 
         names = [rung.name for rung in plan.rungs]
-        finished = self._run(argv, source, folder, names, seconds, progress)
+        for missed, margin in enumerate(seek_margins(plan, index)):
+
+            def argv(progress_fd: int, missed: int = missed) -> list[str]:
+                path = source.absolute()
+                return chunk_argv(
+                    self._binary, path, plan, index, progress_fd=progress_fd, cpu=self._cpu, missed=missed
+                )
+
+            finished = self._run(argv, source, folder, names, seconds, progress)
+            if margin is None or begins_right(plan, index, folder):
+                break
         return chunk_files(plan, index, folder, finished.stderr)
 
     def encode_audio(

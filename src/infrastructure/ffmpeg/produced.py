@@ -12,7 +12,7 @@ from src.domain.errors import CorruptSource, JobError, OutputInvalid, TruncatedS
 from src.domain.video.plan import Plan
 from src.domain.video.playlist import MediaPlaylist, parse_media
 from src.domain.video.verify import check_sound, frames_missing_allowed
-from src.infrastructure.ffmpeg.command import INIT, PLAYLIST, segment_name
+from src.infrastructure.ffmpeg.command import FIRST_FRAMES, INIT, PLAYLIST, segment_name
 from src.infrastructure.ffmpeg.verdict import blames_source
 
 TS_PACKET = 188
@@ -31,6 +31,16 @@ def chunk_files(plan: Plan, index: int, folder: Path, stderr: str) -> list[Encod
     if len(cuts) != 1:
         raise OutputInvalid(f"the rungs of chunk {index} are cut at different frames")
     return files
+
+
+def begins_right(plan: Plan, index: int, folder: Path) -> bool:
+    """Whether the chunk's own first frame was encoded; else the seek before it landed too late. Whether the rest followed
+    is for `chunk_files` to say."""
+    told = folder / plan.rungs[0].name / FIRST_FRAMES
+    if not told.is_file():
+        return False
+    with told.open(encoding="ascii") as lines:
+        return lines.readline().strip() == str(plan.chunks[index].first_frame)
 
 
 def sound_files(plan: Plan, number: int, folder: Path, stderr: str) -> list[EncodedFile]:
