@@ -6,6 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,39 @@ def test_a_writer_that_dies_leaves_no_object_and_its_part_goes_after_a_day(stora
     os.utime(part, (yesterday, yesterday))
     put(storage, "c")
     assert not part.exists()
+
+
+def test_every_new_folder_is_on_disk_before_the_object_counts(
+    storage: FilesystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(filesystem, "_sync_folder", synced.append)
+    put(storage, "v/1/2/a")
+    root = storage.root.resolve()
+    assert {root, root / "v", root / "v/1", root / "v/1/2"} <= set(synced)
+    synced.clear()
+    put(storage, "v/1/2/b")
+    assert synced == [root / "v/1/2"]
+
+
+def test_a_strange_folder_among_the_parts_stops_nobody(storage: FilesystemStorage) -> None:
+    put(storage, "a")
+    strange = storage.root / PARTS / "lost+found"
+    strange.mkdir()
+    os.utime(strange, (0, 0))
+    put(storage, "b")
+    assert storage.read("b", 0, 9) == b"content"
+
+
+def test_writers_and_deleters_of_one_folder_do_not_hurt_each_other(storage: FilesystemStorage) -> None:
+    def work(number: int) -> None:
+        for _ in range(100):
+            put(storage, f"v/1/2/{number}")
+            storage.delete([f"v/1/2/{number}"])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert list(storage.list("")) == []
 
 
 def test_unwritable_storage_says_what_to_do(storage: FilesystemStorage, as_nobody: None, tmp_path: Path) -> None:

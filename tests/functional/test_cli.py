@@ -152,7 +152,13 @@ def test_a_purge_needs_a_backup_and_never_overwrites_one(ended: Fleet, tmp_path:
     assert {letter["error"]["class"] for letter in kept} == {"unsupported_format", "invalid_message"}
     assert all("traceback" in letter["error"] and "body_base64" in letter for letter in kept)
     assert backup.stat().st_mode & 0o077 == 0
-    assert ended.cli("dlq", "purge", "--all", "--backup", str(backup)).returncode != 0
+    assert ended.cli("dlq", "purge", "--all", "--backup", str(backup)).returncode == 2
+
+
+def test_a_backup_that_can_not_be_written_keeps_the_letters(ended: Fleet) -> None:
+    assert ended.cli("dlq", "purge", "--all", "--backup", "/dev/full").returncode == 2
+    assert ended.cli("dlq", "purge", "--all", "--backup", "/no/such/folder/x").returncode == 2
+    assert len(printed(ended.cli("dlq", "list", "--json"))) == 2
 
 
 def test_queues_count_messages_jobs_and_letters(ended: Fleet) -> None:

@@ -23,10 +23,11 @@ URL_PASSWORD = re.compile(r"://[^/\s@:'\"]{0,256}:([^/\s@'\"]{1,512})@")
 
 _SECRET_PARAMETER = re.compile(
     r"(?P<name>(?:signature|credential|security-token|secret|passw(?:or)?d|token|api_?key|access_?key(?:id)?|\bsig)"
-    r"[\w.-]{0,40})(?P<between>\s{0,2}[\"']?\s{0,2}[=:]\s{0,2}[\"']?)(?P<value>[^\s&\"',;}\])]+)",
+    r"[\w.-]{0,40})(?P<between>\s{0,2}[\"']?\s{0,2}[=:]\s{0,2}[\"']?)(?!\[hidden\])(?P<value>[^\s&\"',;}\])]+)",
     re.IGNORECASE,
 )
-"""name=value and "name": "value", as in presigned URLs, DSNs, command lines and JSON."""
+"""name=value and "name": "value", as in presigned URLs, DSNs, command lines and JSON. What is hidden already is passed
+over: texts are redacted where they are stored and again where they are shown."""
 
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _AWS_KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")

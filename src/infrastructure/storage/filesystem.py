@@ -181,7 +181,8 @@ def _new_part(root: Path) -> Path:
     folder = root / PARTS
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
-        with suppress(FileNotFoundError):
+        # Gone meanwhile, or a folder: nothing that we put there.
+        with suppress(FileNotFoundError, IsADirectoryError):
             if time.time() - old.stat().st_mtime > PART_SECONDS:
                 old.unlink()
     return folder / uuid.uuid4().hex
@@ -199,8 +200,8 @@ def _prune(root: Path, folder: Path) -> None:
 
 def _move_in(part: Path, path: Path) -> None:
     for last in (False, False, True):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            _make_folders(path.parent)
             part.replace(path)
             break
         except FileNotFoundError:
@@ -208,6 +209,17 @@ def _move_in(part: Path, path: Path) -> None:
             if last:
                 raise
     _sync_folder(path.parent)
+
+
+def _make_folders(folder: Path) -> None:
+    """The folder and those above it, each name on disk: an object in a folder that a power cut forgets is lost."""
+    made: list[Path] = []
+    while not folder.is_dir():
+        made.append(folder)
+        folder = folder.parent
+    for each in reversed(made):
+        each.mkdir(exist_ok=True)
+        _sync_folder(each.parent)
 
 
 def _version(facts: os.stat_result) -> str:

@@ -13,7 +13,7 @@ import click
 
 from src.application.operate import PurgeDeadLetters, RequeueDeadLetters
 from src.application.ports.ledger import DeadLetter, DeadLetterFilter
-from src.domain.errors import FileAccessError, NotFound
+from src.domain.errors import Conflict, FileAccessError, NotFound
 from src.infrastructure.observability.redaction import one_line
 from src.interfaces.cli.documents import iso, letter_document
 from src.interfaces.cli.output import json_option, print_fields, print_json, print_table
@@ -186,12 +186,17 @@ def _opened(path: Path) -> TextIO:
         # Bodies may hold anything, so nobody else may read them; and an older backup is never overwritten.
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
     except OSError as error:
-        raise FileAccessError(f"backup {path} can't be made: {error.strerror}", fix="name a new file") from error
+        raise Conflict(f"backup {path} can't be made: {error.strerror}", fix="name a new file") from error
 
 
 def _write(file: TextIO, letters: Sequence[DeadLetter]) -> None:
-    for letter in letters:
-        exact = base64.b64encode(letter.body).decode()
-        file.write(json.dumps({**letter_document(letter, whole=True), "body_base64": exact}, ensure_ascii=False) + "\n")
-    file.flush()
-    os.fsync(file.fileno())
+    try:
+        for letter in letters:
+            exact = base64.b64encode(letter.body).decode()
+            file.write(json.dumps({**letter_document(letter, whole=True), "body_base64": exact}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    except OSError as error:
+        raise FileAccessError(
+            f"the backup can't be written: {error.strerror}; what is not in it was not purged", fix="free some space"
+        ) from error

@@ -69,6 +69,13 @@ def test_t22_secrets_are_hidden_by_their_shape(text: str) -> None:
     assert "canary" not in line("failed: %s", text, error=text, nested={"inner": text})
 
 
+def test_hiding_again_changes_nothing() -> None:
+    words = 'https://u:pw@h/x?X-Amz-Signature=abc&token=def {"password": "ghi"} Authorization: Bearer abcdefghijkl'
+    once = redacted(words)
+    assert redacted(once) == once
+    assert "[hidden]]" not in once
+
+
 @pytest.mark.parametrize(
     "name", ["password", "redis_password", "SECRET_KEY", "token", "access_key", "Authorization", "dsn"]
 )
