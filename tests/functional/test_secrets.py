@@ -60,13 +60,13 @@ JOB_TYPES = [JobType(name="leaky", parse=lambda tenant, payload: payload, handle
 @pytest.mark.parametrize("error", ["RuntimeError", "FileAccessError"])
 def test_t22_a_failing_job_shows_no_secret_anywhere(fleet: Fleet, tmp_path: Path, error: str) -> None:
     (tmp_path / "leaky_jobs.py").write_text(JOB % (sorted(SECRETS), error))
-    environment = {**SECRETS, "WORKER_JOBS__MODULES": "leaky_jobs", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    fleet.settings = {**SECRETS, "WORKER_JOBS__MODULES": "leaky_jobs", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     for number, body in enumerate((BODY, NO_JOB, VIDEO)):
         fleet.publish(json.dumps(body).encode(), key=f"m{number}")
-    assert fleet.drain(**environment) == 0
+    assert fleet.drain() == 0
 
     def shown(*arguments: str) -> str:
-        done = fleet.cli(*arguments, **environment)
+        done = fleet.cli(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
