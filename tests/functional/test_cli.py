@@ -308,6 +308,30 @@ def test_a_table_that_is_piped_has_one_job_a_line(fleet: Fleet) -> None:
     assert "QUEUED" in lines[0]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("jobs", "list", "--offset", "9" * 20),
+        ("dlq", "list", "--offset", "9" * 20),
+        ("dlq", "requeue", "--all", "--rate", "nan"),
+        ("submit", "video", "film.mp4", "--wait", "--timeout", "nan"),
+    ],
+)
+def test_a_number_that_can_not_be_counted_with_is_refused(fleet: Fleet, arguments: tuple[str, ...]) -> None:
+    done = fleet.cli(*arguments, timeout=20)
+    assert (done.returncode, "Invalid value" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_named_letter_that_can_not_be_requeued_is_an_error(ended: Fleet) -> None:
+    [letter] = printed(ended.cli("dlq", "list", "--group", "unsupported_format", "--json"))
+    row = ended.adapters.dead_letters().get(letter["id"])
+    assert ended.cli("dlq", "requeue", letter["id"]).returncode == 0
+    ended.adapters.dead_letters().add(row)
+    done = ended.cli("dlq", "requeue", letter["id"], "--json")
+    assert (done.returncode, json.loads(done.stdout)["requeued"]) == (2, 0)
+    assert ended.cli("dlq", "requeue", "--group", "unsupported_format").returncode == 0
+
+
 def test_dead_letters_of_any_bytes_are_shown(fleet: Fleet) -> None:
     deep = b'{"a":' * 300 + b"1" + b"}" * 300
     bodies = [

@@ -16,6 +16,8 @@ from src.application.ports.ledger import DeadLetter, DeadLetterFilter
 from src.domain.errors import Conflict, FileAccessError, NotFound
 from src.infrastructure.observability.redaction import one_line
 from src.interfaces.cli.documents import iso, letter_document
+from src.interfaces.cli.errors import OK, USAGE
+from src.interfaces.cli.options import OFFSET, Finite
 from src.interfaces.cli.output import json_option, print_fields, print_json, print_table
 from src.interfaces.cli.session import Session, open_session
 
@@ -44,7 +46,7 @@ def selection(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--type", "job_type", help="Only letters of this job type.")
 @click.option("--tenant", help="Only letters of this tenant.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many.")
-@click.option("--offset", default=0, type=click.IntRange(min=0), help="Pass over so many.")
+@click.option("--offset", default=0, type=OFFSET, help="Pass over so many.")
 @json_option
 def list_letters(
     group: str | None, job_type: str | None, tenant: str | None, limit: int, offset: int, as_json: bool
@@ -87,7 +89,7 @@ def show_letter(letter_id: str, as_json: bool) -> None:
 
 @dlq.command()
 @selection
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="At most so many per second.")
+@click.option("--rate", type=Finite(min=0.001), help="At most so many per second.")
 @json_option
 def requeue(
     ids: Sequence[str],
@@ -98,8 +100,11 @@ def requeue(
     dry_run: bool,
     rate: float | None,
     as_json: bool,
-) -> None:
-    """Give letters another chance: their jobs get a new generation, their messages go back to the queue."""
+) -> int:
+    """Give letters another chance: their jobs get a new generation, their messages go back to the queue.
+
+    Exits 2 when a letter that was named by its ID could not be requeued.
+    """
     session = open_session()
     criteria = _criteria(session, ids, group, job_type, tenant, everything=everything)
     use_case = RequeueDeadLetters(
@@ -116,6 +121,8 @@ def requeue(
         print_json({"requeued": done, "matched": len(answers), "dry_run": dry_run, "letters": letters})
     else:
         click.echo(f"{done} of {len(answers)} requeued" + (" (dry run)." if dry_run else "."))
+    # A group is what matched; a letter that was named is what was wanted.
+    return USAGE if ids and not dry_run and done < len(answers) else OK
 
 
 @dlq.command()

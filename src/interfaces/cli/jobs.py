@@ -11,6 +11,7 @@ from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
 from src.infrastructure.observability.redaction import one_line
 from src.interfaces.cli.documents import iso, job_document, status_document
+from src.interfaces.cli.options import OFFSET
 from src.interfaces.cli.output import json_option, print_json, print_table
 from src.interfaces.cli.session import Session, open_session
 from src.interfaces.cli.status import show as show_status
@@ -28,7 +29,7 @@ def jobs() -> None:
 @click.option("--type", "job_type", help="Only jobs of this type.")
 @click.option("--tenant", help="Only jobs of this tenant.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many.")
-@click.option("--offset", default=0, type=click.IntRange(min=0), help="Pass over so many.")
+@click.option("--offset", default=0, type=OFFSET, help="Pass over so many.")
 @json_option
 def list_jobs(
     state: str | None, job_type: str | None, tenant: str | None, limit: int, offset: int, as_json: bool

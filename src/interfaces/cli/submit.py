@@ -7,6 +7,7 @@ import click
 from src.domain.job import Job, JobState
 from src.interfaces.cli.documents import status_document
 from src.interfaces.cli.errors import INTERRUPTED, JOB_FAILED, OK, WAIT_TIMED_OUT
+from src.interfaces.cli.options import Finite
 from src.interfaces.cli.output import json_option, print_json, reader_may_leave
 from src.interfaces.cli.session import Session, open_session
 from src.interfaces.cli.sources import submit_source
@@ -26,7 +27,7 @@ def submit() -> None:
 @click.option(
     "--wait", is_flag=True, help="Follow the job until it ends: exit 0 when it succeeded, 5 when not, 6 when late."
 )
-@click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to wait at most.")
+@click.option("--timeout", type=Finite(min=0), help="Seconds to wait at most.")
 @json_option
 def video(source: str, tenant: str, video_id: str | None, wait: bool, timeout: float | None, as_json: bool) -> int:
     """Turn a video into HLS. A local FILE is copied into the storage first; a KEY names an object that is there.
