@@ -15,6 +15,10 @@ NEARLY = Fraction(9, 10)
 """A picture whose short side reaches 90 % of a rung (1072 of 1080) takes that rung at its own size."""
 
 
+MOST_RATE = 1_000_000_000
+"""bit/s: x264 counts the buffer, twice as much, in 32 bits."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step of a ladder: `short_side` in pixels (the height of a landscape picture, the width of a portrait one),
@@ -76,20 +80,22 @@ def ladder_from_json(steps: Sequence[Mapping[str, Any]]) -> Ladder:
             )
             for row in steps
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise ConfigError(
             f"the ladder can't be read: {error!r}",
             fix="give each rung short_side and maxrate",
         ) from error
     wrong = [
-        row.name for row in ladder if not (16 <= row.short_side <= 4320 and 0 <= row.crf <= 51 and row.maxrate > 0)
+        row.name
+        for row in ladder
+        if not (16 <= row.short_side <= 4320 and 0 <= row.crf <= 51 and 0 < row.maxrate <= MOST_RATE)
     ]
     unknown = {row.profile for row in ladder} - {"baseline", "main", "high"}
     sizes = [row.short_side for row in ladder]
     if not ladder or wrong or unknown or len(set(sizes)) != len(sizes):
         raise ConfigError(
             "the ladder is not usable",
-            fix="give at least one rung; short_side 16-4320 and each once, crf 0-51, maxrate > 0, profile baseline, main or high",
+            fix="give at least one rung; short_side 16-4320 and each once, crf 0-51, maxrate 1-1000000000, profile baseline, main or high",
         )
     return tuple(sorted(ladder, key=lambda row: row.short_side))
 

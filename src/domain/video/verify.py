@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from src.domain.errors import OutputInvalid
 from src.domain.video.plan import AudioTrack, Plan
 from src.domain.video.playlist import MediaPlaylist, master_uris, parse_media
 
+SEGMENT = re.compile(r"seg_(\d+)\.(?:m4s|ts)")
 CUT_TOLERANCE = 0.002
 """Seconds two rungs' cuts may differ: EXTINF has six decimals, and no frame is that short."""
 
@@ -45,6 +47,7 @@ def verify_stream(plan: Plan, master: str, playlists: Mapping[str, str], sizes: 
         )
     for folder, playlist in folders.items():
         problems += missing_objects(folder, playlist, sizes)
+        problems += out_of_order(folder, playlist)
         if not playlist.ended or playlist.sequence != 0:
             problems.append(f"{folder}: the playlist is not finished")
         if playlist.declared_target != playlist.target:
@@ -61,6 +64,21 @@ def missing_objects(folder: str, playlist: MediaPlaylist, sizes: Mapping[str, in
     """Files that the playlist names and that do not exist or are empty."""
     names = [segment.uri for segment in playlist.segments] + ([playlist.init] if playlist.init else [])
     return [f"{folder}/{name} is missing or empty" for name in names if sizes.get(f"{folder}/{name}", 0) <= 0]
+
+
+def out_of_order(folder: str, playlist: MediaPlaylist) -> list[str]:
+    """Segments that don't stand where their number says: left out, twice, or swapped."""
+    wrong = [
+        segment.uri
+        for place, segment in enumerate(playlist.segments)
+        if _number(segment.uri) != playlist.sequence + place
+    ]
+    return [f"{folder}: {wrong[0]} stands where another segment belongs"] if wrong else []
+
+
+def _number(uri: str) -> int | None:
+    found = SEGMENT.fullmatch(uri)
+    return int(found[1]) if found else None
 
 
 def check_sound(plan: Plan, track: AudioTrack, seconds: float) -> list[str]:
@@ -86,10 +104,25 @@ def _check_pictures(plan: Plan, folders: Mapping[str, MediaPlaylist]) -> list[st
             problems.append(f"{name} is cut at other times than {first_name}")
     most = float(plan.frames / plan.fps)
     least = 0.0 if plan.allow_partial else most - float(frames_missing_allowed(plan) / plan.fps)
+    planned = [float(frames / plan.fps) for chunk in plan.chunks for frames in plan.segment_lengths(chunk.index)]
     for name, playlist in shown:
+        if not plan.allow_partial and not _cut_as_planned(playlist, planned):
+            problems.append(f"{name} is not cut where it was planned")
         if not least - CUT_TOLERANCE <= playlist.seconds <= most + CUT_TOLERANCE:
             problems.append(f"{name} lasts {playlist.seconds:.3f} s instead of {most:.3f} s")
     return problems
+
+
+def _cut_as_planned(playlist: MediaPlaylist, planned: Sequence[float]) -> bool:
+    """Each segment has its planned length; only the last may be short, of a source that ends early."""
+    lengths = [segment.seconds for segment in playlist.segments]
+    if not lengths or len(lengths) > len(planned):
+        return False
+    whole = zip(lengths[:-1], planned, strict=False)
+    return (
+        all(abs(length - wanted) <= CUT_TOLERANCE for length, wanted in whole)
+        and lengths[-1] <= planned[len(lengths) - 1] + CUT_TOLERANCE
+    )
 
 
 def _same_cuts(one: MediaPlaylist, other: MediaPlaylist) -> bool:

@@ -104,6 +104,8 @@ def test_a_ladder_of_ones_own_is_read_and_sorted() -> None:
         [{"short_side": 720}],
         [{"short_side": "big", "maxrate": 1}],
         [{"short_side": 720, "maxrate": 0}],
+        [{"short_side": float("inf"), "maxrate": 1}],
+        [{"short_side": 720, "maxrate": 10**18}],
         [{"short_side": 720, "maxrate": 1, "profile": "high:asm=x"}],
         [{"short_side": 720, "maxrate": 1}, {"short_side": 720, "maxrate": 2}],
         ["720p"],

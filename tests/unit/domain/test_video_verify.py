@@ -100,6 +100,22 @@ def _master_lacks_rung(stream: Stream) -> None:
     stream.master = stream.master.replace("240p/index.m3u8", "360p/index.m3u8")
 
 
+def _swapped(stream: Stream) -> None:
+    text = stream.playlists["240p/index.m3u8"]
+    text = text.replace("seg_00000", "seg_x").replace("seg_00001", "seg_00000").replace("seg_x", "seg_00001")
+    stream.playlists["240p/index.m3u8"] = text
+
+
+def _twice(stream: Stream) -> None:
+    text = stream.playlists["audio_0/index.m3u8"]
+    stream.playlists["audio_0/index.m3u8"] = text.replace("seg_00001", "seg_00000")
+
+
+def _cut_elsewhere(stream: Stream) -> None:
+    for name in ("360p", "240p"):
+        stream.put(name, [3.0, 4.0, 3.0])
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
@@ -108,6 +124,9 @@ def _master_lacks_rung(stream: Stream) -> None:
         (_short, "lasts 8.000 s instead of 10.000"),
         (_long, "lasts 12.000 s"),
         (_other_cuts, "240p is cut at other times than 360p"),
+        (_swapped, "240p: seg_00001.m4s stands where another segment belongs"),
+        (_twice, "audio_0: seg_00000.m4s stands where another segment belongs"),
+        (_cut_elsewhere, "360p is not cut where it was planned"),
         (_silent_half, "audio_0 lasts 4.00 s"),
         (_no_end, "not finished"),
         (_lose_rung, "renditions are"),
