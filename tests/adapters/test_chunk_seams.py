@@ -44,7 +44,7 @@ def shown(source: Path, settings: PlanSettings, folder: Path) -> list[int]:
     """The number on each frame of the stitched output."""
     plan = plan_of(source, settings)
     (files,) = encode(source, plan, folder).values()
-    numbers = []
+    numbers: list[int] = []
     with av.open(str(stitched(files, folder / "all.mp4"))) as container:
         for frame in container.decode(video=0):
             plane = frame.planes[0]
@@ -86,3 +86,25 @@ def test_v4_a_pause_of_ten_seconds_holds_the_frame_before_it(kind: str, tmp_path
 def test_v4_a_picture_that_refreshes_line_by_line_has_no_frame_lost_at_a_seam(tmp_path: Path) -> None:
     source = make(tmp_path / "refresh.mp4", 400, "-g", "50", "-x264-params", "intra-refresh=1:scenecut=0")
     assert both(source, tmp_path) == list(range(400))
+
+
+@pytest.mark.parametrize("kind", ["ts", "mkv"])
+def test_v5_a_picture_that_changes_its_size_on_the_way_keeps_its_frames(kind: str, tmp_path: Path) -> None:
+    """Screen shares and broadcasts do; a filter graph made anew would count from the film's first frame again."""
+    first = ("-vf", "trim=end_frame=110", "-bf", "0", "-muxdelay", "0")
+    then = ("-vf", "trim=start_frame=110,scale=384:128", "-bf", "0", "-muxdelay", "0", "-copyts")
+    parts = [make(tmp_path / f"{number}.ts", 250, *options) for number, options in enumerate((first, then))]
+    source = tmp_path / "joined.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    if kind != "ts":
+        stream, source = source, tmp_path / f"joined.{kind}"
+        subprocess.run(
+            [str(find_ffmpeg()), "-nostdin", "-loglevel", "error", "-i", str(stream), "-c", "copy", str(source)],
+            check=True,
+        )
+    assert both(source, tmp_path) == list(range(250))
+
+
+def test_v5_a_film_shorter_than_a_frame_of_the_output_shows_one(tmp_path: Path) -> None:
+    source = make(tmp_path / "blink.mp4", 10, rate="1000")
+    assert len(both(source, tmp_path)) == 1

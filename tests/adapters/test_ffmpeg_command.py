@@ -95,7 +95,7 @@ def test_outputs_are_relative_so_that_the_machine_is_not_in_the_line() -> None:
 def test_a_chunk_counts_frames_of_the_whole_film() -> None:
     argv = chunk_argv(BINARY, SOURCE, plan(), 1, progress_fd=5)
     graph = value(argv, "-filter_complex")
-    assert "[0:3]fps=fps=30000/1001[" in graph, "after a seek nothing is filled in at the start"
+    assert "[0:3]fps=eof_action=pass:fps=30000/1001[" in graph, "after a seek nothing is filled in at the start"
     assert "trim=end_pts=480:start_pts=240" in graph
     assert value(argv, "-ss") == "7.508000"
     assert value(argv, "-start_number") == "2"
@@ -105,7 +105,7 @@ def test_a_chunk_counts_frames_of_the_whole_film() -> None:
 def test_the_first_chunk_does_not_seek() -> None:
     argv = chunk_argv(BINARY, SOURCE, plan(), 0, progress_fd=5)
     assert "-ss" not in argv
-    assert "fps=fps=30000/1001:start_time=0" in value(argv, "-filter_complex")
+    assert ":fps=30000/1001:start_time=0[" in value(argv, "-filter_complex")
 
 
 def test_a_seek_that_missed_is_tried_from_further_back_and_at_last_from_the_start() -> None:
@@ -121,6 +121,16 @@ def test_a_seek_that_missed_is_tried_from_further_back_and_at_last_from_the_star
         for argv in (chunk_argv(BINARY, SOURCE, long, 1, progress_fd=5, missed=missed) for missed in range(3))
     ]
     assert starts == ["7.508000", "4.008000", None]
+
+
+def test_a_size_that_changes_on_the_way_never_meets_a_filter_that_turns_or_mirrors() -> None:
+    """Such filters count on one size; ffmpeg adds them by itself unless told not to."""
+    stream = replace(MEDIA, container="matroska")
+    turned = replace(stream, video=replace(VIDEO, rotation=90))
+    for media, keeps in ((stream, True), (MEDIA, False), (turned, False)):
+        argv = chunk_argv(BINARY, SOURCE, plan(media), 0, progress_fd=5)
+        assert ("-reinit_filter" in argv) is ("-noautorotate" in argv) is keeps
+        assert ("[0:3]scale=1920:1080" in value(argv, "-filter_complex")) is keeps
 
 
 def test_scaling_is_a_chain_with_exact_flags() -> None:

@@ -77,11 +77,16 @@ def chunk_argv(
     assert plan.picture is not None, "and a picture"  # noqa: S101
     margin = seek_margins(plan, index)[missed]
     begin = None if margin is None else float(Fraction(chunk.first_frame) / fps) - margin
-    frames = _input(source, plan, begin)[str(plan.video_stream)]
+    more = {"reinit_filter": 0, "noautorotate": None} if _keeps_filters(plan) else {}
+    frames = _input(source, plan, begin, **more)[str(plan.video_stream)]
+    if _keeps_filters(plan):
+        # All filters behind this one see a single size.
+        frames = frames.filter("scale", plan.picture.width, plan.picture.height, flags=SCALER)
     if plan.picture.field_order in INTERLACED:
         frames = frames.filter("bwdif", mode="send_frame", deint="interlaced")
-    # A picture that starts late stands still until then: true only where the film was read from its start.
-    frames = frames.filter("fps", fps=str(fps), **({"start_time": 0} if begin is None else {}))
+    # A picture that starts late stands still until then: true only where the film was read from its start. "pass": a film
+    # shorter than a frame has one all the same.
+    frames = frames.filter("fps", fps=str(fps), eof_action="pass", **({"start_time": 0} if begin is None else {}))
     frames = frames.filter("trim", start_pts=chunk.first_frame, end_pts=chunk.first_frame + chunk.frames)
     outputs = []
     for number, rung in enumerate(plan.rungs):
@@ -122,8 +127,14 @@ def safe_input_options(container: str) -> dict[str, Any]:
     }
 
 
-def _input(source: Path, plan: Plan, begin: float | None) -> Any:
-    options = safe_input_options(plan.source_container) | {"flags": "+bitexact"}
+def _keeps_filters(plan: Plan) -> bool:
+    """Screen shares and broadcasts change their size on the way; made anew for that, the filters would count from the
+    film's first frame again. MP4 has one size, but may ask to be turned or mirrored, by filters that can't follow a size."""
+    return plan.source_container != "mov" and plan.picture is not None and plan.picture.rotation == 0
+
+
+def _input(source: Path, plan: Plan, begin: float | None, **more: int | None) -> Any:
+    options = safe_input_options(plan.source_container) | {"flags": "+bitexact"} | more
     if plan.origin_seconds:
         options["itsoffset"] = f"{-plan.origin_seconds:.6f}"
     if begin is not None:
