@@ -182,6 +182,41 @@ def test_v7_a_storyboard_has_one_tile_per_interval_over_the_whole_film(
         assert tiles[number].difference(Grey.read(shown)) < 6, f"tile {number} shows another second ({effort})"
 
 
+def ramp(target: Path, *options: str) -> Path:
+    """Forty seconds that grow brighter from first to last, one frame a second."""
+    film = ("-f", "lavfi", "-i", "color=black:size=192x64:rate=1:duration=40", "-vf", "geq=lum=20+N*5:cb=128:cr=128")
+    ffmpeg(*film, "-c:v", "libx264", "-preset", "ultrafast", *options, target)
+    return target
+
+
+def tiles_grow_brighter(pictures: FfmpegPictures, source: Path, folder: Path) -> bool:
+    (sheet,) = pictures.storyboard(source, probe(source), tile_width=96, most_tiles=10, folder=folder)
+    found = Grey.read(sheet.path)
+    means = [found.tile(number, sheet.columns, sheet.width, sheet.height).mean for number in range(sheet.tiles)]
+    return all(after - one > 10 for one, after in pairwise(means))
+
+
+def test_v7_a_film_with_hardly_any_keyframes_repeats_no_tile_unless_it_is_long(
+    pictures: FfmpegPictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slides and screen recordings: keyframes alone would show the first slide on every tile."""
+    monkeypatch.setattr(pictures_module, "CHEAP_PIXELS", 0)
+    source = ramp(tmp_path / "slides.mp4", "-g", "1000")
+    assert tiles_grow_brighter(pictures, source, tmp_path / "short")
+    monkeypatch.setattr(pictures_module, "MOST_PIXELS", 0)
+    assert not tiles_grow_brighter(pictures, source, tmp_path / "long")
+
+
+def test_v7_a_size_that_changes_on_the_way_leaves_tiles_at_their_time(pictures: FfmpegPictures, tmp_path: Path) -> None:
+    small = ramp(tmp_path / "small.ts", "-t", "20", "-bf", "0")
+    large = tmp_path / "large.ts"
+    ffmpeg("-i", ramp(tmp_path / "all.mkv"), "-ss", "20", "-s", "384x128", "-c:v", "libx264", "-bf", "0",
+           "-output_ts_offset", "20", large)  # fmt: skip
+    source = tmp_path / "both.ts"
+    source.write_bytes(small.read_bytes() + large.read_bytes())
+    assert tiles_grow_brighter(pictures, source, tmp_path / "board")
+
+
 def test_a_long_film_gets_no_more_tiles_than_allowed(pictures: FfmpegPictures, tmp_path: Path) -> None:
     source = make("many_scenes")
     (sheet,) = pictures.storyboard(source, probe(source), tile_width=160, most_tiles=5, folder=tmp_path)

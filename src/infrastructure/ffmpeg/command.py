@@ -10,6 +10,7 @@ Output paths are relative to the working folder: nothing of the machine is in th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ FURTHER_BACK = 8
 MOST_SEEKS = 3
 """Then the film is read from its start."""
 BLIND_CONTAINERS = frozenset({"mpegts", "mpeg"})
+ONE_GRAPH: Mapping[str, Any] = {"reinit_filter": 0, "noautorotate": None}
+"""Input options of a picture whose filters are never made anew (see `keeps_filters`)."""
 PROGRESS_PERIOD = 0.5
 SCALER = "bicubic+accurate_rnd+bitexact"
 """Exact flags: the same pixels on every CPU (video.md 1)."""
@@ -77,9 +80,9 @@ def chunk_argv(
     assert plan.picture is not None, "and a picture"  # noqa: S101
     margin = seek_margins(plan, index)[missed]
     begin = None if margin is None else float(Fraction(chunk.first_frame) / fps) - margin
-    more = {"reinit_filter": 0, "noautorotate": None} if _keeps_filters(plan) else {}
-    frames = _input(source, plan, begin, **more)[str(plan.video_stream)]
-    if _keeps_filters(plan):
+    one_graph = keeps_filters(plan.source_container, plan.picture.rotation)
+    frames = _input(source, plan, begin, ONE_GRAPH if one_graph else {})[str(plan.video_stream)]
+    if one_graph:
         # All filters behind this one see a single size.
         frames = frames.filter("scale", plan.picture.width, plan.picture.height, flags=SCALER)
     if plan.picture.field_order in INTERLACED:
@@ -104,7 +107,7 @@ def audio_argv(binary: Path, source: Path, plan: Plan, number: int, *, progress_
     """Sound track `number`, whole file, written to {track.name}/. Starts at the film's second 0 (silence fills in) and
     ends with it."""
     track: AudioTrack = plan.audio[number]
-    sound = _input(source, plan, None)[str(track.stream)]
+    sound = _input(source, plan, None, {})[str(track.stream)]
     sound = sound.filter("aresample", track.sample_rate, **{"async": 1, "first_pts": 0})
     sound = sound.filter("aformat", channel_layouts="stereo" if track.channels == 2 else "mono")
     sound = sound.filter("atrim", end=f"{plan.duration_seconds:.6f}")
@@ -127,14 +130,14 @@ def safe_input_options(container: str) -> dict[str, Any]:
     }
 
 
-def _keeps_filters(plan: Plan) -> bool:
+def keeps_filters(container: str, rotation: int) -> bool:
     """Screen shares and broadcasts change their size on the way; made anew for that, the filters would count from the
     film's first frame again. MP4 has one size, but may ask to be turned or mirrored, by filters that can't follow a size."""
-    return plan.source_container != "mov" and plan.picture is not None and plan.picture.rotation == 0
+    return container != "mov" and rotation == 0
 
 
-def _input(source: Path, plan: Plan, begin: float | None, **more: int | None) -> Any:
-    options = safe_input_options(plan.source_container) | {"flags": "+bitexact"} | more
+def _input(source: Path, plan: Plan, begin: float | None, more: Mapping[str, Any]) -> Any:
+    options = safe_input_options(plan.source_container) | {"flags": "+bitexact", **more}
     if plan.origin_seconds:
         options["itsoffset"] = f"{-plan.origin_seconds:.6f}"
     if begin is not None:

@@ -8,13 +8,23 @@ from typing import Any
 
 from src.domain.video.source import VideoStream
 from src.domain.video.storyboard import TileGrid
-from src.infrastructure.ffmpeg.command import BLIND_CONTAINERS, BLIND_SEEK_MARGIN, INTERLACED, safe_input_options
+from src.infrastructure.ffmpeg.command import (
+    BLIND_CONTAINERS,
+    BLIND_SEEK_MARGIN,
+    INTERLACED,
+    ONE_GRAPH,
+    keeps_filters,
+    safe_input_options,
+)
 
 JPEG = ("-c:v", "mjpeg", "-q:v", "3", "-huffman", "optimal", "-flags:v", "+bitexact", "-fflags", "+bitexact")
 """Bitexact also keeps the encoder's name out of the file."""
 NAMELESS = ("-an", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1")
 TINY = (32, 18)
 """The copy whose brightness is measured."""
+SEEN = (2, 2)
+SEEN_FILE = "seen.gray"
+"""One tiny picture for each keyframe that was decoded: its length counts them."""
 SHEET_PATTERN = "sheet_%03d.jpg"
 
 
@@ -32,7 +42,7 @@ def still_argv(
     keyframe, it goes further back and waits."""
     margin = min(second, BLIND_SEEK_MARGIN) if container in BLIND_CONTAINERS else 0.0
     wait = [f"trim=start={margin:.6f}"] if margin else []
-    chain = ",".join([*wait, *_upright_shape(video, size), "split=2[jpg][copy]"])
+    chain = ",".join([*wait, *_upright_shape(container, video, size), "split=2[jpg][copy]"])
     graph = f"[0:{video.index}]{chain};[copy]scale={TINY[0]}:{TINY[1]},format=gray[tiny]"
     seek = ["-ss", f"{second - margin:.6f}"] if second > margin else []
     return [
@@ -59,19 +69,38 @@ def sheets_argv(
     """All sprite sheets as sheet_000.jpg and so on. The picture is scaled before it is chosen from; a tile shows the last
     picture at or before its time, or the first one where the picture starts late."""
     chain = [
-        *_upright_shape(video, size),
+        *_upright_shape(container, video, size),
         f"fps=fps=1/{grid.interval_seconds:.6f}:start_time=0:round=up:eof_action=pass",
         f"tpad=stop={grid.tiles}:stop_mode=clone",
         f"trim=end_frame={grid.tiles}",
         f"tile=layout={grid.columns}x{grid.rows}",
     ]
-    options = {"skip_frame": "nokey"} if keyframes_only else {}
+    graph, options, count = f"[0:{video.index}]{','.join(chain)}[sheets]", dict[str, Any](), list[str]()
+    if keyframes_only:
+        options = {"skip_frame": "nokey"}
+        tiny = f"[0:{video.index}]scale={SEEN[0]}:{SEEN[1]},format=gray[seen]"
+        graph = f"{graph};{tiny}"
+        count = [
+            "-map",
+            "[seen]",
+            "-c:v",
+            "rawvideo",
+            *NAMELESS,
+            "-fps_mode",
+            "passthrough",
+            "-f",
+            "rawvideo",
+            SEEN_FILE,
+        ]
+    if keeps_filters(container, video.rotation):
+        options |= ONE_GRAPH
     return [
         *_head(binary, progress_fd),
         *_input(source, container, options),
-        *("-filter_complex", f"[0:{video.index}]{','.join(chain)}[sheets]"),
+        *("-filter_complex", graph),
         *("-map", "[sheets]", *JPEG, *NAMELESS, "-fps_mode", "passthrough", "-start_number", "0", "-f", "image2"),
         SHEET_PATTERN,
+        *count,
     ]
 
 
@@ -80,14 +109,17 @@ def _head(binary: Path, progress_fd: int) -> list[str]:
     return [str(binary), *quiet, "-progress", f"pipe:{progress_fd}"]
 
 
-def _input(source: Path, container: str, more: Mapping[str, str]) -> list[str]:
+def _input(source: Path, container: str, more: Mapping[str, Any]) -> list[str]:
     options: Mapping[str, Any] = {**safe_input_options(container), **more}
-    return [*(word for name, value in options.items() for word in (f"-{name}", str(value))), "-i", f"file:{source}"]
+    pairs = ([f"-{name}"] if value is None else [f"-{name}", str(value)] for name, value in options.items())
+    return [*(word for pair in pairs for word in pair), "-i", f"file:{source}"]
 
 
-def _upright_shape(video: VideoStream, size: tuple[int, int]) -> list[str]:
+def _upright_shape(container: str, video: VideoStream, size: tuple[int, int]) -> list[str]:
     """Deinterlaced, scaled to square pixels, in SDR and full range, as JPEG has it. ffmpeg has turned it upright before."""
-    chain = ["bwdif=mode=send_frame:deint=interlaced"] if video.field_order in INTERLACED else []
+    chain = [f"scale={video.width}:{video.height}"] if keeps_filters(container, video.rotation) else []
+    if video.field_order in INTERLACED:
+        chain.append("bwdif=mode=send_frame:deint=interlaced")
     chain.append(f"scale={size[0]}:{size[1]}:flags=bicubic")
     if video.is_hdr:
         chain += [

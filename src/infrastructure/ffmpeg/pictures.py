@@ -13,7 +13,7 @@ from src.application.ports.media import StoryboardSheet
 from src.domain.errors import CorruptSource, JobError, OutputInvalid
 from src.domain.video.source import SourceMedia, VideoStream
 from src.domain.video.storyboard import TileGrid, fitted, tile_grid
-from src.infrastructure.ffmpeg.picture_command import sheets_argv, still_argv
+from src.infrastructure.ffmpeg.picture_command import SEEN, SEEN_FILE, sheets_argv, still_argv
 from src.infrastructure.ffmpeg.sandbox import Limits, Sandbox
 from src.infrastructure.ffmpeg.tool import Patience, Tool
 from src.infrastructure.ffmpeg.verdict import failure_of
@@ -26,6 +26,13 @@ LATER = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8)
 
 CHEAP_PIXELS = 300_000_000
 """Decoding this many pixels takes about a second: below it every frame is looked at, above only keyframes."""
+
+
+SPARSE_SECONDS = 12.0
+"""x264 by itself places a keyframe each 250 frames: 8 s of a phone's film, 10 s of a cinema's."""
+
+MOST_PIXELS = 60_000_000_000
+"""About three minutes of decoding: a longer film with few keyframes keeps tiles that repeat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +98,7 @@ class FfmpegPictures:
         is_cheap = _pixels(media, video) <= CHEAP_PIXELS
         with _workshop(folder / "storyboard") as workshop:
             made = [] if is_cheap else self._sheets(source, media, video, grid, size, workshop, keyframes_only=True)
-            if len(made) < grid.sheets:
+            if len(made) < grid.sheets or (not is_cheap and _repeats(media, video, grid, workshop)):
                 # also for a stream without marked keyframes (intra refresh)
                 made = self._sheets(source, media, video, grid, size, workshop, keyframes_only=False)
             if len(made) < grid.sheets:
@@ -201,6 +208,13 @@ def _tile_size(video: VideoStream, tile_width: int) -> tuple[int, int]:
 
 def _pixels(media: SourceMedia, video: VideoStream) -> float:
     return media.duration_seconds * float(video.average_fps or 30) * video.width * video.height
+
+
+def _repeats(media: SourceMedia, video: VideoStream, grid: TileGrid, folder: Path) -> bool:
+    """The keyframes are too few for the tiles (slides, screen recordings), and the film is short enough to look at all."""
+    keyframes = (folder / SEEN_FILE).stat().st_size // (SEEN[0] * SEEN[1])
+    is_sparse = keyframes * SPARSE_SECONDS < media.duration_seconds and 2 * keyframes < grid.tiles
+    return is_sparse and _pixels(media, video) <= MOST_PIXELS
 
 
 def _sheet(path: Path, number: int, grid: TileGrid, size: tuple[int, int]) -> StoryboardSheet:
