@@ -12,6 +12,7 @@ from src.domain.video.source import SourceMedia
 from src.infrastructure.ffmpeg.probe_blocks import BLOCK_BYTES
 from src.infrastructure.ffmpeg.prober import ProbeLimits, PyAvProber
 from tests.media import MEDIA, PLAYABLE, Expectation, make, sample_expectations
+from tests.media_makers import ffmpeg
 
 
 @dataclass
@@ -213,3 +214,13 @@ def test_owner_and_place_are_no_facts() -> None:
     facts = repr(probe(make("located")))
     assert "CANARY" not in facts
     assert "37.56" not in facts
+
+
+def test_v5_a_picture_that_the_decoder_gives_only_at_the_end_has_a_time(tmp_path: Path) -> None:
+    """A one-frame film in Matroska: the frame comes out of the flush, without a time base."""
+    source = tmp_path / "one.mkv"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=320x180:rate=25", "-frames:v", "1", "-c:v", "libx264", source)
+    found = probe(source)
+    assert found.video is not None
+    assert found.video.start_seconds == 0
+    assert found.duration_seconds == pytest.approx(0.04, abs=0.01)

@@ -88,8 +88,9 @@ def _context(stream: VideoStream | AudioStream) -> Any:
 
 
 def frame_seconds(frame: VideoFrame) -> float | None:
-    """When the picture is shown; None when its time stamp is missing."""
-    return frame.time
+    """When the picture is shown; None when its time stamp is missing, or its unit: a decoder that gives its only picture at
+    the end of the file does not say which."""
+    return frame.time if frame.time_base else None
 
 
 def microseconds(ticks: int | None) -> float | None:
