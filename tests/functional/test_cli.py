@@ -316,7 +316,10 @@ def test_db_sql_prints_the_tables(fleet: Fleet) -> None:
 
 
 def test_version_names_the_tools(fleet: Fleet) -> None:
-    assert set(printed(fleet.cli("version", "--json"))) == {"mediaworker", "python", "ffmpeg"}
+    shown = printed(fleet.cli("version", "--json"))
+    assert set(shown) == {"mediaworker", "python", "ffmpeg"}
+    with (ROOT / "pyproject.toml").open("rb") as project:
+        assert shown["mediaworker"] == tomllib.load(project)["project"]["version"]
 
 
 def test_t22_no_secret_leaves_through_any_error(fleet: Fleet) -> None:

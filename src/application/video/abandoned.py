@@ -11,10 +11,14 @@ from src.application.ports.ledger import JobFilter, JobQueries
 from src.application.ports.storage import Storage
 from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.application.video.sweep import BATCH
+from src.domain.errors import StorageUnavailable
 from src.domain.job import Job, JobState
 from src.domain.video.keys import attempt_prefix, not_shown, own_attempts, replaced, video_prefix
 
 log = logging.getLogger(__name__)
+
+MOST_POSTPONED = 1000
+"""Further ones are left to the next worker's start, which looks a day back."""
 
 ENDED = (JobState.FAILED, JobState.DEAD, JobState.CANCELLED, JobState.SUCCEEDED)
 
@@ -44,10 +48,14 @@ class SweepAbandoned:
     """when the last job ended that was swept by this process"""
     _done: dict[JobState, set[tuple[str, int]]] = field(default_factory=dict)
     """{state: (job, fence)} of those that ended at that very moment"""
+    _postponed: dict[str, Job] = field(default_factory=dict)
+    """jobs whose objects the storage did not remove; they don't hold up the others"""
 
     def tick(self) -> int:
-        """Sweep what ended; how many objects. Raises DatabaseUnavailable, StorageUnavailable: the next tick goes on."""
-        return sum(self._tick(state) for state in ENDED)
+        """Sweep what ended; how many objects. What the storage refused is tried again with the next tick. Raises
+        DatabaseUnavailable: the next tick goes on."""
+        waiting, self._postponed = list(self._postponed.values()), {}
+        return sum(map(self._try, waiting)) + sum(self._tick(state) for state in ENDED)
 
     def _tick(self, state: JobState) -> int:
         now, removed = self.clock.now(), 0
@@ -62,12 +70,23 @@ class SweepAbandoned:
         for job in self.jobs.list(ended):
             if (job.id, job.fence) in done:
                 continue
-            removed += self._sweep(job)
+            removed += self._try(job)
             if (job.finished_at or 0.0) > self._reached.get(state, 0.0):
                 self._reached[state] = job.finished_at or 0.0
                 done.clear()
             done.add((job.id, job.fence))
         return removed
+
+    def _try(self, job: Job) -> int:
+        try:
+            return self._sweep(job)
+        except StorageUnavailable as error:
+            log.warning(
+                "video.sweep_postponed", extra={"job": job.id, "error": str(error), "then": "tried with the next tick"}
+            )
+            if len(self._postponed) < MOST_POSTPONED:
+                self._postponed[job.id] = job
+            return 0
 
     def _sweep(self, job: Job) -> int:
         before = _replaced_path(job)

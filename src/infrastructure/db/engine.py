@@ -251,6 +251,8 @@ def _fix(name: str, words: str) -> str | None:
         return "make the database writable for this user"
     if name.startswith("SQLITE_CANTOPEN"):
         return "check that the file and its folder exist and may be opened; mediaworker db upgrade creates it"
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return "restore the file from a backup (`sqlite3 FILE .recover` may save rows), or point database.url elsewhere"
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return "find the process that holds the database's write lock"
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from src.interfaces.wiring.environment import load
@@ -10,8 +12,12 @@ from src.interfaces.wiring.environment import load
 @click.command()
 @click.argument("name")
 @click.option("--drain", is_flag=True, help="Exit when the queue is empty and nothing runs.")
-def run(name: str, drain: bool) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Log lines as JSON, also on a terminal (log.format=json).")
+def run(name: str, drain: bool, as_json: bool) -> int:
     """Run the worker NAME (video) until SIGTERM: it then finishes what fits and hands the rest back."""
     from src.interfaces.workers.runner import run_worker
 
+    if as_json:
+        # In the environment, because the handlers' processes read their settings from there.
+        os.environ["WORKER_LOG__FORMAT"] = "json"
     return run_worker(load(), name, drain=drain)

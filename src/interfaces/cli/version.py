@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import platform
-from importlib import metadata
 
 import click
 
+from src import __version__
 from src.domain.errors import ConfigError
 from src.interfaces.cli.output import json_option, print_fields, print_json
-
-DISTRIBUTION = "mediaworker"
 
 
 @click.command()
 @json_option
 def version(as_json: bool) -> None:
     """Version of this program and of its tools."""
-    document = {"mediaworker": installed(DISTRIBUTION), "python": platform.python_version(), "ffmpeg": _ffmpeg()}
+    document = {"mediaworker": __version__, "python": platform.python_version(), "ffmpeg": _ffmpeg()}
     if as_json:
         print_json(document)
     else:
         print_fields(list(document.items()))
-
-
-def installed(distribution: str) -> str:
-    """The installed version; a checkout that was never installed has none."""
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _ffmpeg() -> str:

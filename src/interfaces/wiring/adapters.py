@@ -39,7 +39,9 @@ def imported(target: str) -> Any:
             fix=f"pip install {error.name}, or choose another backend",
         ) from error
     except AttributeError as error:
-        raise ConfigError(f"{module} has no {name}") from error
+        raise ConfigError(
+            f"{module} has no {name}", fix="check the name after the colon in the registration"
+        ) from error
 
 
 def _setting(path: str, settings: providers.Dependency[Settings]) -> providers.Callable[Any]:

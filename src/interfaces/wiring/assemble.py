@@ -95,11 +95,20 @@ def check_handlers(settings: Settings, catalog: Catalog) -> int:
 
 
 def _fields(handler_path: str, settings: Settings) -> tuple[Callable[..., object], dict[str, Binding]]:
-    handler_class = imported(handler_path)
+    try:
+        handler_class = imported(handler_path)
+        hints = typing.get_type_hints(handler_class) if isinstance(handler_class, type) else {}
+    except ConfigError:
+        raise
+    except Exception as error:
+        # The module is the user's, and importing it runs whatever stands in it.
+        raise ConfigError(
+            f"the handler {handler_path} can't be imported: {type(error).__name__}: {error}",
+            fix="the names in its annotations must be imported for real, not only for the type checker",
+        ) from error
     if not (isinstance(handler_class, type) and dataclasses.is_dataclass(handler_class)):
         raise ConfigError(f"{handler_path} is not a dataclass", fix="a handler states its ports as dataclass fields")
     bound = bindings(settings)
-    hints = typing.get_type_hints(handler_class)
     chosen: dict[str, Binding] = {}
     unbound = []
     for field in dataclasses.fields(handler_class):
@@ -119,9 +128,11 @@ def _fields(handler_path: str, settings: Settings) -> tuple[Callable[..., object
 def _module(name: str) -> Any:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:
+        # Not only ImportError: importing runs whatever stands in the user's module.
         raise ConfigError(
-            f"job module {name!r} can't be imported: {error}", fix="check WORKER_JOBS__MODULES"
+            f"job module {name!r} can't be imported: {type(error).__name__}: {error}",
+            fix=f"check WORKER_JOBS__MODULES, and try: python -c 'import {name}'",
         ) from error
 
 

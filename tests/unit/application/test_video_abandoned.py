@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
+from src.application.ports.storage import StoredObject
 from src.application.ports.videos import FinishedChunk
 from src.application.video.abandoned import SweepAbandoned
 from src.application.video.effects import video_effects
@@ -34,12 +36,13 @@ class Yard:
         return self.ledger.change(job_id, lambda job, now: job.claim(now, owner="w", lease_seconds=30)[0])
 
     def leave(self, job: Job, *, generation: int | None = None, fence: int | None = None) -> str:
+        video_id = str(job.payload["video_id"])
         prefix = attempt_prefix(
-            "t1", "v1", job_id=job.id, generation=generation or job.generation, fence=fence or job.fence
+            "t1", video_id, job_id=job.id, generation=generation or job.generation, fence=fence or job.fence
         )
         key = f"{prefix}480p/seg_00000.ts"
         self.storage.put_bytes(key, b"x", content_type="video/MP2T", cache_control="no-cache")
-        self.chunks.add(FinishedChunk(video_id="v1", source_sha256="s", plan_hash="p", index=0, segments=()))
+        self.chunks.add(FinishedChunk(video_id=video_id, source_sha256="s", plan_hash="p", index=0, segments=()))
         return key
 
     def cancel(self, job: Job) -> None:
@@ -160,8 +163,29 @@ def test_a_sweep_that_failed_goes_on_where_it_stopped(yard: Yard, monkeypatch: p
 
     with monkeypatch.context() as patched:
         patched.setattr(yard.storage, "list", away)
-        with pytest.raises(StorageUnavailable):
-            yard.sweeper.tick()
+        assert yard.sweeper.tick() == 0
+    assert yard.sweeper.tick() == 1
+    assert yard.sweeper.tick() == 0
+
+
+def test_a_sweep_that_keeps_failing_does_not_hold_up_the_others(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    yard.leave(stuck := yard.claim())
+    yard.cancel(stuck)
+    yard.clock.advance(1)
+    yard.ledger.admit(JobDraft(id="job-2", type="video", tenant="t1", payload={"video_id": "v2", "file_key": "raw/a"}))
+    yard.leave(yard.claim("job-2"))
+    yard.ledger.change("job-2", lambda row, now: row.cancelled(now, fence=1))
+    yard.clock.advance(61)
+    listed = yard.storage.list
+
+    def half_away(prefix: str) -> Iterator[StoredObject]:
+        if "/v1/" in prefix:
+            raise StorageUnavailable("away")
+        return listed(prefix)
+
+    monkeypatch.setattr(yard.storage, "list", half_away)
+    assert [yard.sweeper.tick() for _ in range(3)] == [1, 0, 0]
+    monkeypatch.undo()
     assert yard.sweeper.tick() == 1
 
 

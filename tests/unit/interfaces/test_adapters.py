@@ -158,6 +158,33 @@ def test_a_job_module_that_does_not_exist_is_refused() -> None:
         build_catalog(load({"WORKER_JOBS__MODULES": "no.such.module"}))
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("def broken(:\n", "SyntaxError"), ("import no_such_thing\n", "no_such_thing"), ("1 / 0\n", "division")],
+)
+def test_a_job_module_that_breaks_when_imported_is_refused(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_jobs.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=said) as refused:
+        build_catalog(load({"WORKER_JOBS__MODULES": "broken_jobs"}))
+    assert refused.value.fix is not None
+    assert "python -c 'import broken_jobs'" in refused.value.fix
+
+
+def test_a_handler_whose_annotations_name_nothing_is_refused(
+    adapters: Adapters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "half_typed.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n\n"
+        "@dataclass\nclass Half:\n    storage: Storage\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"half_typed:Half can't be imported: NameError.*Storage"):
+        assemble("half_typed:Half", adapters)
+
+
 def test_a_job_module_without_job_types_is_refused() -> None:
     with pytest.raises(ConfigError, match="has no JOB_TYPES"):
         build_catalog(load({"WORKER_JOBS__MODULES": "src.domain.ids"}))
