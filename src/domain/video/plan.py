@@ -12,6 +12,10 @@ from fractions import Fraction
 PLAN_VERSION = 2
 """Raise it whenever the same plan would give other bytes: output of an older version is then never mixed in (V9)."""
 
+UNINDEXED = frozenset({"mpegts", "mpeg"})
+"""Containers without an index: a seek lands anywhere, so each chunk reads up to 15 s more (command.py); and the film ends
+with its last packet, of unknown length."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:

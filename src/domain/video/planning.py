@@ -11,14 +11,19 @@ from typing import Any
 
 from src.domain.errors import UnsupportedFormat
 from src.domain.video.ladder import DEFAULT, Ladder, choose_rungs
-from src.domain.video.plan import PLAN_VERSION, AudioTrack, Chunk, Picture, Plan, Rung
+from src.domain.video.plan import PLAN_VERSION, UNINDEXED, AudioTrack, Chunk, Picture, Plan, Rung
 from src.domain.video.source import SourceMedia, VideoStream
 
 USUAL_FPS = Fraction(25)
 MOST_FPS = Fraction(60)
+STANDARD_FPS = frozenset(
+    Fraction(text)
+    for text in (["12", "15", "20", "24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60"])
+)
+"""Rates that cameras, broadcasts and recorders are set to (SMPTE ST 2036-1 and common capture settings)."""
+MOST_PAUSE = 4
+"""A film that stands still for three quarters of its time still moves at its nominal rate in the rest."""
 FULL_RANGES = frozenset({"pc", "jpeg", "full"})
-UNINDEXED = frozenset({"mpegts", "mpeg"})
-"""Containers without an index: a seek lands anywhere, so each chunk reads up to 15 s more (command.py)."""
 UNINDEXED_FACTOR = 4
 """Their chunks are this much longer, so that the extra reading stays small."""
 
@@ -82,12 +87,17 @@ def make_plan(media: SourceMedia, settings: PlanSettings) -> Plan:
 
 
 def output_fps(video: VideoStream) -> Fraction:
-    """The constant rate of the output, 1 to 60. The nominal rate where the average is within 10 % of it; the average for
+    """The constant rate of the output, 1 to 60. The nominal rate where the average is within 10 % of it, or where it is a
+    standard one and pauses explain the difference: the average would make the moving parts jerk. The average for
     truly variable sources (a screen recording's nominal 57600 would blow 63 frames up to half a million)."""
     nominal, average = video.nominal_fps, video.average_fps
     rate = average or nominal or USUAL_FPS
-    if nominal and average and nominal >= 1 and abs(nominal - average) < nominal / 10:
-        rate = nominal
+    if nominal and average and nominal >= 1:
+        # Exactly twice is how many streams count fields, not frames.
+        fields = abs(nominal - 2 * average) < nominal / 100
+        paused = nominal in STANDARD_FPS and average < nominal <= MOST_PAUSE * average
+        if (paused and not fields) or abs(nominal - average) < nominal / 10:
+            rate = nominal
     while rate > MOST_FPS:
         rate /= 2
     return max(Fraction(1), rate).limit_denominator(1001)

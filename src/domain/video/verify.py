@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from src.domain.errors import OutputInvalid
-from src.domain.video.plan import AudioTrack, Plan
+from src.domain.video.plan import UNINDEXED, AudioTrack, Plan
 from src.domain.video.playlist import MediaPlaylist, master_uris, parse_media
 
 SEGMENT = re.compile(r"seg_(\d+)\.(?:m4s|ts)")
@@ -16,12 +16,14 @@ CUT_TOLERANCE = 0.002
 
 
 def frames_missing_allowed(plan: Plan) -> int:
-    """Output frames that may lack at the end of the film. Two where the duration is known by an index (rounding of the last
-    frame); a second, or 5 % of shorter films, where only a header that can lie named it."""
+    """Output frames that may lack at the end of the film. A tenth of a second where the duration is known by an
+    index (rounding of the last frame); two tenths where it ends with the last packet, whose own length nobody wrote down;
+    a second, or 5 % of shorter films, where only a header that can lie named it."""
     if plan.fps is None:
         return 0
     seconds = 0.0 if plan.duration_exact else min(1.0, 0.05 * plan.duration_seconds)
-    return max(2, round(seconds * plan.fps), round(plan.fps / 10))
+    rounding = plan.fps / (5 if plan.source_container in UNINDEXED else 10)
+    return max(2, round(seconds * plan.fps), round(rounding))
 
 
 def verify_stream(plan: Plan, master: str, playlists: Mapping[str, str], sizes: Mapping[str, int]) -> None:

@@ -72,6 +72,12 @@ def test_chunks_tile_the_film_without_gap_overlap_or_crumbs(frames: int, segment
         ("24000/1001", "24000/1001", "24000/1001"),
         ("30", "29.97", "30"),  # nominal wins within 10 %
         ("57600", "7.22", "361/50"),  # a screen recording's nominal rate is its clock
+        ("25", "14", "25"),  # a film with a long pause still moves at its rate
+        ("30", "8", "30"),  # a call's camera
+        ("30", "7", "7"),  # hardly ever moving
+        ("50", "25", "25"),  # fields are not frames
+        ("60000/1001", "30000/1001", "30000/1001"),
+        ("90", "30", "30"),  # no rate that anything records at
         ("120", "120", "60"),
         ("240", "240", "60"),
         (None, None, "25"),
