@@ -138,6 +138,14 @@ class Fleet:
         return {row.id: row.state for row in self.adapters.ledger().list(JobFilter(limit=10_000))}
 
     # ------------------------------------------------------------------ what really happened
+    def story(self) -> str:
+        """Rows, executions and logs, for the message of a test that failed."""
+        ledger = self.adapters.ledger()
+        lines = []
+        for row in ledger.list(JobFilter(limit=10)):
+            lines += [str(row), *map(str, ledger.attempts(row.id))]
+        return "\n".join([*lines, *(self.log(number) for number in range(len(self.processes)))])
+
     @property
     def diary(self) -> Path:
         """Where the jobs write."""

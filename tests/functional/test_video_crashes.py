@@ -119,8 +119,9 @@ def test_k07_v9_a_kill_in_a_long_encode_costs_at_most_one_chunk_per_core(fleet: 
     done = finished()
     wait_for(lambda: fleet.left_running() == [], 5, "no ffmpeg is left")
     assert fleet.drain(timeout=200) == 0
-    result = only_job(fleet).result
-    assert result is not None
+    job = only_job(fleet)
+    assert job.state is JobState.SUCCEEDED, fleet.story()
+    result = job.result or {}
     assert result["metadata"]["chunks_reused"] >= done
     assert result["metadata"]["chunks_total"] - done <= result["metadata"]["chunks_total"]
     assert chunks is not None
