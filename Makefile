@@ -36,7 +36,8 @@ $(SERVICES_STAMP): requirements-services.txt $(STAMP)
 	@touch $(SERVICES_STAMP)
 
 demo: $(STAMP) ## a real video becomes a playable HLS stream; FILE=path takes yours
-	@$(BIN)/mediaworker demo $(FILE)
+	@# FILE reaches the shell as a variable, so that any name is one word and never a command.
+	@$(BIN)/mediaworker demo $${FILE:+"$$FILE"}
 
 test: check unit ## lint, types, import contracts, every test
 

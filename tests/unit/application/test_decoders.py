@@ -146,6 +146,8 @@ def test_a_cloud_event_is_a_job_or_an_envelope() -> None:
 
 def test_retries_of_a_content_job_are_one_attempt_more_and_bounded() -> None:
     assert [one({**CONTENT, "max_retries": n}).max_attempts for n in (0, 3, 99)] == [1, 4, 25]
+    silent = {name: value for name, value in CONTENT.items() if name != "max_retries"}
+    assert one(silent).max_attempts == CATALOG.get("thumbnail").max_attempts
     assert one({**CONTENT, "retry_count": 3}).max_attempts == 4
     assert one(VIDEO_JOB).max_attempts == CATALOG.get("video").max_attempts
 
