@@ -57,4 +57,4 @@ def test_e11_and_with_anyway_the_worker_keeps_it_with_its_reason(fleet: Fleet, t
     assert (sent.returncode, json.loads(sent.stdout)["bytes"]) == (0, 5)
     assert fleet.drain() == 0
     (letter,) = json.loads(fleet.cli("dlq", "list", "--json").stdout)
-    assert letter["job_id"] is None
+    assert (letter["job"], letter["error"]["class"]) == (None, "invalid_message")
