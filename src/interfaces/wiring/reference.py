@@ -90,7 +90,8 @@ def _title(group: str) -> str:
     if not group:
         return "General"
     doc = (Settings.model_fields[group].annotation.__doc__ or "").strip()
-    return f"{group}: {doc[0].lower()}{doc[1:].rstrip('.')}"
+    first = doc[0] if doc[:2].isupper() else doc[0].lower()
+    return f"{group}: {first}{doc[1:].rstrip('.')}"
 
 
 def _default(field: FieldInfo) -> str:
