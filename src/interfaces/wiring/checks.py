@@ -61,8 +61,10 @@ def check_startup(settings: Settings, adapters: Adapters) -> None:
 
 def check_backends(settings: Settings, adapters: Adapters) -> None:
     """What a command of an operator needs: data directory, database, queue. Raises the first error as it is."""
-    for name in ("data directory", "database", "queue"):
+    for name in ("data directory", "database"):
         dict(CHECKS)[name](settings, adapters)
+    # Only asked how deep it is: an operator's role need not permit what a worker's does.
+    adapters.queue_inspector().depth()
 
 
 def refuse(failed: Sequence[Finding]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from src.application.claim_check import ClaimCheckConsumer, ClaimCheckPublisher
 from src.application.ports.queue import QueueConsumer, QueueInspector, QueuePublisher, QueueSides
 from src.application.ports.storage import Storage
 
@@ -26,8 +27,6 @@ def consumer_of(queue: QueueSides | WholeQueue, storage: Callable[[], Storage]) 
     """Fetches the bodies that the publisher left in storage."""
     if not isinstance(queue, QueueSides):
         return queue
-    from src.application.claim_check import ClaimCheckConsumer
-
     return ClaimCheckConsumer(queue.consumer, storage())
 
 
@@ -35,8 +34,6 @@ def publisher_of(queue: QueueSides | WholeQueue, storage: Callable[[], Storage])
     """Leaves bodies in storage that the queue does not take."""
     if not isinstance(queue, QueueSides):
         return queue
-    from src.application.claim_check import ClaimCheckPublisher
-
     return ClaimCheckPublisher(queue.publisher, storage())
 
 
