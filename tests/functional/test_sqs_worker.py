@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import uuid
@@ -134,3 +135,28 @@ def test_doctor_shows_what_sqs_says_of_the_queue(fleet: Fleet, queue: tuple[str,
     (found,) = [check for check in json.loads(done.stdout)["checks"] if check["check"] == "queue"]
     assert "standard queue" in found["detail"]
     assert "moves messages aside after 10 receives" in found["detail"]
+
+
+@pytest.mark.parametrize("point", ["message.received", "claim.committed", "complete.committed"])
+def test_k_matrix_kill_9_of_a_worker_on_sqs_loses_nothing(
+    fleet: Fleet, sqs: Any, queue: tuple[str, str], point: str
+) -> None:
+    fleet.submit("job-1", "noop")
+    assert fleet.start(MEDIAWORKER_FAILPOINTS=f"{point}=kill").wait(30) == -signal.SIGKILL
+    wait_for(lambda: fleet.left_running() == [], 10, "the killed worker's processes are gone")
+    assert fleet.drain() == 0
+    job = fleet.job("job-1")
+    assert job.state is JobState.SUCCEEDED
+    assert [attempt.outcome for attempt in fleet.adapters.ledger().attempts("job-1")].count("SUCCEEDED") == 1
+    assert waiting(sqs, queue[0]) == [0, 0, 0]
+    assert waiting(sqs, queue[1]) == [0, 0, 0]
+
+
+def test_an_operator_sees_the_queue_and_submits_to_it(fleet: Fleet, sqs: Any, queue: tuple[str, str]) -> None:
+    done = fleet.cli("submit", "video", str(make("short_clip")), "--json")
+    assert done.returncode == 0, done.stderr
+    (name,) = fleet.states()
+    (message,) = sqs.receive_message(QueueUrl=queue[0], VisibilityTimeout=0)["Messages"]
+    assert json.loads(message["Body"])["job_id"] == name
+    (shown,) = json.loads(fleet.cli("queues", "--json").stdout)["queues"]
+    assert (shown["backend"], shown["ready"], shown["oldest_ready_seconds"]) == ("sqs", 1, None)
