@@ -167,7 +167,7 @@ def test_every_wait_has_an_end(endpoint: str) -> None:
     take(connection)
     take(connection, wait=3)
     limits = {kind: made.meta.config for kind, made in connection._clients.items()}
-    assert {kind: one.read_timeout for kind, one in limits.items()} == {"act": 5, "look": 7, "poll": 30}
+    assert {kind: one.read_timeout for kind, one in limits.items()} == {"act": 5, "look": 7, "poll": 25}
     assert {kind: one.retries["total_max_attempts"] for kind, one in limits.items()} == {"act": 3, "look": 1, "poll": 1}
     assert {one.connect_timeout for one in limits.values()} == {3}
 

@@ -18,15 +18,18 @@ from src.domain.errors import ConfigError, QueueUnavailable
 from src.infrastructure.sqs.errors import NONSENSE, SDK_ERRORS, at_start, code_of, failed_entries, unavailable
 
 CONNECT_SECONDS = 3
-ANSWER_SECONDS = 5
+ANSWER_SECONDS = 5.0
 """For everything but the long poll. Three tries of it stay within a lease of 30 s, so that a silent queue never keeps the
-heartbeat of the ledger waiting for too long."""
+heartbeat of the ledger waiting for too long; shorter leases need shorter answers."""
 
 LONGEST_POLL_SECONDS = 20
 SHORT_POLL_SECONDS = 2
-LIMITS = {"act": (ANSWER_SECONDS, 3), "look": (ANSWER_SECONDS + SHORT_POLL_SECONDS, 1), "poll": (30, 1)}
-"""{kind of call: (seconds to its answer, tries)}. A receive is not repeated in here: the message of an answer that got lost
-is hidden, so trying again finds others; and the engine's receive loop has its own pace."""
+TRIES = {"act": 3, "look": 1, "poll": 1}
+"""{kind of call: tries}. A receive is not repeated in here: the message of an answer that got lost is hidden, so trying again
+finds others; and the engine's receive loop has its own pace."""
+
+WAITS = {"act": 0, "look": SHORT_POLL_SECONDS, "poll": LONGEST_POLL_SECONDS}
+"""{kind of call: seconds that the service may wait itself before it answers}"""
 
 BATCH = 10
 """Entries that SQS takes in one call."""
@@ -51,6 +54,7 @@ class SqsConnection:
     url: str | None = None
     endpoint_url: str | None = None
     region: str | None = None
+    answer_seconds: float = ANSWER_SECONDS
     make_session: Callable[[], Any] = boto3.session.Session
     """where credentials come from: AWS's own chain"""
     _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
@@ -141,10 +145,10 @@ class SqsConnection:
                 # Sockets that a fork copied belong to the other process.
                 self._clients, self._owner = {}, os.getpid()
             if kind not in self._clients:
-                self._clients[kind] = self._make(*LIMITS[kind])
+                self._clients[kind] = self._make(kind)
             return self._clients[kind]
 
-    def _make(self, answer_seconds: int, tries: int) -> Any:
+    def _make(self, kind: str) -> Any:
         if self._session is None:
             self._session = self.make_session()
         session = self._session
@@ -152,8 +156,8 @@ class SqsConnection:
         region = self.region or _region_of(self.url) or session.region_name or (EMULATOR_REGION if endpoint else None)
         limits = Config(
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=answer_seconds,
-            retries={"mode": "standard", "total_max_attempts": tries},
+            read_timeout=WAITS[kind] + self.answer_seconds,
+            retries={"mode": "standard", "total_max_attempts": TRIES[kind]},
             max_pool_connections=32,
             tcp_keepalive=True,
         )

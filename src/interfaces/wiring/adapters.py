@@ -76,6 +76,7 @@ class Adapters(containers.DeclarativeContainer):
             endpoint_url=_setting("aws.endpoint_url", settings),
             region=_setting("aws.region", settings),
             clock=clock,
+            lease_seconds=_setting("lease.ttl_seconds", settings),
         ),
     )
     dead_letters = providers.Singleton(lazy("src.infrastructure.db.dead_letters:SqlDeadLetters"), database=database)

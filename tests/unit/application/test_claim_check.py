@@ -132,7 +132,17 @@ def test_t13_a_pointer_of_a_stranger_reads_and_deletes_nothing_of_a_tenant(
 
 
 @pytest.mark.parametrize(
-    "body", [pointer(b"other"), pointer(LARGE, size=99), pointer(LARGE, size=2**40), b"{}", b"[", b"[" * 100_000, b"7"]
+    "body",
+    [
+        pointer(b"other"),
+        pointer(b"y" * len(LARGE)),
+        pointer(LARGE, size=99),
+        pointer(LARGE, size=2**40),
+        b"{}",
+        b"[",
+        b"[" * 100_000,
+        b"7",
+    ],
 )
 def test_t14_a_pointer_that_does_not_fit_its_body_comes_as_it_is(
     queue: ClaimedQueue, memory: MemoryQueue, storage: FlakyStorage, body: bytes

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from src.domain.errors import FileAccessError
 from src.infrastructure.memory.scratch import MemoryScratch
 from src.interfaces.wiring.adapters import build
@@ -72,3 +74,11 @@ def test_f30_the_engine_lets_go_of_an_sqs_message_before_twelve_hours() -> None:
 
 def test_a_poll_of_sqs_is_short_enough_for_sigterm() -> None:
     assert engine_options(load(SQS)).receive_wait_seconds == 1
+
+
+@pytest.mark.parametrize(("lease", "seconds"), [("60", 5), ("30", 5), ("12", 2), ("1", 1)])
+def test_a_silent_queue_does_not_outlast_a_lease(lease: str, seconds: float) -> None:
+    """The keeper asks the queue between two heartbeats of the ledger."""
+    settings = load({**SQS, "WORKER_LEASE__TTL_SECONDS": lease})
+    consumer = build(settings, build_catalog(settings)).queue_consumer()
+    assert consumer.inner.connection.answer_seconds == seconds
