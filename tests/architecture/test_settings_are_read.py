@@ -15,14 +15,11 @@ DECLARED = (WIRING / "settings.py", WIRING / "video_settings.py")
 SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")
 
 WAITING = {
-    "queue.url": ("queue.backend", "sqs"),
     "redis.url": ("lock.backend", "redis"),
     "storage.endpoint_url": ("storage.backend", "s3"),
     "storage.region": ("storage.backend", "s3"),
     "storage.access_key": ("storage.backend", "s3"),
     "storage.secret_key": ("storage.backend", "s3"),
-    "aws.endpoint_url": ("queue.backend", "sqs"),
-    "aws.region": ("queue.backend", "sqs"),
 }
 """{setting: (choice, its value)} of backends that the wiring still refuses at start-up, so that nobody can rely on it."""
 

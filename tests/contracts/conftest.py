@@ -9,8 +9,18 @@ import pytest
 
 from src.application.ports.scratch import Scratch
 from src.application.ports.storage import Storage
-from tests.contracts.backends import HOSTILE, HOSTILE_STORAGES, LOCKS, PROGRESSES, QUEUES, SCRATCHES, STATES, STORAGES
-from tests.contracts.backends.state import LockPlace, ProgressPlace, QueuePlace, State
+from tests.contracts.backends import (
+    HOSTILE,
+    HOSTILE_STORAGES,
+    LOCKS,
+    PROGRESSES,
+    QUEUES,
+    SCRATCHES,
+    STATES,
+    STORAGES,
+    WRAPPED_QUEUES,
+)
+from tests.contracts.backends.state import ALL, LockPlace, ProgressPlace, QueueAbilities, QueuePlace, State
 from tests.fakes.clock import FrozenClock
 
 
@@ -26,11 +36,18 @@ def state(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) ->
     made.close()
 
 
-@pytest.fixture(params=sorted({**QUEUES, **HOSTILE}))
+@pytest.fixture(params=sorted({**QUEUES, **WRAPPED_QUEUES, **HOSTILE}))
 def queues(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[QueuePlace]:
-    made = {**QUEUES, **HOSTILE}[request.param](clock, tmp_path)
+    made = {**QUEUES, **WRAPPED_QUEUES, **HOSTILE}[request.param](clock, tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def abilities(queues: QueuePlace) -> QueueAbilities:
+    """What this queue can do beyond what every queue must."""
+    declared: QueueAbilities = getattr(queues, "abilities", ALL)
+    return declared
 
 
 @pytest.fixture(params=sorted({**LOCKS, **HOSTILE}))

@@ -119,13 +119,13 @@ class Fleet:
         draft = JobDraft(id=name, type="act", tenant="acme", payload=payload, max_attempts=max_attempts)
         row = self.adapters.ledger().admit(draft).job
         assert row is not None
-        self.adapters.queue().publish([reference(row)])
+        self.adapters.queue_publisher().publish([reference(row)])
         self.adapters.ledger().change(name, lambda job, now: job.published(now))
         return name
 
     def publish(self, body: bytes, key: str = "raw") -> None:
         """Any message."""
-        self.adapters.queue().publish([Envelope(body=body, key=key)])
+        self.adapters.queue_publisher().publish([Envelope(body=body, key=key)])
 
     def job(self, name: str) -> Job:
         """The row."""

@@ -209,7 +209,7 @@ def test_exit_2_for_what_a_state_does_not_allow(ended: Fleet) -> None:
     ("environment", "words"),
     [
         ({"WORKER_QUEUE__BACKND": "sqs"}, "did you mean WORKER_QUEUE__BACKEND"),
-        ({"WORKER_QUEUE__BACKEND": "sqs"}, "not in this build yet"),
+        ({"WORKER_QUEUE__BACKEND": "kafka"}, "not in this build yet"),
         ({"WORKER_JOBS__MODULES": "no.such.module"}, "no.such.module"),
         ({"WORKER_LEASE__TTL_SECONDS": "soon"}, "WORKER_LEASE__TTL_SECONDS"),
         ({"WORKER_FFMPEG__PATH": "/no/such/ffmpeg"}, "/no/such/ffmpeg"),

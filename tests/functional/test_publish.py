@@ -49,7 +49,7 @@ def test_a_message_that_would_be_set_aside_is_refused_at_once(
     refused = fleet.cli("publish", message(tmp_path, sent))
     assert refused.returncode == 2
     assert said in refused.stderr
-    assert fleet.adapters.queue().depth().ready == 0
+    assert fleet.adapters.queue_inspector().depth().ready == 0
 
 
 def test_e11_and_with_anyway_the_worker_keeps_it_with_its_reason(fleet: Fleet, tmp_path: Path) -> None:

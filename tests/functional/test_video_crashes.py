@@ -139,7 +139,7 @@ def test_e8_cancel_of_a_running_encode_kills_ffmpeg_and_publishes_nothing(fleet:
     assert attempts_in_storage(fleet) == []
     assert video_row(fleet).status is VideoStatus.UPLOADED
     assert fleet.scratch_folders() == []
-    assert fleet.adapters.queue().depth().ready == 0
+    assert fleet.adapters.queue_inspector().depth().ready == 0
 
 
 def test_f24_sigterm_in_an_encode_hands_the_video_over_and_its_chunks_with_it(fleet: Fleet, film: Path) -> None:

@@ -220,7 +220,7 @@ def test_f24_sigterm_hands_back_what_does_not_fit_and_the_attempt_is_not_burnt(f
     assert worker.wait(15) == 0
     job = fleet.job("job-1")
     assert (job.state, job.attempts, job.lease_owner) == (JobState.QUEUED, 0, None)
-    assert fleet.adapters.queue().depth().ready == 1
+    assert fleet.adapters.queue_inspector().depth().ready == 1
     assert fleet.scratch_folders() == []
     assert fleet.left_running() == []
 

@@ -83,7 +83,7 @@ def start_redis(*, set_clock: bool = False, durable: bool = False) -> Server:
 
 
 def start_sqs(*, set_clock: bool = False) -> Server:
-    """An SQS emulator."""
+    """An SQS emulator. With `set_clock`, a long poll never ends by itself: its end is a time of day that stands still."""
     folder = server_folder("sqs")
     (port,) = free_ports()
     return Server(
@@ -94,7 +94,6 @@ def start_sqs(*, set_clock: bool = False) -> Server:
         ready=lambda: _http(f"http://127.0.0.1:{port}/_ministack/health"),
         environment={"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "LOG_LEVEL": "ERROR"},
         clock=clock_file(folder) if set_clock else None,
-        clock_runs=True,
     ).start()
 
 

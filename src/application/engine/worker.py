@@ -34,6 +34,10 @@ UNKNOWN_ETA_GRACE_SECONDS = 2.0
 STOP_SECONDS = 3.0
 """What stopping an attempt takes at most: the executor's moment to clean up, the kill, and the hand-back."""
 
+LAST_RECEIVE_SECONDS = 2.0
+"""What the last receive is waited for, which takes its slice of a second: a message that it brought when nobody is here any
+more would stay hidden until its visibility ends."""
+
 DRAIN_MARGIN_SECONDS = 10.0
 """An attempt is let finish when it ends this long before the grace time does (reliability.md F24)."""
 
@@ -121,7 +125,7 @@ class Worker:
             settling.shutdown(wait=not len(self.held), cancel_futures=True)
             for thread in loops:
                 thread.join(timeout=2)
-            receiver.join(timeout=1)
+            receiver.join(timeout=LAST_RECEIVE_SECONDS)
             self.progress.tick(everything=True)
 
     # ------------------------------------------------------------------ loops

@@ -24,7 +24,7 @@ class Delivery:
 class Envelope:
     """A message to publish. `key` makes publishing repeatable: a waiting message with the same key is moved to the
     front (visible at once, or after `delay_seconds`), not doubled, on queues that can; elsewhere it is doubled, which is
-    harmless. Lower `priority` numbers are received first."""
+    harmless. Lower `priority` numbers are received first, then the oldest, on queues that can."""
 
     body: bytes
     key: str
@@ -38,7 +38,8 @@ class QueueConsumer(Protocol):
 
     def receive(self, limit: int, *, wait_seconds: float, visibility_seconds: float) -> Sequence[Delivery]:
         """Up to `limit` messages, hidden from others for `visibility_seconds`. Waits at most `wait_seconds` for the
-        first one; an empty answer is normal. Messages come back by themselves when their visibility ends."""
+        first one; an empty answer is normal. Messages come back by themselves when their visibility ends. Queues that count
+        in whole seconds hide for at least that long; one that limits how long says so where it is wired."""
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Remove for good. A stale receipt is ignored: the message comes back and is recognised as done."""
@@ -60,6 +61,13 @@ class QueuePublisher(Protocol):
         """All of them are in the queue when this returns. Raises QueueUnavailable; then some may be in it."""
 
 
+class LimitedPublisher(QueuePublisher, Protocol):
+    """A publisher whose queue takes messages up to some size; what is larger goes by way of storage (claim_check.py)."""
+
+    def fits(self, envelope: Envelope) -> bool:
+        """Whether this message can be sent as it is."""
+
+
 class QueueInspector(Protocol):
     """What an operator wants to know of a queue; works with no worker running."""
 
@@ -69,9 +77,19 @@ class QueueInspector(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueDepth:
-    """`ready` can be received now, `delayed` later, `in_flight` is hidden by a receive; ages in seconds."""
+    """`ready` can be received now, `delayed` later, `in_flight` is hidden by a receive; ages in seconds, None when nothing
+    is ready or the queue can't say."""
 
     ready: int
     delayed: int
     in_flight: int
     oldest_ready_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSides:
+    """A queue whose roles are objects of their own: SQS's consumer must not be able to publish (mission.md V1)."""
+
+    consumer: QueueConsumer
+    publisher: LimitedPublisher
+    inspector: QueueInspector

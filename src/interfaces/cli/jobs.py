@@ -93,7 +93,7 @@ def retry_job(job_id: str, as_json: bool) -> None:
     """Start a job now: a waiting retry at once, an ended job as a new generation with all its attempts."""
     session = open_session()
     before = session.job(job_id)
-    job = RetryJob(session.ledger, session.adapters.queue()).retry(before.id)
+    job = RetryJob(session.ledger, session.adapters.queue_publisher()).retry(before.id)
     if as_json:
         print_json(status_document(job, None))
     elif job.generation == before.generation:

@@ -28,7 +28,7 @@ def publish(file: BinaryIO, anyway: bool, as_json: bool) -> None:
     """
     session, body = open_session(), file.read()
     jobs = [] if anyway else asked_for(session, body)
-    publisher: QueuePublisher = session.adapters.queue()
+    publisher: QueuePublisher = session.adapters.queue_publisher()
     # The same message twice is one message while it waits; an id that is sent again is one job in any case.
     key = jobs[0] if len(jobs) == 1 else hashlib.sha256(body).hexdigest()
     publisher.publish([Envelope(body=body, key=key)])

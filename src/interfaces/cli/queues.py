@@ -14,7 +14,7 @@ from src.interfaces.cli.session import open_session
 def queues(as_json: bool) -> None:
     """Messages in the queue, jobs by state, dead letters by cause."""
     session = open_session()
-    inspector: QueueInspector = session.adapters.queue()
+    inspector: QueueInspector = session.adapters.queue_inspector()
     depth = inspector.depth()
     counts, letters = session.jobs.counts(), session.dead_letters.groups()
     queue = {

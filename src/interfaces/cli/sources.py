@@ -133,7 +133,7 @@ def request_video(session: Session, key: str, tenant: str, video_id: str) -> Job
     limits = session.settings.limits
     use_case = SubmitVideo(
         ledger=session.ledger,
-        publisher=session.adapters.queue(),
+        publisher=session.adapters.queue_publisher(),
         videos=session.adapters.videos(),
         storage=session.adapters.storage(),
         job_type=session.catalog.get("video"),

@@ -50,7 +50,7 @@ def _setting(path: str, settings: providers.Dependency[Settings]) -> providers.C
 
 
 class Adapters(containers.DeclarativeContainer):
-    """What the settings chose. Call a provider for its object: `adapters.queue()`; each is made once."""
+    """What the settings chose. Call a provider for its object: `adapters.storage()`; each is made once."""
 
     settings = providers.Dependency(instance_of=Settings)
     catalog = providers.Dependency(instance_of=Catalog)
@@ -70,6 +70,15 @@ class Adapters(containers.DeclarativeContainer):
             name=_setting("queue.name", settings),
             clock=clock,
             poll_seconds=_setting("queue.poll_seconds", settings),
+        ),
+        sqs=providers.Singleton(
+            lazy("src.infrastructure.sqs.queue:sqs_queue"),
+            name=_setting("queue.name", settings),
+            url=_setting("queue.url", settings),
+            endpoint_url=_setting("aws.endpoint_url", settings),
+            region=_setting("aws.region", settings),
+            clock=clock,
+            lease_seconds=_setting("lease.ttl_seconds", settings),
         ),
     )
     dead_letters = providers.Singleton(lazy("src.infrastructure.db.dead_letters:SqlDeadLetters"), database=database)
@@ -104,6 +113,10 @@ class Adapters(containers.DeclarativeContainer):
             lazy("src.infrastructure.storage.filesystem:FilesystemStorage"), root=_setting("storage_root", settings)
         ),
     )
+    # The queue's roles: one object for most backends, several for those whose consumer may not publish.
+    queue_consumer = providers.Singleton(lazy("src.interfaces.wiring.queues:consumer_of"), queue, storage.provider)
+    queue_publisher = providers.Singleton(lazy("src.interfaces.wiring.queues:publisher_of"), queue, storage.provider)
+    queue_inspector = providers.Singleton(lazy("src.interfaces.wiring.queues:inspector_of"), queue)
     scratch = providers.Singleton(
         lazy("src.infrastructure.storage.scratch:FilesystemScratch"), root=_setting("scratch_path", settings)
     )

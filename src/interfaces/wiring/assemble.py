@@ -32,9 +32,9 @@ Binding = Callable[[Adapters], object]
 """Gives the object for a field of some type. Called when a handler asks for it."""
 
 PORTS: Mapping[type, Binding] = {
-    QueueConsumer: lambda adapters: adapters.queue(),
-    QueuePublisher: lambda adapters: adapters.queue(),
-    QueueInspector: lambda adapters: adapters.queue(),
+    QueueConsumer: lambda adapters: adapters.queue_consumer(),
+    QueuePublisher: lambda adapters: adapters.queue_publisher(),
+    QueueInspector: lambda adapters: adapters.queue_inspector(),
     JobLedger: lambda adapters: adapters.ledger(),
     JobQueries: lambda adapters: adapters.ledger(),
     DeadLetters: lambda adapters: adapters.dead_letters(),

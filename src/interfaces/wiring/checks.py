@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.application.ports.checkable import Checkable
 from src.domain.errors import ConfigError, WorkerError
 from src.interfaces.wiring.adapters import Adapters, imported
 from src.interfaces.wiring.environment import variable
@@ -60,8 +61,10 @@ def check_startup(settings: Settings, adapters: Adapters) -> None:
 
 def check_backends(settings: Settings, adapters: Adapters) -> None:
     """What a command of an operator needs: data directory, database, queue. Raises the first error as it is."""
-    for name in ("data directory", "database", "queue"):
+    for name in ("data directory", "database"):
         dict(CHECKS)[name](settings, adapters)
+    # Only asked how deep it is: an operator's role need not permit what a worker's does.
+    adapters.queue_inspector().depth()
 
 
 def refuse(failed: Sequence[Finding]) -> None:
@@ -110,9 +113,12 @@ def check_database(settings: Settings, _adapters: Adapters) -> str:
 
 
 def check_queue(settings: Settings, adapters: Adapters) -> str:
-    """The queue answers."""
-    depth = adapters.queue().depth()
-    return f"{settings.queue.backend} queue {settings.queue.name!r}: {depth.ready} ready, {depth.in_flight} in flight"
+    """The queue is there, permits what a worker does, and answers."""
+    sides = (adapters.queue_consumer(), adapters.queue_publisher(), adapters.queue_inspector())
+    facts = [fact for side in sides if isinstance(side, Checkable) for fact in side.check()]
+    depth = adapters.queue_inspector().depth()
+    found = f"{settings.queue.backend} queue {settings.queue.name!r}: {depth.ready} ready, {depth.in_flight} in flight"
+    return "; ".join([found, *dict.fromkeys(facts)])
 
 
 def check_storage(settings: Settings, adapters: Adapters) -> str:

@@ -31,10 +31,13 @@ class QueueSettings(Group):
         description="Which queue. `sqlite` is embedded; `memory` lives and dies with its process (tests).",
     )
     url: str | None = Field(
-        default=None, description="Address of the queue, where the backend has one (SQS: the queue's URL)."
+        default=None,
+        description="Address of the queue, where the backend has one (SQS: the queue's URL; without it, it is looked up by name).",
     )
     name: str = Field(default="video", min_length=1, max_length=80, description="Name of the queue.")
-    wait_seconds: float = Field(default=20.0, gt=0, le=20, description="Longest wait of one receive (long poll).")
+    wait_seconds: float = Field(
+        default=20.0, gt=0, le=20, description="Longest wait of one receive, where it can be called off."
+    )
     poll_seconds: float = Field(
         default=0.05, gt=0, le=60, description="Pause between looks, where the backend can't wake us."
     )
@@ -110,8 +113,12 @@ class StorageSettings(Group):
 class AwsSettings(Group):
     """AWS, except where the storage says otherwise. Credentials come from AWS's own chain."""
 
-    endpoint_url: str | None = Field(default=None, description="Address of an AWS emulator; AWS when empty.")
-    region: str | None = Field(default=None, description="AWS region.")
+    endpoint_url: str | None = Field(
+        default=None, description="Address of an AWS emulator; AWS when empty (or the host of `queue.url`)."
+    )
+    region: str | None = Field(
+        default=None, description="AWS region. Default: that of `queue.url`, else AWS's own chain."
+    )
 
 
 class FfmpegSettings(Group):

@@ -29,12 +29,13 @@ from src.application.video.abandoned import SweepAbandoned
 from src.domain.errors import JobError
 from src.infrastructure.process.executor import ProcessExecutor
 from src.interfaces.wiring.adapters import Adapters
+from src.interfaces.wiring.queues import HOLD_LIMIT_SECONDS, SLICED
 from src.interfaces.wiring.settings import Settings
 
 log = logging.getLogger(__name__)
 
 RECEIVE_WAIT_SECONDS = 1.0
-"""One receive of the embedded queue; it polls inside, so a longer wait saves nothing."""
+"""One receive of a queue that is asked in slices (queues.py says which and why)."""
 
 
 def engine_options(settings: Settings) -> EngineOptions:
@@ -48,11 +49,12 @@ def engine_options(settings: Settings) -> EngineOptions:
         stall_seconds=settings.video.stall_seconds,
         grace_seconds=settings.shutdown.grace_seconds,
         receive_wait_seconds=min(settings.queue.wait_seconds, RECEIVE_WAIT_SECONDS)
-        if settings.queue.backend in ("sqlite", "memory")
+        if settings.queue.backend in SLICED
         else settings.queue.wait_seconds,
         on_lock_failure=OnLockFailure(settings.lock.on_failure),
         retry_scale=settings.retry.delay_scale,
         running_per_tenant=settings.limits.running_per_tenant,
+        message_hold_limit_seconds=HOLD_LIMIT_SECONDS.get(settings.queue.backend),
     )
 
 
@@ -73,7 +75,7 @@ def build_worker(
 ) -> Worker:
     """Everything wired; nothing received yet. `redact` takes secrets out of errors before they are stored."""
     options = engine_options(settings)
-    clock, queue, ledger = adapters.clock(), adapters.queue(), adapters.ledger()
+    clock, queue, ledger = adapters.clock(), adapters.queue_consumer(), adapters.ledger()
     lock, held, health = adapters.lock(), HeldRuns(), Health(adapters.clock())
     executor = ProcessExecutor(executor_argv(), discard_scratch=adapters.scratch().discard, redact=redact)
     # The settler asks the worker whether there is time left; the worker exists only after it.
@@ -90,7 +92,7 @@ def build_worker(
     )
     worker = Worker(
         queue=queue,
-        inspector=queue,
+        inspector=adapters.queue_inspector(),
         ledger=ledger,
         intake=Intake(
             decoders=Decoders(catalog, decoder_settings(settings)),
@@ -107,7 +109,12 @@ def build_worker(
         ),
         settler=settler,
         keeper=Keeper(ledger, lock, queue, executor, held, clock, options, on_backend=health.backend),
-        waker=Waker(ledger, queue, hold_seconds=3 * settings.lease.scan_seconds, types=catalog.names()),
+        waker=Waker(
+            ledger,
+            adapters.queue_publisher(),
+            hold_seconds=3 * settings.lease.scan_seconds,
+            types=catalog.names(),
+        ),
         alarm=Alarm(adapters.dead_letters(), adapters.notifier()),
         progress=ProgressWriter(adapters.progress(), clock),
         executor=executor,

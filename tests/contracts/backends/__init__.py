@@ -15,9 +15,11 @@ from src.infrastructure.memory.scratch import MemoryScratch
 from src.infrastructure.memory.storage import MemoryStorage
 from src.infrastructure.storage.filesystem import FilesystemStorage
 from src.infrastructure.storage.scratch import FilesystemScratch
+from tests.contracts.backends.claimed import claimed_place
 from tests.contracts.backends.hostile import FlakyState
 from tests.contracts.backends.memory import MemoryState
 from tests.contracts.backends.sql import sqlite_state
+from tests.contracts.backends.sqs import sqs_place
 from tests.fakes.flaky import FlakyStorage
 
 
@@ -50,10 +52,13 @@ STATES: Mapping[str, Any] = {"memory": MemoryState, "sqlite": sqlite_state}
 """{name: (clock, folder) -> State}: databases with everything that can be in them. The wiring calls the SQL adapters of
 lock and progress `database`."""
 
-QUEUES: Mapping[str, Any] = {**STATES}
+QUEUES: Mapping[str, Any] = {**STATES, "sqs": sqs_place}
 LOCKS: Mapping[str, Any] = {**STATES}
 PROGRESSES: Mapping[str, Any] = {**STATES}
 """{name: (clock, folder) -> place}: the states, and the servers that serve one port or two."""
+
+WRAPPED_QUEUES: Mapping[str, Any] = {"claimed": claimed_place}
+"""Queues seen through something of ours; no choice of the wiring's own, so not counted as one."""
 
 STORAGES: Mapping[str, Any] = {"memory": memory_storage, "filesystem": filesystem_storage}
 """{name: (clock, folder) -> Storage}"""

@@ -21,8 +21,27 @@ class AddVideo(Effect):
     video_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueAbilities:
+    """What the port leaves to the technology ("on queues that can"). The suite asks for the clause where it can be kept,
+    and for what the port says instead where it can't."""
+
+    priorities: bool = True
+    """lower numbers are received first"""
+    merges: bool = True
+    """a waiting message with the same key is moved, not doubled"""
+    tells_age: bool = True
+    """how long the oldest message has been waiting"""
+    whole_seconds: bool = False
+    """hides and delays for whole seconds, rounded up"""
+
+
+ALL = QueueAbilities()
+
+
 class QueuePlace(Protocol):
-    """Where queues of one technology are. Each call gives a handle of its own, as another worker would have it."""
+    """Where queues of one technology are. Each call gives a handle of its own, as another worker would have it. A place
+    without `abilities` has them all."""
 
     clock: FrozenClock
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from src.domain.errors import FileAccessError
 from src.infrastructure.memory.scratch import MemoryScratch
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.environment import load
-from src.interfaces.wiring.worker import build_worker, space_left
+from src.interfaces.wiring.worker import build_worker, engine_options, space_left
 
 
 @dataclass
@@ -42,3 +44,41 @@ def test_the_worker_asks_for_the_reserve_of_the_settings(tmp_path: Path) -> None
             assert worker.can_take() is takes
         finally:
             worker.executor.close()
+
+
+SQS = {"WORKER_QUEUE__BACKEND": "sqs", "WORKER_QUEUE__URL": "http://127.0.0.1:1/000000000000/video"}
+
+
+def test_v1_the_consumer_of_sqs_can_not_publish_and_knows_no_database(tmp_path: Path) -> None:
+    settings = load({"WORKER_DATA_DIR": str(tmp_path), **SQS})
+    adapters = build(settings, build_catalog(settings))
+    consumer, publisher, inspector = adapters.queue_consumer(), adapters.queue_publisher(), adapters.queue_inspector()
+    for side in (consumer, consumer.inner):
+        assert not hasattr(side, "publish")
+    for side in (publisher, publisher.inner):
+        assert not hasattr(side, "receive")
+    assert not hasattr(inspector, "receive")
+    assert (consumer, publisher) == (adapters.queue_consumer(), adapters.queue_publisher())
+
+
+def test_a_queue_that_is_one_object_has_all_roles(tmp_path: Path) -> None:
+    settings = load({"WORKER_DATA_DIR": str(tmp_path), "WORKER_QUEUE__BACKEND": "memory"})
+    adapters = build(settings, build_catalog(settings))
+    assert adapters.queue_consumer() is adapters.queue_publisher() is adapters.queue_inspector() is adapters.queue()
+
+
+def test_f30_the_engine_lets_go_of_an_sqs_message_before_twelve_hours() -> None:
+    assert engine_options(load(SQS)).message_hold_limit_seconds == 11.5 * 3600
+    assert engine_options(load({})).message_hold_limit_seconds is None
+
+
+def test_a_poll_of_sqs_is_short_enough_for_sigterm() -> None:
+    assert engine_options(load(SQS)).receive_wait_seconds == 1
+
+
+@pytest.mark.parametrize(("lease", "seconds"), [("60", 5), ("30", 5), ("12", 2), ("1", 1)])
+def test_a_silent_queue_does_not_outlast_a_lease(lease: str, seconds: float) -> None:
+    """The keeper asks the queue between two heartbeats of the ledger."""
+    settings = load({**SQS, "WORKER_LEASE__TTL_SECONDS": lease})
+    consumer = build(settings, build_catalog(settings)).queue_consumer()
+    assert consumer.inner.connection.answer_seconds == seconds
