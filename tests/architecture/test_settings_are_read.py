@@ -16,10 +16,6 @@ SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")
 
 WAITING = {
     "redis.url": ("lock.backend", "redis"),
-    "storage.endpoint_url": ("storage.backend", "s3"),
-    "storage.region": ("storage.backend", "s3"),
-    "storage.access_key": ("storage.backend", "s3"),
-    "storage.secret_key": ("storage.backend", "s3"),
 }
 """{setting: (choice, its value)} of backends that the wiring still refuses at start-up, so that nobody can rely on it."""
 

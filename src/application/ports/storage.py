@@ -39,7 +39,8 @@ class Storage(Protocol):
         """Copy inside the storage without moving the bytes through this machine where that is possible."""
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Every object whose key starts with `prefix`, in key order."""
+        """Every object whose key starts with `prefix`, in the storage's own order (S3 sorts by bytes, its directory buckets
+        and some compatible services do not)."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove; missing keys and an empty list are fine."""

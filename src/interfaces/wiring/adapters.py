@@ -112,6 +112,7 @@ class Adapters(containers.DeclarativeContainer):
         filesystem=providers.Singleton(
             lazy("src.infrastructure.storage.filesystem:FilesystemStorage"), root=_setting("storage_root", settings)
         ),
+        s3=providers.Singleton(lazy("src.interfaces.wiring.storages:make_s3"), settings),
     )
     # The queue's roles: one object for most backends, several for those whose consumer may not publish.
     queue_consumer = providers.Singleton(lazy("src.interfaces.wiring.queues:consumer_of"), queue, storage.provider)

@@ -124,6 +124,8 @@ def check_queue(settings: Settings, adapters: Adapters) -> str:
 def check_storage(settings: Settings, adapters: Adapters) -> str:
     """Put, get, compare, delete."""
     storage, key = adapters.storage(), f"_selftest/{uuid.uuid4()}"
+    if isinstance(storage, Checkable):
+        storage.check()
     storage.put_bytes(key, SELF_TEST, content_type="text/plain", cache_control="no-store")
     try:
         if storage.read(key, 0, len(SELF_TEST)) != SELF_TEST:

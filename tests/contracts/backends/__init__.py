@@ -18,6 +18,7 @@ from src.infrastructure.storage.scratch import FilesystemScratch
 from tests.contracts.backends.claimed import claimed_place
 from tests.contracts.backends.hostile import FlakyState
 from tests.contracts.backends.memory import MemoryState
+from tests.contracts.backends.s3 import s3_storage
 from tests.contracts.backends.sql import sqlite_state
 from tests.contracts.backends.sqs import sqs_place
 from tests.fakes.flaky import FlakyStorage
@@ -60,7 +61,7 @@ PROGRESSES: Mapping[str, Any] = {**STATES}
 WRAPPED_QUEUES: Mapping[str, Any] = {"claimed": claimed_place}
 """Queues seen through something of ours; no choice of the wiring's own, so not counted as one."""
 
-STORAGES: Mapping[str, Any] = {"memory": memory_storage, "filesystem": filesystem_storage}
+STORAGES: Mapping[str, Any] = {"memory": memory_storage, "filesystem": filesystem_storage, "s3": s3_storage}
 """{name: (clock, folder) -> Storage}"""
 
 SCRATCHES: Mapping[str, Any] = {"memory": memory_scratch, "filesystem": filesystem_scratch}
