@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,13 @@ JOB_TYPES = [JobType(name="leaky", parse=lambda tenant, payload: payload, handle
 
 
 @pytest.mark.parametrize("error", ["RuntimeError", "FileAccessError"])
-def test_t22_a_failing_job_shows_no_secret_anywhere(fleet: Fleet, tmp_path: Path, error: str) -> None:
+def test_t22_a_failing_job_shows_no_secret_anywhere(
+    fleet: Fleet, tmp_path: Path, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "leaky_jobs.py").write_text(JOB % (sorted(SECRETS), error))
+    # This process publishes, so it reads the catalog as well.
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "leaky_jobs", raising=False)
     fleet.settings = {**SECRETS, "WORKER_JOBS__MODULES": "leaky_jobs", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     for number, body in enumerate((BODY, NO_JOB, VIDEO)):
         fleet.publish(json.dumps(body).encode(), key=f"m{number}")

@@ -199,7 +199,7 @@ def _prune(root: Path, folder: Path) -> None:
 
 
 def _move_in(part: Path, path: Path) -> None:
-    for last in (False, False, True):
+    for last in (*[False] * 9, True):
         try:
             _make_folders(path.parent)
             part.replace(path)
@@ -218,7 +218,12 @@ def _make_folders(folder: Path) -> None:
         made.append(folder)
         folder = folder.parent
     for each in reversed(made):
-        each.mkdir(exist_ok=True)
+        try:
+            each.mkdir()
+        except FileExistsError:
+            if each.is_file():
+                raise
+            # Made by another writer; and perhaps pruned again already: what comes next finds out.
         _sync_folder(each.parent)
 
 
