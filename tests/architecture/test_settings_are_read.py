@@ -15,7 +15,6 @@ DECLARED = (WIRING / "settings.py", WIRING / "video_settings.py")
 SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")
 
 WAITING = {
-    "queue.url": ("queue.backend", "sqs"),
     "redis.url": ("lock.backend", "redis"),
     "storage.endpoint_url": ("storage.backend", "s3"),
     "storage.region": ("storage.backend", "s3"),

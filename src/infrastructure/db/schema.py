@@ -13,12 +13,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from src.domain.errors import ConfigError, DatabaseUnavailable
-from src.infrastructure.db.engine import Database, open_engine, parsed, serialize, unavailable
+from src.infrastructure.db.engine import Database, open_engine, parsed, serialize
+from src.infrastructure.db.errors import setup_error, unavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision under migrations/versions (a test compares)."""
 
 CREATE_BUSY_SECONDS = 30.0
@@ -27,14 +28,21 @@ CREATE_BUSY_SECONDS = 30.0
 
 def schema_version(url: str) -> str | None:
     """The revision a database is at; None when it has no tables yet, or is an embedded file that does not exist.
-    Raises DatabaseUnavailable."""
+    Raises ConfigError for a wrong address, password or name; DatabaseUnavailable."""
     database = Database(url)
     if database.file is not None and not database.file.exists():
         return None
     try:
-        return database.read(_version)
+        return database.read(schema_at)
+    except DatabaseUnavailable as error:
+        raise setup_error(error) or error from error
     finally:
         database.close()
+
+
+def newer(version: str | None) -> bool:
+    """Whether a revision is later than this version's."""
+    return version is not None and version > HEAD
 
 
 def upgrade(url: str) -> str:
@@ -45,7 +53,7 @@ def upgrade(url: str) -> str:
         _create_file(Path(made.database or ""))
     if (version := schema_version(url)) == HEAD:
         return HEAD
-    if version is not None and version > HEAD:
+    if newer(version):
         raise ConfigError(
             f"the database is at revision {version}, this version knows {HEAD}", fix="upgrade mediaworker"
         )
@@ -54,13 +62,22 @@ def upgrade(url: str) -> str:
         with engine.connect() as opened:
             connection = opened.execution_options(worker_write=True)
             with connection.begin():
+                _take_time(connection)
                 serialize(connection, "mediaworker.schema")
                 _migrate(connection)
     except DBAPIError as error:
-        raise unavailable(error) from error
+        raise setup_error(error) or unavailable(error) from error
     finally:
         engine.dispose()
     return HEAD
+
+
+def _take_time(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # A big table's index takes longer than any statement of a worker may; waiting for the table may not take for ever,
+        # or every other transaction waits behind us.
+        wait = round(CREATE_BUSY_SECONDS * 1000)
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {wait}")
 
 
 def sql(url: str) -> str:
@@ -75,7 +92,8 @@ def sql(url: str) -> str:
     return written.getvalue()
 
 
-def _version(connection: Connection) -> str | None:
+def schema_at(connection: Connection) -> str | None:
+    """The revision of the database that a connection leads to; None without tables."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

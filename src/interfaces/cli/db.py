@@ -28,6 +28,8 @@ def upgrade(as_json: bool) -> None:
         check_data_dir(settings, build(settings, build_catalog(settings)))
     before = schema.schema_version(settings.database_url)
     now = schema.upgrade(settings.database_url)
+    if settings.queue_database_url != settings.database_url:
+        schema.upgrade(settings.queue_database_url)
     if as_json:
         print_json({"database": place(settings), "before": before, "now": now})
     else:

@@ -34,7 +34,7 @@ from src.interfaces.wiring.settings import Settings
 log = logging.getLogger(__name__)
 
 RECEIVE_WAIT_SECONDS = 1.0
-"""One receive of the embedded queue; it polls inside, so a longer wait saves nothing."""
+"""One receive of a queue that looks again at least once a second inside, so that a longer wait saves nothing."""
 
 
 def engine_options(settings: Settings) -> EngineOptions:
@@ -48,7 +48,7 @@ def engine_options(settings: Settings) -> EngineOptions:
         stall_seconds=settings.video.stall_seconds,
         grace_seconds=settings.shutdown.grace_seconds,
         receive_wait_seconds=min(settings.queue.wait_seconds, RECEIVE_WAIT_SECONDS)
-        if settings.queue.backend in ("sqlite", "memory")
+        if settings.queue.backend in ("sqlite", "memory", "postgres")
         else settings.queue.wait_seconds,
         on_lock_failure=OnLockFailure(settings.lock.on_failure),
         retry_scale=settings.retry.delay_scale,

@@ -17,6 +17,7 @@ from src.infrastructure.storage.filesystem import FilesystemStorage
 from src.infrastructure.storage.scratch import FilesystemScratch
 from tests.contracts.backends.hostile import FlakyState
 from tests.contracts.backends.memory import MemoryState
+from tests.contracts.backends.postgres import postgres_clock, postgres_state
 from tests.contracts.backends.sql import sqlite_state
 from tests.fakes.flaky import FlakyStorage
 
@@ -46,9 +47,12 @@ def filesystem_scratch(folder: Path) -> Scratch:
     return FilesystemScratch(folder / "scratch")
 
 
-STATES: Mapping[str, Any] = {"memory": MemoryState, "sqlite": sqlite_state}
+STATES: Mapping[str, Any] = {"memory": MemoryState, "sqlite": sqlite_state, "postgres": postgres_state}
 """{name: (clock, folder) -> State}: databases with everything that can be in them. The wiring calls the SQL adapters of
 lock and progress `database`."""
+
+CLOCKS: Mapping[str, Any] = {"postgres": postgres_clock}
+"""{name: () -> clock} of the harnesses whose server has to follow the tests' time."""
 
 QUEUES: Mapping[str, Any] = {**STATES}
 LOCKS: Mapping[str, Any] = {**STATES}
