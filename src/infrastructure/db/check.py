@@ -50,7 +50,10 @@ class DatabaseCheck:
             raise setup_error(error) or error from error
 
     def _facts(self, connection: Connection) -> list[str]:
-        facts = [] if connection.dialect.name != "postgresql" else _server(connection)
+        facts = []
+        if connection.dialect.name == "postgresql":
+            facts = _server(connection)
+            _allowed(connection)
         version = schema_at(connection)
         if newer(version):
             raise ConfigError(
@@ -61,8 +64,6 @@ class DatabaseCheck:
                 f"the database's schema is {version or 'empty'}, this version needs {HEAD}",
                 fix="run `mediaworker db upgrade`",
             )
-        if connection.dialect.name == "postgresql":
-            _allowed(connection)
         return [*facts, f"schema {version}", *self._clocks(connection)]
 
     def _clocks(self, connection: Connection) -> list[str]:

@@ -94,9 +94,9 @@ class Database:
         """A driver's connection of the caller's own, beside the pool, each statement its own transaction; close it."""
         try:
             proxy = self._live().raw_connection()
+            connection: Any = proxy.driver_connection
             proxy.detach()
-            connection = proxy.driver_connection
-            connection.autocommit = True  # type: ignore[union-attr]
+            connection.autocommit = True
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise unavailable(error) from error
         return connection

@@ -91,7 +91,9 @@ def setup_error(error: BaseException | None) -> ConfigError | None:
 def _said(error: SQLAlchemyError | sqlite3.Error) -> tuple[str, str]:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     name = str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__)
-    words = " ".join(str(cause).split())[:300]
+    lines = str(cause).strip().splitlines() or [""]
+    # With a code, what follows the first line are details, which may hold values; a refused connection has no code.
+    words = " ".join((lines[0] if getattr(cause, "sqlstate", None) else " ".join(lines)).split())[:300]
     return name, words or type(cause).__name__
 
 

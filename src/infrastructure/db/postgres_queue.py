@@ -54,12 +54,16 @@ WITH given AS MATERIALIZED (
     SELECT * FROM unnest(%(keys)s::text[], %(bodies)s::bytea[], %(attributes)s::text[], %(priorities)s::int[],
                          %(delays)s::float8[]) WITH ORDINALITY AS g (key, body, attributes, priority, delay, number)),
 clock AS MATERIALIZED (SELECT worker_now() AS now),
+waiting AS MATERIALIZED (
+    SELECT m.id, given.body, given.attributes, given.priority, given.delay
+    FROM queue_messages AS m JOIN given ON given.key = m.key CROSS JOIN clock
+    WHERE m.queue = %(queue)s AND (m.receipt IS NULL OR m.visible_at <= clock.now)
+    ORDER BY m.id FOR UPDATE OF m),
 moved AS (
     UPDATE queue_messages AS m
-    SET body = given.body, attributes = given.attributes::json,
-        visible_at = least(m.visible_at, clock.now + given.delay), priority = least(m.priority, given.priority)
-    FROM given, clock
-    WHERE m.queue = %(queue)s AND m.key = given.key AND (m.receipt IS NULL OR m.visible_at <= clock.now)
+    SET body = waiting.body, attributes = waiting.attributes::json,
+        visible_at = least(m.visible_at, clock.now + waiting.delay), priority = least(m.priority, waiting.priority)
+    FROM waiting, clock WHERE m.id = waiting.id
     RETURNING m.key),
 added AS (
     INSERT INTO queue_messages (queue, key, body, attributes, priority, visible_at, enqueued_at, receive_count)
@@ -70,7 +74,8 @@ SELECT CASE WHEN %(wake)s AND ((SELECT count(*) FROM moved) + (SELECT count(*) F
     THEN pg_notify(%(channel)s, '')::text END
 """
 """A waiting message is moved, any other added. The row lock decides: a message that a consumer takes at this moment is no
-longer waiting when the update gets to it, and so a new one is added."""
+longer waiting when we get its lock, and so a new one is added. Locks are taken in one order, so that publishers of the same
+keys do not deadlock."""
 
 
 @dataclass
