@@ -4,6 +4,7 @@ where a pooler hands them round."""
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 
@@ -112,6 +113,22 @@ def test_a_statement_that_takes_too_long_ends(database: Open) -> None:
     with pytest.raises(DatabaseUnavailable) as raised:
         ask(database(statement_seconds=0.1), "SELECT pg_sleep(60)")
     assert "STATEMENT_SECONDS" in str(raised.value.fix)
+
+
+def test_a_server_that_hangs_is_given_up_and_another_connection_is_used(
+    database: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "SLACK_SECONDS", 0.3)
+    db = database(statement_seconds=0.3)
+    backend = int(str(ask(db, "SELECT pg_backend_pid()")))
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        with pytest.raises(DatabaseUnavailable, match="not answered"):
+            put(db, "hangs")
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    assert ask(db, "SELECT count(*) FROM locks WHERE key = 'hangs'") == 0
+    assert ask(db, "SELECT pg_backend_pid()") != backend
 
 
 def test_f09_waiting_for_a_row_ends(database: Open, url: str) -> None:

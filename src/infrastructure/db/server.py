@@ -24,6 +24,9 @@ KEEPALIVE: Mapping[str, Any] = {
 """A cut that nobody told us of is noticed within a minute when idle, 30 s (milliseconds here) after something was sent
 (lesson 17)."""
 
+SLACK_SECONDS = 10.0
+"""By which we wait longer for an answer than the server may take for it."""
+
 IDLE_SECONDS = 2.0
 """A connection that was used longer ago is tried before it is used again."""
 
@@ -59,11 +62,23 @@ def open_server_engine(url: URL, options: ServerOptions) -> Engine:
     """A small pool of connections to one server. One that lay idle is tried before it is used, so that a restart or an
     idle cut costs nobody a transaction (lesson 17)."""
     engine = create_engine(url, connect_args=connect_arguments(url, options), **options.pool)
+    event.listen(engine, "do_connect", _connect(options.statement_seconds + SLACK_SECONDS))
     event.listen(engine, "checkin", _remember)
     event.listen(engine, "checkout", _try_if_idle(engine))
     if options.transaction_pooler:
         event.listen(engine, "begin", _limit_transaction(_limits(options)))
     return engine
+
+
+def _connect(answer_seconds: float) -> Callable[..., Any]:
+    from src.infrastructure.db.bounded import BoundedConnection
+
+    def connect(_dialect: Any, _record: Any, positional: list[Any], named: dict[str, Any]) -> Any:
+        connection = BoundedConnection.connect(*positional, **named)
+        connection.answer_seconds = answer_seconds
+        return connection
+
+    return connect
 
 
 def _remember(_connection: Any, record: Any) -> None:
