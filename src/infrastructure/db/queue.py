@@ -1,4 +1,7 @@
-"""A queue in a table: visibility, receipts, priorities and delays, with no server beside the database."""
+"""A queue in a table of the embedded database: visibility, receipts, priorities and delays, with no server at all.
+
+PostgreSQL has the same table, and statements of its own (postgres_queue.py).
+"""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ def check_startup(settings: Settings, adapters: Adapters) -> None:
 
 def check_backends(settings: Settings, adapters: Adapters) -> None:
     """What a command of an operator needs: data directory, database, queue. Raises the first error as it is."""
-    for name in ("data directory", "database", "queue"):
-        dict(CHECKS)[name](settings, adapters)
+    for check in (check_data_dir, check_database, _queue_answers):
+        check(settings, adapters)
 
 
 def refuse(failed: Sequence[Finding]) -> None:
@@ -101,12 +101,15 @@ def check_database(settings: Settings, adapters: Adapters) -> str:
 
 
 def check_queue(settings: Settings, adapters: Adapters) -> str:
-    """The queue answers."""
+    """The queue answers, and lets us do what we do."""
     queue = adapters.queue()
     facts = queue.check() if hasattr(queue, "check") else ()
-    depth = queue.depth()
-    found = f"{settings.queue.backend} queue {settings.queue.name!r}: {depth.ready} ready, {depth.in_flight} in flight"
-    return "; ".join((found, *facts))
+    return "; ".join((_queue_answers(settings, adapters), *facts))
+
+
+def _queue_answers(settings: Settings, adapters: Adapters) -> str:
+    depth = adapters.queue().depth()
+    return f"{settings.queue.backend} queue {settings.queue.name!r}: {depth.ready} ready, {depth.in_flight} in flight"
 
 
 def check_storage(settings: Settings, adapters: Adapters) -> str:
