@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from src.application.catalog import Catalog
@@ -15,7 +16,7 @@ from src.infrastructure.clock import SystemClock
 from src.infrastructure.db import postgres_queue
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.notifications import Listener
-from src.infrastructure.db.postgres_queue import TAKE, PostgresQueue
+from src.infrastructure.db.postgres_queue import ACK, PUBLISH, TAKE, PostgresQueue
 from src.infrastructure.db.server import ServerOptions
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.environment import load
@@ -187,13 +188,43 @@ def test_publishers_of_the_same_keys_at_once_do_not_fail(queue: Open) -> None:
     assert queue().depth().ready == 300
 
 
-def test_a_receive_from_a_long_backlog_reads_the_index_and_sorts_nothing(queue: Open, url: str) -> None:
-    queue().publish([envelope(str(number)) for number in range(20_000)])
+PLANNED = {
+    "take": TAKE.format(limit=100) % {"queue": "$1::text", "visibility": "$2::float8"},
+    "ack": ACK % {"queue": "$1::text", "ids": "$2", "receipts": "$3"},
+    "publish": PUBLISH
+    % {
+        "queue": "$1::text",
+        "keys": "$2",
+        "bodies": "$3",
+        "attributes": "$4",
+        "priorities": "$5",
+        "delays": "$6",
+        "wake": "false",
+        "channel": "'c'",
+    },
+}
+VALUES = {
+    "take": "('video', 30)",
+    "ack": "('video', '{1,2}', '{1:1,2:1}')",
+    "publish": """('video', '{a}', '{"x"}', '{"{}"}', '{0}', '{0}')""",
+}
+
+
+@pytest.mark.parametrize("statement", sorted(PLANNED))
+@pytest.mark.parametrize("backlog", [500, 20_000])
+def test_no_statement_reads_or_sorts_a_long_backlog(queue: Open, url: str, statement: str, backlog: int) -> None:
+    queue().publish([envelope(str(number)) for number in range(backlog)])
     execute(url, "ANALYZE queue_messages")
-    values = {"queue": "'video'", "limit": "100", "visibility": "30"}
-    plan = "\n".join(str(row[0]) for row in execute(url, f"EXPLAIN {TAKE % values}"))
-    assert "queue_messages_ready" in plan
-    assert "Sort" not in plan
+    with psycopg.connect(url) as connection:
+        # As a statement that was prepared once for all values: what a worker runs after its first few receives.
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute(f"PREPARE one AS {PLANNED[statement]}".encode())
+        rows = connection.execute(f"EXPLAIN EXECUTE one {VALUES[statement]}".encode()).fetchall()
+    plan = "\n".join(row[0] for row in rows)
+    assert "Seq Scan on queue_messages" not in plan
+    if statement == "take":
+        assert "queue_messages_ready" in plan
+        assert "Sort" not in plan
 
 
 # ---------------------------------------------------------------------- wiring
