@@ -24,22 +24,9 @@ both sides."""
 FLOOR_SECONDS = 1.0
 """Between two looks while notifications arrive: they are a hint, and what becomes visible by itself sends none (F46)."""
 
-TAKE = """
-WITH best AS MATERIALIZED (
-    SELECT id FROM queue_messages
-    WHERE queue = %(queue)s AND visible_at <= (SELECT worker_now())
-    ORDER BY priority, visible_at, id LIMIT {limit:d}
-    FOR UPDATE SKIP LOCKED)
-UPDATE queue_messages AS m
-SET visible_at = (SELECT worker_now()) + %(visibility)s,
-    receive_count = m.receive_count + 1,
-    receipt = m.id::text || ':' || (m.receive_count + 1)::text
-WHERE m.id = ANY(ARRAY(SELECT id FROM best))
-RETURNING array_position(ARRAY(SELECT id FROM best), m.id),
-    m.id, m.body, m.receipt, m.receive_count, m.enqueued_at, m.attributes
-"""
-"""Written so that no plan reads the whole table, whatever the planner thinks of it: a limit as a parameter counts as a tenth of
-the table, and a join with a hundred numbers seems cheaper by reading everything. RETURNING has no order: hence the position."""
+TAKE = "SELECT * FROM worker_take(%(queue)s, %(limit)s::int, %(visibility)s)"
+"""A function of the database (migration 0002), because only a function brings its own planner settings with it. Its rows have
+no order: hence the first column, their position."""
 
 HELD = "queue = %(queue)s AND id = ANY(%(ids)s::bigint[]) AND receipt = ANY(%(receipts)s::text[])"
 """A receipt begins with its message's number, so two lists are as good as a list of pairs."""
@@ -148,8 +135,8 @@ class PostgresQueue(SqlQueue):
         return self._listener
 
     def _taken(self, connection: Connection, limit: int, visibility_seconds: float) -> list[Delivery]:
-        wanted = {"queue": self.name, "visibility": visibility_seconds}
-        rows = sorted(connection.exec_driver_sql(TAKE.format(limit=limit), wanted), key=itemgetter(0))
+        wanted = {"queue": self.name, "limit": limit, "visibility": float(visibility_seconds)}
+        rows = sorted(connection.exec_driver_sql(TAKE, wanted), key=itemgetter(0))
         return [
             Delivery(
                 message_id=str(number),
