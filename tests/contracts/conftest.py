@@ -10,6 +10,7 @@ import pytest
 from src.application.ports.scratch import Scratch
 from src.application.ports.storage import Storage
 from tests.contracts.backends import (
+    CLOCKS,
     HOSTILE,
     HOSTILE_STORAGES,
     LOCKS,
@@ -25,8 +26,13 @@ from tests.fakes.clock import FrozenClock
 
 
 @pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
+def clock(request: pytest.FixtureRequest) -> FrozenClock:
+    """Frozen; of a kind that the test's server follows, where it has one."""
+    chosen = request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()
+    made: FrozenClock = next(
+        (CLOCKS[name] for name in chosen if isinstance(name, str) and name in CLOCKS), FrozenClock
+    )()
+    return made
 
 
 @pytest.fixture(params=sorted({**STATES, **HOSTILE}))

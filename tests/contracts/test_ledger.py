@@ -103,6 +103,24 @@ def test_two_admissions_of_one_job_make_one_row(state: State) -> None:
     assert sum(state.ledger().counts().values()) == 1
 
 
+def test_two_admissions_of_one_id_make_one_row(state: State) -> None:
+    created = at_once(6, lambda _number: state.ledger().admit(draft()).created)
+    assert sorted(created) == [False] * 5 + [True]
+
+
+@pytest.mark.parametrize("limits", [Limits(active_per_tenant=2), Limits(active_total=2), Limits(total_per_subject=2)])
+def test_admissions_at_once_do_not_exceed_a_limit(state: State, limits: Limits) -> None:
+    def admit(number: int) -> bool:
+        subject = None if limits.total_per_subject == 0 else "v1"
+        made = state.ledger().admit(draft(f"job-{number}", subject=subject), limits)
+        if made.created and subject:
+            state.ledger().change(f"job-{number}", lambda job, now: job.request_cancel(now))
+        return made.created
+
+    created = sum(at_once(6, admit))
+    assert created == 2 if limits.total_per_subject == 0 else created <= 2
+
+
 # ---------------------------------------------------------------------- moves
 def test_a_move_that_returns_the_same_row_writes_nothing(ledger: WholeLedger) -> None:
     before = ledger.admit(draft()).job

@@ -385,3 +385,28 @@ def test_any_key_will_do(queue: WholeQueue) -> None:
     for key in ("k" * 500, "with space", "한국어", "a/b:c\r\nFLUSHALL", ""):
         queue.publish([Envelope(body=b"x", key=key)])
     assert len(receive(queue)) == 5
+
+
+def test_hundreds_of_messages_are_published_extended_and_acknowledged_in_one_call(
+    queue: WholeQueue, clock: FrozenClock
+) -> None:
+    queue.publish([envelope(str(number)) for number in range(450)])
+    taken: list[Delivery] = []
+    while deliveries := receive(queue, 100):
+        taken.extend(deliveries)
+    assert sorted(names(taken), key=int) == [str(number) for number in range(450)]
+    queue.extend(taken, visibility_seconds=100)
+    clock.advance(60)
+    assert receive(queue) == []
+    queue.ack(taken)
+    depth = queue.depth()
+    assert (depth.ready, depth.delayed, depth.in_flight) == (0, 0, 0)
+
+
+def test_a_stale_receipt_among_others_does_not_keep_them_from_being_acknowledged(queue: WholeQueue) -> None:
+    queue.publish([envelope(name) for name in ("a", "b", "c")])
+    taken = receive(queue)
+    stale = next(delivery for delivery in taken if delivery.attributes["n"] == "b")
+    queue.release(stale, delay_seconds=0)
+    queue.ack(taken)
+    assert names(receive(queue)) == ["b"]

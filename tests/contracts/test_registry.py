@@ -7,10 +7,13 @@ import pytest
 from src.interfaces.wiring.adapters import CHOICES
 from tests.contracts.backends import LOCKS, PROGRESSES, QUEUES, STORAGES
 
+SQL = ("sqlite", "postgres")
+"""Databases: the wiring chooses between them by the address."""
+
 COVERED = {
     "queue.backend": set(QUEUES),
-    "lock.backend": {"database" if name == "sqlite" else name for name in LOCKS},
-    "progress.backend": {"database" if name == "sqlite" else name for name in PROGRESSES},
+    "lock.backend": {"database" if name in SQL else name for name in LOCKS},
+    "progress.backend": {"database" if name in SQL else name for name in PROGRESSES},
     "storage.backend": set(STORAGES),
 }
 

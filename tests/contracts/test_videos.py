@@ -48,6 +48,19 @@ def test_every_field_survives_the_repository(videos: VideoRepository, state: Sta
     assert state.videos().get("v1") == ready
 
 
+def test_odd_characters_in_free_text_do_not_keep_a_video_from_being_written(
+    videos: VideoRepository, state: State
+) -> None:
+    videos.add(replace(video(), title="a\x00b \udce9 é"))
+    videos.update("v1", lambda row: row.failed(job_id="job-1", fence=7, reason="no such file: \x00\udcff ü"))
+    found = state.videos().get("v1")
+    assert found.title.startswith("a")
+    assert found.title.endswith("é")
+    assert found.error_reason is not None
+    assert found.error_reason.startswith("no such file: ")
+    assert found.error_reason.endswith(" ü")
+
+
 def test_adding_twice_keeps_the_first_row(videos: VideoRepository) -> None:
     videos.add(video())
     assert videos.add(video(tenant="t2")).tenant == "t1"

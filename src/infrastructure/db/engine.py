@@ -1,7 +1,6 @@
-"""Short transactions on one database, and the only place that knows which database it is.
+"""Short transactions on one database, whichever it is: an embedded file (sqlite.py) or a server (server.py).
 
-A SQLite file is opened, never created, here: a file that went away during a job must not come back empty. Connections
-are counted, recycled after a fork, and refused when the file under them was removed or replaced.
+Connections are counted, and recycled after a fork.
 """
 
 from __future__ import annotations
@@ -14,15 +13,24 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, func, select, text
+from sqlalchemy import Connection, Double, Engine, Table, func, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    SQLAlchemyError,
+)
 
-from src.domain.errors import ConfigError, DatabaseUnavailable
+from src.domain.errors import ConfigError, InvalidPayload
+from src.infrastructure.db.errors import refused, unavailable
+from src.infrastructure.db.server import ServerOptions, open_server_engine
+from src.infrastructure.db.sqlite import check_file, open_file_engine
 
 Answer = TypeVar("Answer")
 Work = Callable[[Connection], Answer]
@@ -30,16 +38,12 @@ Work = Callable[[Connection], Answer]
 BUSY_SECONDS = 2.0
 """How long SQLite itself waits for another writer before a transaction counts as refused; writers hold it for milliseconds."""
 
+WRITE: Mapping[str, Any] = {"worker_write": True}
+SINGLE: Mapping[str, Any] = {"worker_write": True, "worker_single": True, "isolation_level": "AUTOCOMMIT"}
+"""Execution options: SQLite takes its write lock at once; PostgreSQL needs no BEGIN for one statement."""
+
 TRIES = 4
 """Times a refused transaction (locked, deadlock, serialization failure) is begun; then the caller hears of it (F09)."""
-
-POOL_SIZE = 2
-POOL_OVERFLOW = 6
-POOL_SECONDS = 10.0
-"""Two connections stay open, eight at most: a worker has a handful of threads, and lesson 21 is about budgets."""
-
-REFUSED = frozenset({"40001", "40P01", "55P03"})
-"""PostgreSQL: serialization failure, deadlock, lock not available. The transaction was rolled back, whole."""
 
 
 @dataclass
@@ -53,17 +57,22 @@ class Database:
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     busy_seconds: float = BUSY_SECONDS
+    server: ServerOptions = field(default_factory=ServerOptions)
     _engine: Engine | None = field(default=None, init=False, repr=False)
     _pid: int = field(default=0, init=False, repr=False)
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def read(self, work: Work[Answer]) -> Answer:
         """Run queries in one snapshot."""
-        return self._run(work, write=False)
+        return self._run(work, {})
 
     def write(self, work: Work[Answer]) -> Answer:
         """Run statements in one transaction that no other writer overlaps (SQLite) or that locks its rows (PostgreSQL)."""
-        return self._run(work, write=True)
+        return self._run(work, WRITE)
+
+    def single(self, work: Work[Answer]) -> Answer:
+        """Run exactly one statement that writes. On PostgreSQL it is its own transaction: one round trip, not three."""
+        return self._run(work, WRITE if self.file is not None or self.server.transaction_pooler else SINGLE)
 
     def close(self) -> None:
         """Let all connections go; the next use opens new ones. Call it where a job ends (lesson 21)."""
@@ -81,6 +90,17 @@ class Database:
             # A raw connection's errors are the driver's own.
             raise unavailable(error) from error
 
+    def dedicated(self) -> Any:
+        """A driver's connection of the caller's own, beside the pool, each statement its own transaction; close it."""
+        try:
+            proxy = self._live().raw_connection()
+            connection: Any = proxy.driver_connection
+            proxy.detach()
+            connection.autocommit = True
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise unavailable(error) from error
+        return connection
+
     @property
     def file(self) -> Path | None:
         """The embedded file, or None."""
@@ -92,14 +112,21 @@ class Database:
         pool = self._engine.pool if self._engine is not None else None
         return pool.checkedout() if pool is not None else 0  # type: ignore[attr-defined]
 
-    def _run(self, work: Work[Answer], *, write: bool) -> Answer:
+    def _run(self, work: Work[Answer], options: Mapping[str, Any]) -> Answer:
         for tried in range(1, TRIES + 1):
             try:
-                return self._once(work, write=write)
-            except (IntegrityError, PoolTimeout):
+                return self._once(work, options)
+            except IntegrityError:
                 raise
+            except DataError as error:
+                # The value is at fault, not the database: asking again for ever would not help.
+                words = " ".join(str(error.orig).split())[:300]
+                raise InvalidPayload(f"the database can't keep a value: {words}") from error
             except DBAPIError as error:
-                if tried == TRIES or not _refused(error):
+                if error.connection_invalidated and not options and tried == 1:
+                    # The connection went away. A read changes nothing, so it can begin anew on another one.
+                    continue
+                if tried == TRIES or not refused(error):
                     raise unavailable(error) from error
                 # Spread out, or writers that collided once collide again.
                 self.sleep(random.uniform(0.01, 0.05) * tried)  # noqa: S311 - pacing, not secrecy
@@ -107,17 +134,14 @@ class Database:
                 raise unavailable(error) from error
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def _once(self, work: Work[Answer], *, write: bool) -> Answer:
-        try:
-            with self._live().connect() as opened:
-                connection = opened.execution_options(worker_write=write)
-                with connection.begin():
-                    answer = work(connection)
-                    if write:
-                        check_file(connection)
-                return answer
-        except PoolTimeout as error:
-            raise unavailable(error) from error
+    def _once(self, work: Work[Answer], options: Mapping[str, Any]) -> Answer:
+        with self._live().connect() as opened:
+            connection = opened.execution_options(**options)
+            with connection.begin():
+                answer = work(connection)
+                if options:
+                    check_file(connection)
+            return answer
 
     def _live(self) -> Engine:
         with self._guard:
@@ -126,14 +150,13 @@ class Database:
                 self._engine.dispose(close=False)
                 self._engine = None
             if self._engine is None:
-                self._engine, self._pid = (
-                    open_engine(self.url, now=self.now, busy_seconds=self.busy_seconds),
-                    os.getpid(),
-                )
+                self._engine = open_engine(self.url, now=self.now, busy_seconds=self.busy_seconds, server=self.server)
+                self._pid = os.getpid()
             return self._engine
 
 
 # ---------------------------------------------------------------------- opening
+@lru_cache(maxsize=16)
 def parsed(url: str) -> URL:
     """The URL, with psycopg 3 as PostgreSQL's driver. Raises ConfigError."""
     try:
@@ -152,110 +175,24 @@ def parsed(url: str) -> URL:
 
 
 def open_engine(
-    url: str, *, now: Callable[[], float], busy_seconds: float = BUSY_SECONDS, create: bool = False
+    url: str,
+    *,
+    now: Callable[[], float],
+    busy_seconds: float = BUSY_SECONDS,
+    server: ServerOptions = ServerOptions(),  # noqa: B008 - frozen
+    create: bool = False,
 ) -> Engine:
     """A small pool. `create` lets SQLite make the file: only migrations may."""
     made = parsed(url)
-    pool = {"pool_size": POOL_SIZE, "max_overflow": POOL_OVERFLOW, "pool_timeout": POOL_SECONDS}
-    if made.get_backend_name() != "sqlite":
-        return create_engine(made, pool_pre_ping=True, **pool)
-    path = Path(made.database or "").absolute()
-
-    def connect() -> sqlite3.Connection:
-        return _open_file(path, now=now, busy_seconds=busy_seconds, create=create)
-
-    engine = create_engine(made, creator=connect, **pool)
-    event.listen(engine, "begin", _begin)
-    event.listen(engine, "connect", _remember_file(path))
-    event.listen(engine, "checkout", _check_checkout)
-    return engine
-
-
-def _open_file(path: Path, *, now: Callable[[], float], busy_seconds: float, create: bool) -> sqlite3.Connection:
-    address = f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}"
-    connection = sqlite3.connect(
-        address, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False, cached_statements=256
-    )
-    connection.create_function("worker_now", 0, now)
-    # FULL: a commit that was answered survives a power cut, which is what an acknowledged message relies on.
-    for pragma in ("foreign_keys=ON", "synchronous=FULL", "temp_store=MEMORY"):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
-
-
-def _begin(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock at once: a read that turns into a write later could only fail with "locked".
-    write = connection.get_execution_options().get("worker_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
+    if made.get_backend_name() == "sqlite":
+        return open_file_engine(made, now=now, busy_seconds=busy_seconds, create=create, pool=server.pool)
     try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _remember_file(path: Path) -> Callable[[Any, Any], None]:
-    def remember(_connection: Any, record: Any) -> None:
-        record.info["file"] = path, _identity(path)
-
-    return remember
-
-
-def _check_checkout(_connection: Any, record: Any, _proxy: Any) -> None:
-    path, identity = record.info["file"]
-    _check_identity(path, identity, record.invalidate)
-
-
-def check_file(connection: Connection) -> None:
-    """Refuse to commit into a file that is no longer at its path: SQLite would write to the removed one and say yes."""
-    info = connection.info.get("file")
-    if info is not None:
-        path, identity = info
-        _check_identity(path, identity, connection.invalidate)
-
-
-def _check_identity(path: Path, identity: tuple[int, int] | None, invalidate: Callable[[], None]) -> None:
-    if _identity(path) != identity:
-        invalidate()
-        raise DatabaseUnavailable(
-            f"the database file {path.name} was removed or replaced while it was in use",
-            fix="put the file back, or stop the workers before replacing it",
-        )
-
-
-# ---------------------------------------------------------------------- errors
-def _refused(error: DBAPIError) -> bool:
-    name = str(getattr(error.orig, "sqlite_errorname", ""))
-    return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or getattr(error.orig, "sqlstate", None) in REFUSED
-
-
-def unavailable(error: SQLAlchemyError | sqlite3.Error) -> DatabaseUnavailable:
-    """Say what happened in words; parameters and statements stay out, they may hold payloads."""
-    if isinstance(error, PoolTimeout):
-        return DatabaseUnavailable(f"no free database connection within {POOL_SECONDS:g} s")
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    name = str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__)
-    words = str(cause).strip().splitlines()[0][:300] if str(cause).strip() else type(cause).__name__
-    return DatabaseUnavailable(f"the database did not answer as it should: {words} [{name}]", fix=_fix(name, words))
-
-
-def _fix(name: str, words: str) -> str | None:
-    if "no such table" in words or name == "42P01":
-        return "run: mediaworker db upgrade"
-    if name.startswith(("SQLITE_FULL", "53100")):
-        return "free space on the database's disk"
-    if name.startswith(("SQLITE_READONLY", "25006")):
-        return "make the database writable for this user"
-    if name.startswith("SQLITE_CANTOPEN"):
-        return "check that the file and its folder exist and may be opened; mediaworker db upgrade creates it"
-    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return "restore the file from a backup (`sqlite3 FILE .recover` may save rows), or point database.url elsewhere"
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return "find the process that holds the database's write lock"
-    return None
+        return open_server_engine(made, server)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"PostgreSQL needs the Python package {error.name!r}, which is not installed",
+            fix="pip install 'mediaworker[postgres]'",
+        ) from error
 
 
 # ---------------------------------------------------------------------- words that differ between databases
@@ -281,11 +218,7 @@ def upsert(
 ) -> int:
     """Insert, or update the columns named when the key exists (none: leave it). `where` gets the new row and says
     whether the update may happen. Returns how many rows were written."""
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert
-    else:
-        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
-    statement = insert(table).values(**values)
+    statement = _insert(connection, table).values(**values)
     if update:
         new = statement.excluded
         statement = statement.on_conflict_do_update(
@@ -297,3 +230,19 @@ def upsert(
         statement = statement.on_conflict_do_nothing(index_elements=list(keys))
     # Counted by what comes back: drivers disagree about the row count of an upsert.
     return len(connection.execute(statement.returning(table.c[keys[0]])).all())
+
+
+def insert_new(connection: Connection, table: Table, values: Mapping[str, Any], *, returning: str) -> bool:
+    """Insert unless any unique index has something against it. Whether it was inserted."""
+    statement = _insert(connection, table).values(**values).on_conflict_do_nothing()
+    return bool(connection.execute(statement.returning(table.c[returning])).all())
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+
+        return insert(table)
+    from sqlalchemy.dialects.sqlite import insert as insert_here
+
+    return insert_here(table)

@@ -25,7 +25,14 @@ INDEXES = (
     Index("jobs_by_age", jobs.c.created_at),
     Index("dead_letters_by_age", dead_letters.c.created_at),
     _partial("dead_letters_to_tell", dead_letters.c.created_at, where="notified_at IS NULL"),
-    Index("queue_messages_ready", queue_messages.c.queue, queue_messages.c.priority, queue_messages.c.visible_at),
+    Index(
+        "queue_messages_ready",
+        queue_messages.c.queue,
+        queue_messages.c.priority,
+        queue_messages.c.visible_at,
+        # Messages of one bulk publish are equally old: without the id PostgreSQL sorts all of them for every receive.
+        queue_messages.c.id,
+    ),
     Index("queue_messages_by_key", queue_messages.c.queue, queue_messages.c.key),
     Index("videos_by_status", videos.c.status, videos.c.updated_at),
 )

@@ -21,7 +21,7 @@ from src.domain.job import (
     is_reopened,
     opened_attempt,
 )
-from src.infrastructure.db.engine import database_now, serialize, upsert
+from src.infrastructure.db.engine import database_now, insert_new, serialize, upsert
 from src.infrastructure.db.queries import SqlJobQueries
 from src.infrastructure.db.rows import attempt_row, job_row, letter_row, to_job
 from src.infrastructure.db.tables import dead_letters, job_attempts, jobs
@@ -30,6 +30,14 @@ Applier = Callable[[Connection, Effect, float], None]
 """(connection, effect, now): makes it true in the caller's transaction."""
 
 ACTIVE = sorted(state.value for state in ACTIVE_STATES)
+
+
+ADMIT_TRIES = 4
+"""Looks at a subject whose active job ends and is followed by another one between our insert and our look."""
+
+
+class _Gone(Exception):
+    """What kept a row from being inserted is no longer there."""
 
 
 @dataclass
@@ -41,16 +49,15 @@ class SqlLedger(SqlJobQueries):
 
     def admit(self, draft: JobDraft, limits: Limits | None = None) -> Admission:
         """Insert, or answer with the row that is there, or reject."""
-        # Twice, because on PostgreSQL another transaction may insert the same job between our look and our insert;
-        # the second look finds it.
-        try:
-            return self.database.write(lambda connection: self._admit(connection, draft, limits))
-        except IntegrityError:
-            pass
-        try:
-            return self.database.write(lambda connection: self._admit(connection, draft, limits))
-        except IntegrityError as error:
-            raise Conflict(f"job {draft.id} can't be inserted: {error.orig}") from error
+        for _ in range(ADMIT_TRIES):
+            try:
+                return self.database.write(lambda connection: self._admit(connection, draft, limits))
+            except IntegrityError as error:
+                # An effect met a row that another transaction was inserting; the next look finds it.
+                last: Exception = error
+            except _Gone as error:
+                last = error
+        raise Conflict(f"job {draft.id} can't be inserted: {last}") from last
 
     def change(self, job_id: str, move: Move, *, running_per_tenant: int = 0) -> Job:
         """Apply a move and all that follows from it, in one commit."""
@@ -99,19 +106,21 @@ class SqlLedger(SqlJobQueries):
 
     # ------------------------------------------------------------------ inside one transaction
     def _admit(self, connection: Connection, draft: JobDraft, limits: Limits | None) -> Admission:
-        serialize(connection, "mediaworker.admit")
-        same = jobs.c.id == draft.id
-        if draft.subject is not None:
-            active = and_(jobs.c.type == draft.type, jobs.c.subject == draft.subject, jobs.c.state.in_(ACTIVE))
-            same = or_(same, active)
-        found = [to_job(row) for row in connection.execute(select(jobs).where(same))]
-        if found:
-            return Admission(next((job for job in found if job.id == draft.id), found[0]), created=False)
-        if limits is not None and (reason := _rejection(connection, draft, limits)):
-            return Admission(None, created=False, rejected=reason)
+        if limits is not None and limits != Limits():
+            # Counting and inserting must not overlap with another admission that the same limits count.
+            for name in _counted_together(draft, limits):
+                serialize(connection, name)
+            if found := _existing(connection, draft):
+                return Admission(found, created=False)
+            if reason := _rejection(connection, draft, limits):
+                return Admission(None, created=False, rejected=reason)
         now = database_now(connection)
         job = Job.admitted(draft, now)
-        connection.execute(insert(jobs).values(**job_row(job)))
+        # The unique indexes decide between two admissions of one job; the later one waits for the earlier one's commit.
+        if not insert_new(connection, jobs, job_row(job), returning="id"):
+            if found := _existing(connection, draft):
+                return Admission(found, created=False)
+            raise _Gone(f"the job that was active for {draft.subject} has just ended")
         self._apply(connection, None, job, now)
         return Admission(job, created=True)
 
@@ -136,6 +145,26 @@ class SqlLedger(SqlJobQueries):
     def _apply(self, connection: Connection, old: Job | None, new: Job, now: float) -> None:
         for effect in self.effects(old, new):
             self.appliers[type(effect)](connection, effect, now)
+
+
+def _existing(connection: Connection, draft: JobDraft) -> Job | None:
+    """The job with this id, or else the active one about the same subject."""
+    same = jobs.c.id == draft.id
+    if draft.subject is not None:
+        active = and_(jobs.c.type == draft.type, jobs.c.subject == draft.subject, jobs.c.state.in_(ACTIVE))
+        same = or_(same, active)
+    found = [to_job(row) for row in connection.execute(select(jobs).where(same))]
+    return next((job for job in found if job.id == draft.id), found[0] if found else None)
+
+
+def _counted_together(draft: JobDraft, limits: Limits) -> Sequence[str]:
+    """Locks that the limits in use need, widest first and so always in the same order."""
+    base = f"mediaworker.admit.{draft.type}"
+    if limits.active_total:
+        # Every other admission of the type that counts waits here, so that the narrower ones are not needed.
+        return [base]
+    names = [f"{base}.tenant.{draft.tenant}"] if limits.active_per_tenant else []
+    return [*names, f"{base}.subject.{draft.subject}"] if limits.total_per_subject and draft.subject else names
 
 
 def _running(connection: Connection, tenant: str, *, other_than: str) -> int:

@@ -1,4 +1,7 @@
-"""A queue in a table: visibility, receipts, priorities and delays, with no server beside the database."""
+"""A queue in a table of the embedded database: visibility, receipts, priorities and delays, with no server at all.
+
+PostgreSQL has the same table, and statements of its own (postgres_queue.py).
+"""
 
 from __future__ import annotations
 
@@ -53,9 +56,9 @@ class SqlQueue:
         deadline = self.clock.monotonic() + wait_seconds
         while True:
             # Look before taking the write lock: an idle worker must not stand in the way of busy ones.
-            if _translated(self.database.read, self._anything):
-                taken = _translated(
-                    self.database.write, lambda connection: self._take(connection, limit, visibility_seconds)
+            if translated(lambda: self.database.read(self._anything)):
+                taken = translated(
+                    lambda: self.database.write(lambda connection: self._take(connection, limit, visibility_seconds))
                 )
                 if taken:
                     return taken
@@ -95,12 +98,13 @@ class SqlQueue:
         """Add all in one transaction; a waiting message with the same key is brought forward instead."""
         if envelopes:
             latest = {envelope.key: envelope for envelope in envelopes}
-            _translated(self.database.write, lambda connection: self._publish(connection, list(latest.values())))
+            given = list(latest.values())
+            translated(lambda: self.database.write(lambda connection: self._publish(connection, given)))
 
     # ------------------------------------------------------------------ QueueInspector
     def depth(self) -> QueueDepth:
         """Counts now."""
-        return _translated(self.database.read, self._depth)
+        return translated(lambda: self.database.read(self._depth))
 
     # ------------------------------------------------------------------ inside one transaction
     def _anything(self, connection: Connection) -> bool:
@@ -115,7 +119,6 @@ class SqlQueue:
             .where(self._visible(now))
             .order_by(messages.c.priority, messages.c.visible_at, messages.c.id)
             .limit(limit)
-            .with_for_update(skip_locked=True)
         )
         order = [row.id for row in connection.execute(best)]
         if not order:
@@ -169,14 +172,15 @@ class SqlQueue:
 
     # ------------------------------------------------------------------ shared
     def _settle(self, deliveries: Sequence[Delivery], act: Callable[[Connection, ColumnElement[bool]], object]) -> None:
-        receipts = [(int(delivery.message_id), delivery.receipt) for delivery in deliveries]
-
         def settle(connection: Connection) -> None:
-            for number, receipt in receipts:
-                act(connection, self._mine(and_(messages.c.id == number, messages.c.receipt == receipt)))
+            for start in range(0, len(deliveries), BATCH):
+                batch = deliveries[start : start + BATCH]
+                # A receipt begins with its message's number, so two lists are as good as a list of pairs.
+                numbers = messages.c.id.in_([int(delivery.message_id) for delivery in batch])
+                act(connection, self._mine(numbers & messages.c.receipt.in_([held.receipt for held in batch])))
 
-        if receipts:
-            _translated(self.database.write, settle)
+        if deliveries:
+            translated(lambda: self.database.write(settle))
 
     def _mine(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
         return and_(messages.c.queue == self.name, condition)
@@ -198,11 +202,10 @@ def _row(queue: str, envelope: Envelope, now: float) -> dict[str, Any]:
     }
 
 
-def _translated(
-    run: Callable[[Callable[[Connection], Answer]], Answer], work: Callable[[Connection], Answer]
-) -> Answer:
+def translated(call: Callable[[], Answer]) -> Answer:
+    """Call, and say what fails in the queue's words."""
     try:
-        return run(work)
+        return call()
     except DatabaseUnavailable as error:
         raise QueueUnavailable(error.message, fix=error.fix) from error
 

@@ -20,10 +20,19 @@ VIDEO_FIELDS = tuple(field.name for field in fields(Video))
 LETTER_FIELDS = tuple(field.name for field in fields(DeadLetter))
 
 
+def storable(text: str | None) -> str | None:
+    """Free text as every database takes it: no NUL (PostgreSQL) and no half of a surrogate pair (neither), which names of
+    files and messages of programs can hold. Documents need no such care: JSON writes both as escapes, and `json` columns,
+    unlike `jsonb`, keep them."""
+    if text is None or ("\x00" not in text and text.isascii()):
+        return text
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
 def job_row(job: Job) -> dict[str, Any]:
     """Column values of a job."""
     values = {name: getattr(job, name) for name in JOB_FIELDS}
-    values["state"] = job.state.value
+    values["state"], values["trace"] = job.state.value, storable(job.trace)
     values["payload"], values["error_counts"] = dict(job.payload), dict(job.error_counts)
     values["result"] = None if job.result is None else dict(job.result)
     values["error"] = None if job.error is None else job.error.to_json()
@@ -77,6 +86,7 @@ def video_row(video: Video) -> dict[str, Any]:
     """Column values of a video."""
     values = {name: getattr(video, name) for name in VIDEO_FIELDS}
     values["status"] = video.status.value
+    values["title"], values["error_reason"] = storable(video.title), storable(video.error_reason)
     values["result"] = None if video.result is None else dict(video.result)
     return values
 

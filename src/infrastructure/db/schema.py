@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,43 +14,56 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from src.domain.errors import ConfigError, DatabaseUnavailable
-from src.infrastructure.db.engine import Database, open_engine, parsed, serialize, unavailable
+from src.infrastructure.db.engine import Database, open_engine, parsed, serialize
+from src.infrastructure.db.errors import setup_error, unavailable
+from src.infrastructure.db.server import ServerOptions
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision under migrations/versions (a test compares)."""
+
+MIGRATE_SECONDS = 3600.0
 
 CREATE_BUSY_SECONDS = 30.0
 """Workers that start together wait for the one that migrates."""
 
 
-def schema_version(url: str) -> str | None:
+def schema_version(url: str, server: ServerOptions = ServerOptions()) -> str | None:  # noqa: B008 - frozen
     """The revision a database is at; None when it has no tables yet, or is an embedded file that does not exist.
-    Raises DatabaseUnavailable."""
-    database = Database(url)
+    Raises ConfigError for a wrong address, password or name; DatabaseUnavailable."""
+    database = Database(url, server=server)
     if database.file is not None and not database.file.exists():
         return None
     try:
-        return database.read(_version)
+        return database.read(schema_at)
+    except DatabaseUnavailable as error:
+        raise setup_error(error) or error from error
     finally:
         database.close()
 
 
-def upgrade(url: str) -> str:
+def newer(version: str | None) -> bool:
+    """Whether a revision is later than this version's."""
+    return version is not None and version > HEAD
+
+
+def upgrade(url: str, server: ServerOptions = ServerOptions()) -> str:  # noqa: B008 - frozen
     """Create or migrate, once, with any number of processes trying; the revision it is at now. Raises ConfigError for
     a database of a newer version, DatabaseUnavailable."""
     made = parsed(url)
     if made.get_backend_name() == "sqlite":
         _create_file(Path(made.database or ""))
-    if (version := schema_version(url)) == HEAD:
+    if (version := schema_version(url, server)) == HEAD:
         return HEAD
-    if version is not None and version > HEAD:
+    if newer(version):
         raise ConfigError(
             f"the database is at revision {version}, this version knows {HEAD}", fix="upgrade mediaworker"
         )
-    engine = open_engine(url, now=time.time, busy_seconds=CREATE_BUSY_SECONDS, create=True)
+    # A big table's index takes longer than any statement of a worker may.
+    patient = replace(server, statement_seconds=MIGRATE_SECONDS, lock_seconds=CREATE_BUSY_SECONDS)
+    engine = open_engine(url, now=time.time, busy_seconds=CREATE_BUSY_SECONDS, create=True, server=patient)
     try:
         with engine.connect() as opened:
             connection = opened.execution_options(worker_write=True)
@@ -57,7 +71,7 @@ def upgrade(url: str) -> str:
                 serialize(connection, "mediaworker.schema")
                 _migrate(connection)
     except DBAPIError as error:
-        raise unavailable(error) from error
+        raise setup_error(error) or unavailable(error) from error
     finally:
         engine.dispose()
     return HEAD
@@ -75,7 +89,8 @@ def sql(url: str) -> str:
     return written.getvalue()
 
 
-def _version(connection: Connection) -> str | None:
+def schema_at(connection: Connection) -> str | None:
+    """The revision of the database that a connection leads to; None without tables."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -22,12 +22,16 @@ def db() -> None:
 def upgrade(as_json: bool) -> None:
     """Bring the database to this version's tables. Safe to run twice, and by several at once."""
     from src.infrastructure.db import schema
+    from src.interfaces.wiring.databases import server_options
 
     settings = load()
     if settings.database.url is None:
         check_data_dir(settings, build(settings, build_catalog(settings)))
-    before = schema.schema_version(settings.database_url)
-    now = schema.upgrade(settings.database_url)
+    server = server_options(settings)
+    before = schema.schema_version(settings.database_url, server)
+    now = schema.upgrade(settings.database_url, server)
+    if settings.queue_database_url != settings.database_url:
+        schema.upgrade(settings.queue_database_url, server)
     if as_json:
         print_json({"database": place(settings), "before": before, "now": now})
     else:

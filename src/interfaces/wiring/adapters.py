@@ -12,7 +12,7 @@ from dependency_injector import containers, providers
 from src.application.catalog import Catalog
 from src.domain.errors import ConfigError
 from src.interfaces.wiring.environment import variable
-from src.interfaces.wiring.settings import Settings
+from src.interfaces.wiring.settings import Settings, is_server
 
 
 def lazy(target: str) -> Callable[..., Any]:
@@ -56,11 +56,15 @@ class Adapters(containers.DeclarativeContainer):
     catalog = providers.Dependency(instance_of=Catalog)
 
     clock = providers.Singleton(lazy("src.infrastructure.clock:SystemClock"))
+    server_options = providers.Callable(lazy("src.interfaces.wiring.databases:server_options"), settings)
     database = providers.Singleton(
         lazy("src.infrastructure.db.engine:Database"),
         url=_setting("database_url", settings),
         busy_seconds=_setting("database.busy_seconds", settings),
+        server=server_options,
     )
+    # The ledger's own object when the queue is in the same database: one budget of connections.
+    queue_database = providers.Singleton(lazy("src.interfaces.wiring.databases:queue_database"), settings, database)
     queue = providers.Selector(
         _setting("queue.backend", settings),
         memory=providers.Singleton(lazy("src.infrastructure.memory.queue:MemoryQueue"), clock=clock),
@@ -79,6 +83,14 @@ class Adapters(containers.DeclarativeContainer):
             region=_setting("aws.region", settings),
             clock=clock,
             lease_seconds=_setting("lease.ttl_seconds", settings),
+        ),
+        postgres=providers.Singleton(
+            lazy("src.infrastructure.db.postgres_queue:PostgresQueue"),
+            database=queue_database,
+            name=_setting("queue.name", settings),
+            clock=clock,
+            poll_seconds=_setting("queue.poll_seconds", settings),
+            listen=_setting("queue.listen", settings),
         ),
     )
     dead_letters = providers.Singleton(lazy("src.infrastructure.db.dead_letters:SqlDeadLetters"), database=database)
@@ -152,7 +164,19 @@ def build(settings: Settings, catalog: Catalog) -> Adapters:
             raise ConfigError(
                 f"{variable(setting)}={chosen} is not in this build yet", fix=f"this build has: {', '.join(built)}"
             )
-    if not settings.database_url.startswith("sqlite:"):
+    if not (settings.database_url.startswith("sqlite:") or is_server(settings.database_url)):
         kind = settings.database_url.split(":", 1)[0][:40]
-        raise ConfigError(f"{variable('database.url')}: {kind} is not in this build yet", fix="this build has: sqlite")
+        raise ConfigError(
+            f"{variable('database.url')}: there is no adapter for {kind}", fix="this build has: sqlite, postgresql"
+        )
+    if settings.queue.backend == "sqlite" and is_server(settings.database_url):
+        raise ConfigError(
+            f"{variable('queue.backend')}=sqlite needs an embedded database, and {variable('database.url')} is a server",
+            fix=f"set {variable('queue.backend')}=postgres, or another queue",
+        )
+    if settings.queue.backend == "postgres" and not is_server(settings.queue_database_url):
+        raise ConfigError(
+            f"{variable('queue.backend')}=postgres has no server to go to",
+            fix=f"set {variable('database.url')} or {variable('queue.url')} to postgresql://user@host/database",
+        )
     return Adapters(settings=settings, catalog=catalog)

@@ -23,6 +23,11 @@ PREFIX = "WORKER_"
 NESTED = "__"
 
 
+def is_server(url: str) -> bool:
+    """Whether a database address leads to PostgreSQL."""
+    return url.startswith(("postgres:", "postgresql:", "postgresql+psycopg:"))
+
+
 class QueueSettings(Group):
     """Where messages come from."""
 
@@ -32,7 +37,8 @@ class QueueSettings(Group):
     )
     url: str | None = Field(
         default=None,
-        description="Address of the queue, where the backend has one (SQS: the queue's URL; without it, it is looked up by name).",
+        description="Address of the queue, where the backend has one (SQS: the queue's URL, without it the queue is looked up by "
+        "name; `postgres`: a database, by default the ledger's).",
     )
     name: str = Field(default="video", min_length=1, max_length=80, description="Name of the queue.")
     wait_seconds: float = Field(
@@ -40,6 +46,10 @@ class QueueSettings(Group):
     )
     poll_seconds: float = Field(
         default=0.05, gt=0, le=60, description="Pause between looks, where the backend can't wake us."
+    )
+    listen: bool = Field(
+        default=True,
+        description="`postgres`: be woken by NOTIFY (one more connection per worker); else it polls.",
     )
     max_body_bytes: int = Field(default=262_144, ge=1024, description="A larger message is dead-lettered undecoded.")
     max_depth: int = Field(default=32, ge=2, le=500, description="Deepest nesting of a message body.")
@@ -52,6 +62,18 @@ class DatabaseSettings(Group):
         default=None, description="SQLAlchemy address. Default: a SQLite file `mediaworker.db` in the data directory."
     )
     busy_seconds: Positive = Field(default=2.0, description="How long a locked SQLite file is waited for.")
+    pool_size: int = Field(default=2, ge=1, le=100, description="Connections that one process keeps open.")
+    max_connections: int = Field(default=8, ge=2, le=100, description="Most connections of one process at a time.")
+    connect_seconds: float = Field(default=5.0, ge=2, description="PostgreSQL: longest wait for a connection.")
+    statement_seconds: float = Field(default=30.0, ge=1, description="PostgreSQL: longest time of one statement.")
+    lock_seconds: float = Field(
+        default=5.0, ge=0.1, description="PostgreSQL: longest wait for a row that another transaction holds."
+    )
+    pooler: Literal["none", "transaction"] = Field(
+        default="none",
+        description="What is between us and PostgreSQL. `transaction`: PgBouncer in transaction mode; then nothing is "
+        "prepared, set or listened to per connection.",
+    )
 
 
 class RedisSettings(Group):
@@ -290,6 +312,11 @@ class Settings(BaseSettings):
             return self.database.url.get_secret_value()
         # Quoted, because SQLAlchemy reads % and ? in the path as parts of a URL.
         return f"sqlite:///{quote(str((self.data_dir / 'mediaworker.db').absolute()))}"
+
+    @property
+    def queue_database_url(self) -> str:
+        """The database that the `sqlite` or `postgres` queue is in: the ledger's, unless the queue has its own."""
+        return self.queue.url if self.queue.backend == "postgres" and self.queue.url else self.database_url
 
     @property
     def ffmpeg_path(self) -> str | None:

@@ -18,6 +18,7 @@ from src.infrastructure.storage.scratch import FilesystemScratch
 from tests.contracts.backends.claimed import claimed_place
 from tests.contracts.backends.hostile import FlakyState
 from tests.contracts.backends.memory import MemoryState
+from tests.contracts.backends.postgres import postgres_clock, postgres_state
 from tests.contracts.backends.s3 import s3_storage
 from tests.contracts.backends.sql import sqlite_state
 from tests.contracts.backends.sqs import sqs_place
@@ -49,9 +50,12 @@ def filesystem_scratch(folder: Path) -> Scratch:
     return FilesystemScratch(folder / "scratch")
 
 
-STATES: Mapping[str, Any] = {"memory": MemoryState, "sqlite": sqlite_state}
+STATES: Mapping[str, Any] = {"memory": MemoryState, "sqlite": sqlite_state, "postgres": postgres_state}
 """{name: (clock, folder) -> State}: databases with everything that can be in them. The wiring calls the SQL adapters of
 lock and progress `database`."""
+
+CLOCKS: Mapping[str, Any] = {"postgres": postgres_clock}
+"""{name: () -> clock} of the harnesses whose server has to follow the tests' time."""
 
 QUEUES: Mapping[str, Any] = {**STATES, "sqs": sqs_place}
 LOCKS: Mapping[str, Any] = {**STATES}

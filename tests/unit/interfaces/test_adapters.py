@@ -81,7 +81,7 @@ def test_every_name_in_the_container_exists(target: str) -> None:
     [
         ({"WORKER_QUEUE__BACKEND": "kafka"}, "WORKER_QUEUE__BACKEND=kafka is not in this build yet"),
         ({"WORKER_LOCK__BACKEND": "redis", "REDIS_HOST": "h"}, "WORKER_LOCK__BACKEND=redis is not in this build yet"),
-        ({"WORKER_DATABASE__URL": "postgresql://u:canary@h/d"}, "postgresql is not in this build yet"),
+        ({"WORKER_DATABASE__URL": "mysql://u:canary@h/d"}, "there is no adapter for mysql"),
     ],
 )
 def test_an_adapter_that_is_not_built_is_refused_naming_those_that_are(environ: dict[str, str], words: str) -> None:

@@ -1,0 +1,95 @@
+"""What a worker needs of its database, tried before the first receive (lessons 26, 27, 32)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from src.domain.errors import ConfigError, DatabaseUnavailable
+from src.infrastructure.db.engine import Database, database_now
+from src.infrastructure.db.errors import setup_error
+from src.infrastructure.db.schema import HEAD, newer, schema_at
+from src.infrastructure.db.tables import metadata
+
+log = logging.getLogger(__name__)
+
+SKEW_SECONDS = 2.0
+"""By which a worker's clock may differ from the database's before somebody is told."""
+
+PRIVILEGES = "SELECT, INSERT, UPDATE, DELETE"
+
+LACKING = text("""
+SELECT wanted.name || ': ' || privilege.name FROM unnest(CAST(:tables AS text[])) AS wanted (name),
+    unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege (name)
+WHERE NOT has_table_privilege(to_regclass(wanted.name), privilege.name) ORDER BY 1
+""")
+
+ROOM = text("""
+SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+    current_setting('server_version'), pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean
+""")
+
+
+@dataclass
+class DatabaseCheck:
+    """Checkable. `now` is this machine's clock, to be compared with the database's."""
+
+    database: Database
+    now: Callable[[], float] = time.time
+
+    def check(self) -> Sequence[str]:
+        """The server, the schema, the privileges and the clocks. Raises ConfigError, DatabaseUnavailable."""
+        try:
+            return self.database.read(self._facts)
+        except DatabaseUnavailable as error:
+            raise setup_error(error) or error from error
+
+    def _facts(self, connection: Connection) -> list[str]:
+        facts = []
+        if connection.dialect.name == "postgresql":
+            facts = _server(connection)
+            _allowed(connection)
+        version = schema_at(connection)
+        if newer(version):
+            raise ConfigError(
+                f"the database's schema is {version}, this version knows {HEAD}", fix="upgrade mediaworker"
+            )
+        if version != HEAD:
+            raise ConfigError(
+                f"the database's schema is {version or 'empty'}, this version needs {HEAD}",
+                fix="run `mediaworker db upgrade`",
+            )
+        return [*facts, f"schema {version}", *self._clocks(connection)]
+
+    def _clocks(self, connection: Connection) -> list[str]:
+        before = self.now()
+        there = database_now(connection)
+        apart = max(before - there, there - self.now(), 0.0)
+        if apart <= SKEW_SECONDS:
+            return []
+        log.warning("database.clock_skew", extra={"seconds": round(apart, 3), "then": "leases go by the database's"})
+        return [f"WARNING: this machine's clock and the database's are {apart:.1f} s apart (set both by NTP)"]
+
+
+def _server(connection: Connection) -> list[str]:
+    most, used, version, read_only = connection.execute(ROOM).one()
+    if read_only:
+        raise ConfigError(
+            "the database is read-only: a standby, or default_transaction_read_only",
+            fix="use the primary's address (or add target_session_attrs=read-write)",
+        )
+    return [f"PostgreSQL {version}, {used} of {most} connections in use"]
+
+
+def _allowed(connection: Connection) -> None:
+    lacking = list(connection.execute(LACKING, {"tables": sorted(metadata.tables)}).scalars())
+    if lacking:
+        raise ConfigError(
+            f"the database user lacks privileges ({'; '.join(lacking[:4])}{' ...' if len(lacking) > 4 else ''})",
+            fix=f"GRANT {PRIVILEGES} ON ALL TABLES IN SCHEMA ... and USAGE ON ALL SEQUENCES IN SCHEMA ... to this user",
+        )

@@ -1,0 +1,26 @@
+"""The databases that the settings name."""
+
+from __future__ import annotations
+
+from src.infrastructure.db.engine import Database
+from src.infrastructure.db.server import ServerOptions
+from src.interfaces.wiring.settings import Settings
+
+
+def server_options(settings: Settings) -> ServerOptions:
+    """How a server is spoken to."""
+    return ServerOptions(
+        pool_size=settings.database.pool_size,
+        max_connections=settings.database.max_connections,
+        connect_seconds=settings.database.connect_seconds,
+        statement_seconds=settings.database.statement_seconds,
+        lock_seconds=settings.database.lock_seconds,
+        transaction_pooler=settings.database.pooler == "transaction",
+    )
+
+
+def queue_database(settings: Settings, ledger: Database) -> Database:
+    """Where the queue's table is: the ledger's database, or one of its own."""
+    if settings.queue_database_url == settings.database_url:
+        return ledger
+    return Database(settings.queue_database_url, server=server_options(settings))
