@@ -16,7 +16,6 @@ SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")
 
 WAITING = {
     "queue.url": ("queue.backend", "sqs"),
-    "redis.url": ("lock.backend", "redis"),
     "storage.endpoint_url": ("storage.backend", "s3"),
     "storage.region": ("storage.backend", "s3"),
     "storage.access_key": ("storage.backend", "s3"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 
 class FrozenClock:
@@ -15,6 +16,8 @@ class FrozenClock:
         self._passed = 0.0
         self.skew = skew
         self.slept: list[float] = []
+        self.followers: list[Callable[[float], object]] = []
+        """told the new time of day whenever it changes: a real server's clock"""
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -37,8 +40,14 @@ class FrozenClock:
             raise ValueError("time passes forwards; use `step` for a clock that is set back")
         with self._lock:
             self._passed += seconds
+        self._tell()
 
     def step(self, seconds: float) -> None:
         """Set the wall clock (forwards or back), as an administrator or NTP does; monotonic time does not notice."""
         with self._lock:
             self._start += seconds
+        self._tell()
+
+    def _tell(self) -> None:
+        for follower in self.followers:
+            follower(self.now())

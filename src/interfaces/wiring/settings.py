@@ -54,7 +54,11 @@ class DatabaseSettings(Group):
 class RedisSettings(Group):
     """The Redis server, where a port uses it."""
 
-    url: SecretStr | None = Field(default=None, description="`redis://[user:password@]host:port/db` (or `rediss://`).")
+    url: SecretStr | None = Field(
+        default=None,
+        description="`redis://[user:password@]host:port/db`, `rediss://...`, `unix:///path?db=0`, `redis+sentinel://host:port,host:port/name/db`"
+        " or `redis+cluster://host:port,host:port`.",
+    )
 
 
 class LockSettings(Group):
@@ -283,6 +287,11 @@ class Settings(BaseSettings):
             return self.database.url.get_secret_value()
         # Quoted, because SQLAlchemy reads % and ? in the path as parts of a URL.
         return f"sqlite:///{quote(str((self.data_dir / 'mediaworker.db').absolute()))}"
+
+    @property
+    def redis_url(self) -> str | None:
+        """The Redis address with its credentials: never for display."""
+        return self.redis.url.get_secret_value() if self.redis.url is not None else None
 
     @property
     def ffmpeg_path(self) -> str | None:

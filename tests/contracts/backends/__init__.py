@@ -17,6 +17,7 @@ from src.infrastructure.storage.filesystem import FilesystemStorage
 from src.infrastructure.storage.scratch import FilesystemScratch
 from tests.contracts.backends.hostile import FlakyState
 from tests.contracts.backends.memory import MemoryState
+from tests.contracts.backends.redis import redis_place
 from tests.contracts.backends.sql import sqlite_state
 from tests.fakes.flaky import FlakyStorage
 
@@ -50,9 +51,9 @@ STATES: Mapping[str, Any] = {"memory": MemoryState, "sqlite": sqlite_state}
 """{name: (clock, folder) -> State}: databases with everything that can be in them. The wiring calls the SQL adapters of
 lock and progress `database`."""
 
-QUEUES: Mapping[str, Any] = {**STATES}
-LOCKS: Mapping[str, Any] = {**STATES}
-PROGRESSES: Mapping[str, Any] = {**STATES}
+QUEUES: Mapping[str, Any] = {**STATES, "redis": redis_place}
+LOCKS: Mapping[str, Any] = {**STATES, "redis": redis_place}
+PROGRESSES: Mapping[str, Any] = {**STATES, "redis": redis_place}
 """{name: (clock, folder) -> place}: the states, and the servers that serve one port or two."""
 
 STORAGES: Mapping[str, Any] = {"memory": memory_storage, "filesystem": filesystem_storage}

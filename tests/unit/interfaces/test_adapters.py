@@ -81,7 +81,6 @@ def test_every_name_in_the_container_exists(target: str) -> None:
     [
         ({"WORKER_QUEUE__BACKEND": "sqs"}, "WORKER_QUEUE__BACKEND=sqs is not in this build yet"),
         ({"WORKER_QUEUE__BACKEND": "kafka"}, "WORKER_QUEUE__BACKEND=kafka is not in this build yet"),
-        ({"WORKER_LOCK__BACKEND": "redis", "REDIS_HOST": "h"}, "WORKER_LOCK__BACKEND=redis is not in this build yet"),
         ({"WORKER_STORAGE__BACKEND": "s3", "R2_BUCKET": "b"}, "WORKER_STORAGE__BACKEND=s3 is not in this build yet"),
         ({"WORKER_DATABASE__URL": "postgresql://u:canary@h/d"}, "postgresql is not in this build yet"),
     ],
