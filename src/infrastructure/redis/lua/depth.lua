@@ -6,11 +6,12 @@ for _, list in ipairs({ inbox, claiming }) do
     count = count - 1
   end
 end
-local oldest = now
+local since = math.floor(now / 1000) * 1000 -- as exact as the scores of `ready`
+local oldest = since
 for _, set in ipairs({ delayed, leases }) do
   count = count + redis.call('ZCOUNT', set, '-inf', now)
   local first = redis.call('ZRANGE', set, 0, 0, 'WITHSCORES')[2]
-  oldest = math.min(oldest, tonumber(first or now))
+  oldest = math.min(oldest, tonumber(first or since))
 end
 -- The first of each priority is its oldest.
 local first = redis.call('ZRANGE', ready, 0, 0, 'WITHSCORES')[2]
@@ -22,10 +23,10 @@ while first do
   first = found[2]
 end
 local future = '(' .. string.format('%.0f', now)
-local known = redis.call('EXISTS', ready) == 1 or oldest < now
+local known = redis.call('EXISTS', ready) == 1 or oldest < since
 return {
   count,
   redis.call('ZCOUNT', delayed, future, '+inf'),
   redis.call('ZCOUNT', leases, future, '+inf'),
-  known and now - oldest or -1,
+  known and since - oldest or -1,
 }
