@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,14 +60,16 @@ def own_server(*options: str, durable: bool = False) -> Iterator[Server]:
 
 
 @contextmanager
-def cluster() -> Iterator[str]:
-    """The address of a cluster of one server."""
-    with own_server("--cluster-enabled", "yes") as server:
+def cluster() -> Iterator[tuple[str, Server]]:
+    """A cluster of one server, and its address."""
+    (bus,) = free_ports()
+    with own_server("--cluster-enabled", "yes", "--cluster-port", str(bus)) as server:
         with client(server.url) as asking:
-            asking.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)  # type: ignore[no-untyped-call]
-            while b"cluster_state:ok" not in asking.execute_command("CLUSTER INFO", NEVER_DECODE=True):  # type: ignore[no-untyped-call]
-                pass
-        yield server.url.replace("redis://", "redis+cluster://").removesuffix("/0")
+            asking.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            # A server that is the only one lets some seconds pass before it believes that.
+            while asking.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+                time.sleep(0.05)
+        yield server.url.replace("redis://", "redis+cluster://").removesuffix("/0"), server
 
 
 @contextmanager

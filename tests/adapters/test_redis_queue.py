@@ -105,7 +105,7 @@ def test_a_message_whose_worker_died_comes_before_the_newer_ones(queue: RedisQue
 def take_after(seconds: float) -> None:
     with client() as asking:
         started = asking.time()
-        while (now := asking.time())[0] + now[1] / 1e6 < started[0] + started[1] / 1e6 + seconds:  # type: ignore[index]
+        while (now := asking.time())[0] + now[1] / 1e6 < started[0] + started[1] / 1e6 + seconds:
             pass
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from redis import Redis, RedisCluster, Sentinel
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
-from redis.connection import parse_url
+from redis.connection import Connection, parse_url
 from redis.retry import Retry
 
 from src.domain.errors import ConfigError, NetworkError
@@ -102,7 +102,10 @@ class RedisLink:
         with self._lock:
             if self._client is None:
                 self._scripts.clear()
-                self._client = self.address.connect(self.options)
+                try:
+                    self._client = self.address.connect(self.options)
+                except TypeError as error:
+                    raise ConfigError("the address of Redis has an option that is not known", fix=FORMS) from error
             return self._client
 
 
@@ -164,7 +167,7 @@ class Address:
         return {
             "socket_timeout": timeout_seconds,
             "socket_connect_timeout": timeout_seconds,
-            "socket_keepalive": True,
+            **({} if self.scheme == "unix" else {"socket_keepalive": True}),
             **_options(self.plain),
             "retry": Retry(NoBackoff(), 0),
             "decode_responses": False,
@@ -175,17 +178,25 @@ class Address:
         if not self.service and not self.cluster:
             # By address and not by options alone: only so the library picks the kind of connection.
             kept = ("socket_timeout", "socket_connect_timeout", "socket_keepalive", "retry", "decode_responses")
-            return Redis.from_url(self.plain, **{name: options[name] for name in kept})
+            return _sound(Redis.from_url(self.plain, **{name: options[name] for name in kept if name in options}))
         own = {name: value for name, value in options.items() if name not in ("host", "port", "connection_class")}
         if self.scheme.startswith("rediss"):
             own["ssl"] = True
         if self.cluster:
+            # Made only to raise TypeError for options that no connection takes: the cluster's client drops them.
+            Connection(**{name: value for name, value in own.items() if not name.startswith("ssl")})  # type: ignore[no-untyped-call]
             nodes = [ClusterNode(host, port) for host, port in self.hosts]  # type: ignore[no-untyped-call]
             return cast("Redis", RedisCluster(startup_nodes=nodes, **own))
         login = {name: own.pop(f"sentinel_{name}", None) for name in ("username", "password")}
         watchers = {name: value for name, value in own.items() if name.startswith(("socket_", "ssl"))}
         sentinel = Sentinel(list(self.hosts), sentinel_kwargs={**watchers, **login}, **own)  # type: ignore[no-untyped-call]
-        return cast("Redis", sentinel.master_for(self.service, redis_class=Redis))  # type: ignore[no-untyped-call]
+        return _sound(sentinel.master_for(self.service, redis_class=Redis))  # type: ignore[no-untyped-call]
+
+
+def _sound(client: Redis) -> Redis:
+    """Raises TypeError for options that no connection takes; the library would do so at the first question."""
+    client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+    return client
 
 
 def _options(url: str) -> dict[str, Any]:
