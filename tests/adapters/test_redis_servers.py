@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from collections.abc import Callable
@@ -311,17 +312,47 @@ def test_a_redis_that_forgets_at_a_restart_is_warned_of() -> None:
         assert not any(fact.startswith("warning: ") for fact in checked("queue", server.url))
 
 
-def test_a_full_redis_is_unavailable_with_words_and_still_gives_its_messages() -> None:
+def test_a_full_redis_takes_no_messages_but_its_own_are_worked_off() -> None:
     with own_server() as server, client(server.url) as asking:
         queue = new_queue(server.url, "video")
-        queue.publish([message("a")])
+        asking.rpush("video", b"pushed")
+        queue.publish([message("a", priority=1), message("b", priority=2)])
         asking.config_set("maxmemory", 1)
         with pytest.raises(QueueUnavailable, match="maxmemory"):
-            queue.publish([message("b")])
-        asking.config_set("maxmemory", 0)
-        use_up = take(queue)
-        assert bodies(use_up) == [b"a"]
+            queue.publish([message("c")])
+        pushed, first = take(queue, 2)
+        assert bodies([pushed, first]) == [b"pushed", b"a"]
+        queue.release(first, delay_seconds=0)
+        queue.extend([pushed], visibility_seconds=60)
+        queue.ack([pushed, *take(queue)])
+        assert asking.keys() == []
         queue.close()
+
+
+@pytest.mark.parametrize("forbidden", ["incrby", "hset", "zadd", "lpop", "zrem", "rpush"])
+def test_a_script_that_fails_half_way_loses_nothing(forbidden: str) -> None:
+    with own_server() as server, client(server.url) as asking:
+        asking.execute_command("ACL", "SETUSER", "worker", "on", ">pw", "~*", "+@all", f"-{forbidden}")
+        mine = new_queue(server.url, "video")
+        asking.rpush("video", b"pushed", b"pushed too")
+        mine.publish([message("a"), message("b"), message("c", delay=3600)])
+        (held,) = take(mine, 1)
+        theirs = new_queue(server.url.replace("//", "//worker:pw@"), "video")
+        for act in (
+            lambda: theirs.receive(4, wait_seconds=0, visibility_seconds=0.001),
+            lambda: theirs.release(held, delay_seconds=0),
+            lambda: theirs.publish([message("c")]),
+        ):
+            with contextlib.suppress(QueueUnavailable):
+                act()
+        mine.release(held, delay_seconds=0)
+        mine.publish([message("c")])
+        seen: set[bytes] = set()
+        while taken := take(mine, wait=0.01):
+            seen |= set(bodies(taken))
+        assert seen == {b"pushed", b"pushed too", b"a", b"b", b"c"}
+        mine.close()
+        theirs.close()
 
 
 # ---------------------------------------------------------------------- lock and progress

@@ -30,7 +30,7 @@ NO_PERMISSION = (
 )
 OTHER_TYPE = "another program keeps something else under this name: choose another WORKER_QUEUE__NAME"
 REPLICA = "WORKER_REDIS__URL leads to a replica: give the primary's address, or the Sentinels'"
-TOO_OLD = "this needs Redis 6.2 or later, or Valkey"
+TOO_OLD = "the queue needs Redis 7.0 or later, or Valkey"
 NO_SUCH_DATABASE = "correct the database number in WORKER_REDIS__URL"
 AWAY = "is Redis running and reachable from here, and WORKER_REDIS__URL right?"
 FULL = "give Redis more memory (maxmemory), or let workers catch up"
@@ -46,6 +46,7 @@ SAID = (
     ("wrongtype", OTHER_TYPE),
     ("wrong kind of value", OTHER_TYPE),
     ("unknown command", TOO_OLD),
+    ("compiling script", TOO_OLD),
     ("unknown redis command", TOO_OLD),
     ("db index is out of range", NO_SUCH_DATABASE),
     ("read only replica", REPLICA),

@@ -40,9 +40,11 @@ Item = TypeVar("Item")
 
 @cache
 def script(name: str) -> str:
-    """A script of the folder `lua`, with what they share."""
+    """A script of the folder `lua`, with what they share. A Redis whose memory is full takes no new messages, but the old
+    ones can be worked off."""
     folder = Path(__file__).with_name("lua")
-    return (folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text()
+    head = "#!lua\n" if name == "publish" else "#!lua flags=allow-oom\n"
+    return head + (folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text()
 
 
 def keys_of(name: str) -> tuple[str, ...]:

@@ -39,12 +39,23 @@ local function unwake()
   end
 end
 
-local function place(id, priority, at)
+-- Whatever adds comes before whatever removes, here and in each script: a script that fails half way (a command that
+-- this user may not use) leaves a message twice, never nowhere.
+local function place(id, priority, at, moved)
+  local to, from = delayed, ready
   if at <= now then
+    to, from = ready, delayed
     redis.call('ZADD', ready, score(priority, at), id)
-    wake()
   else
     redis.call('ZADD', delayed, at, id)
+  end
+  if moved then
+    redis.call('ZREM', from, id)
+    redis.call('ZREM', leases, id)
+  end
+  if to == ready then
+    wake()
+  else
     if redis.call('ZRANGE', delayed, 0, 0)[1] == id then
       wake() -- somebody's wait was reckoned without it
     end

@@ -34,14 +34,11 @@ for i = 2, #ARGV, 5 do
     if count and string.sub(count, 1, 1) ~= '-' then
       redis.call('HSET', claims, id, '-' .. count) -- a late acknowledgement is not for this body
     end
-    redis.call('ZREM', leases, id)
-    redis.call('ZREM', delayed, id)
-    redis.call('ZREM', ready, id)
   else
     id = string.format('%012.0f-', redis.call('INCR', seq)) .. token
     keep(id, '', now, priority, key, attributes, body)
     redis.call('HSET', keys, key, id)
   end
-  place(id, priority, at)
+  place(id, priority, at, record)
 end
 return 0

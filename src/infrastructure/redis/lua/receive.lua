@@ -24,14 +24,26 @@ for _, id in ipairs(ended) do
 end
 
 local ids, counts, lengths, records = {}, {}, {}, {}
-local lease, claim, store = {}, {}, {}
 local room = limit
 
+-- Lease what `hold` collected since the last time.
+local lease, claim = {}, {}
 local function hold(id, count, record)
   local n = #ids + 1
   ids[n], counts[n], lengths[n], records[n] = id, count, #record, record
-  claim[2 * n - 1], claim[2 * n] = id, count
-  lease[2 * n - 1], lease[2 * n] = now + visibility, id
+  claim[#claim + 1] = id
+  claim[#claim + 1] = count
+  lease[#lease + 1] = now + visibility
+  lease[#lease + 1] = id
+  room = room - 1
+end
+
+local function keep()
+  if #lease > 0 then
+    redis.call('HSET', claims, unpack(claim))
+    redis.call('ZADD', leases, unpack(lease))
+    lease, claim = {}, {}
+  end
 end
 
 -- Those of `ready` that come before `below`.
@@ -39,20 +51,8 @@ local function take(below)
   if room == 0 then
     return
   end
-  local found
-  if below then
-    found = redis.call('ZRANGEBYSCORE', ready, '-inf', '(' .. string.format('%.0f', below), 'LIMIT', 0, room)
-    if #found > 0 then
-      redis.call('ZREM', ready, unpack(found))
-    end
-  else
-    found = {}
-    for i, value in ipairs(redis.call('ZPOPMIN', ready, room)) do
-      if i % 2 == 1 then
-        found[#found + 1] = value
-      end
-    end
-  end
+  local border = below and '(' .. string.format('%.0f', below) or '+inf'
+  local found = redis.call('ZRANGEBYSCORE', ready, '-inf', border, 'LIMIT', 0, room)
   if #found == 0 then
     return
   end
@@ -61,19 +61,21 @@ local function take(below)
   for i, id in ipairs(found) do
     if bodies[i] then
       hold(id, math.abs(tonumber(before[i] or 0)) + 1, bodies[i])
-      room = room - 1
     end
   end
+  keep()
+  redis.call('ZREM', ready, unpack(found))
 end
 
 -- Bodies from outside become messages.
 local function adopt(list)
   while room > 0 do
-    local bodies = redis.call('LPOP', list, room)
-    if not bodies then
+    local bodies = redis.call('LRANGE', list, 0, room - 1)
+    if #bodies == 0 then
       return
     end
     local last = redis.call('INCRBY', seq, #bodies) - #bodies
+    local store = {}
     for i, body in ipairs(bodies) do
       if body ~= WAKE then
         local id = string.format('%012.0f-', last + i) .. token
@@ -81,9 +83,13 @@ local function adopt(list)
         store[#store + 1] = id
         store[#store + 1] = record
         hold(id, 1, record)
-        room = room - 1
       end
     end
+    if #store > 0 then
+      redis.call('HSET', messages, unpack(store))
+    end
+    keep()
+    redis.call('LPOP', list, #bodies)
   end
 end
 
@@ -115,11 +121,6 @@ if #ids == 0 then
   end
   return { wait }
 end
-if #store > 0 then
-  redis.call('HSET', messages, unpack(store))
-end
-redis.call('HSET', claims, unpack(claim))
-redis.call('ZADD', leases, unpack(lease))
 if redis.call('EXISTS', ready, claiming) > 0 then
   wake()
 end

@@ -4,8 +4,6 @@ if redis.call('HGET', claims, id) ~= count then
   return 0
 end
 local _, priority = header(redis.call('HGET', messages, id))
+place(id, priority, now + delay, true)
 redis.call('HSET', claims, id, '-' .. count)
-redis.call('ZREM', leases, id)
-redis.call('ZREM', ready, id)
-place(id, priority, now + delay)
 return 1
