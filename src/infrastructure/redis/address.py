@@ -81,7 +81,7 @@ class RedisLink:
         if self.address.cluster:
             return {}
         try:
-            found: Mapping[str, Any] = self.ask(lambda client: client.info("everything"))
+            found: Mapping[str, Any] = self.ask(lambda client: client.info())
         except NetworkError as error:
             if isinstance(as_config(error), ConfigError):
                 return {}
