@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +17,7 @@ from src.application.ports.queue import Delivery, Envelope
 from src.domain.errors import ConfigError, QueueUnavailable
 from src.infrastructure.redis.queue import BATCH, RedisQueue, keys_of
 from tests.adapters.redis_servers import bodies, client, message, new_queue, own_server, take, url
+from tests.servers.process import ROOT
 
 SLOW = 30.0
 """Seconds of a wait that only a wake-up ends earlier; a test that gets nothing in that time fails."""
@@ -305,6 +310,49 @@ def test_a_server_that_does_not_answer_is_unavailable_and_the_message_comes_back
                 continue
         assert bodies(taken) == [b"a"]
         queue.close()
+
+
+CONSUMER = """
+import sys
+import redis
+from src.infrastructure.clock import SystemClock
+from src.infrastructure.redis.queue import RedisQueue
+address, name, seen = sys.argv[1:]
+queue, mark = RedisQueue(address, name, SystemClock()), redis.Redis.from_url(address)
+while True:
+    taken = queue.receive(5, wait_seconds=1, visibility_seconds=0.5)
+    for delivery in taken:
+        mark.sadd(seen, delivery.body)
+    queue.ack(taken)
+"""
+
+
+def test_consumers_that_are_killed_again_and_again_lose_nothing(queue: RedisQueue) -> None:
+    count, seen = 3000, f"seen-{uuid.uuid4().hex}"
+    push(queue, *(f"theirs {number}".encode() for number in range(count)))
+    queue.publish([message(f"ours {number}", priority=number % 3 - 1) for number in range(count)])
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", CONSUMER, url(), queue.name, seen], cwd=ROOT)
+
+    dice, running, kills = random.Random(7), [start() for _ in range(3)], 0
+    with client() as asking:
+        try:
+            while left_behind(queue):
+                time.sleep(0.01)
+                if kills < 9 and asking.scard(seen) >= (kills + 1) * 500:
+                    kills += 1
+                    victim = running.pop(dice.randrange(3))
+                    victim.kill()
+                    victim.wait()
+                    running.append(start())
+        finally:
+            for one in running:
+                one.kill()
+                one.wait()
+        assert asking.scard(seen) == 2 * count
+        assert kills >= 3
+        asking.delete(seen)
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,11 @@ class RedisLink:
 
     `error` is what the port of this link's adapter raises."""
 
-    url: str | None
+    url: str | None = field(repr=False)
     error: type[NetworkError]
     timeout_seconds: float = TIMEOUT_SECONDS
+    address: Address = field(init=False)
+    options: dict[str, Any] = field(init=False, repr=False)
     _client: Redis | None = field(default=None, init=False, repr=False)
     _scripts: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)

@@ -17,7 +17,7 @@ RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL'
 class RedisIdempotency:
     """Idempotency. Thread-safe. An answer that was lost may leave a key that nobody holds: it expires."""
 
-    url: str | None
+    url: str | None = field(repr=False)
     link: RedisLink = field(init=False)
 
     def __post_init__(self) -> None:

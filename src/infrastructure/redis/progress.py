@@ -36,7 +36,7 @@ return 1
 class RedisProgress:
     """Progress. Thread-safe. A key goes `ttl_seconds` after its last reading."""
 
-    url: str | None
+    url: str | None = field(repr=False)
     ttl_seconds: float = 86_400.0
     link: RedisLink = field(init=False)
 

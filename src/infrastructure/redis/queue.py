@@ -66,11 +66,13 @@ class RedisQueue:
     what is visible; `clock` only paces the waiting. `pause` waits instead of the server, where its clock stands still
     (tests)."""
 
-    url: str | None
+    url: str | None = field(repr=False)
     name: str
     clock: Clock
     pause: Callable[[float], object] | None = None
     link: RedisLink = field(init=False)
+    keys: tuple[str, ...] = field(init=False, repr=False)
+    slice_seconds: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.keys = keys_of(self.name)
