@@ -6,18 +6,12 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.interfaces.wiring.adapters import CHOICES
 from src.interfaces.wiring.environment import fields
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 WIRING = SRC / "interfaces" / "wiring"
 DECLARED = (WIRING / "settings.py", WIRING / "video_settings.py")
 SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")
-
-WAITING = {
-    "redis.url": ("lock.backend", "redis"),
-}
-"""{setting: (choice, its value)} of backends that the wiring still refuses at start-up, so that nobody can rely on it."""
 
 
 def chains(tree: ast.AST) -> Iterator[str]:
@@ -57,10 +51,4 @@ def unread() -> set[str]:
 
 
 def test_every_setting_is_read_by_something_that_goes_by_it() -> None:
-    assert unread() <= set(WAITING)
-
-
-def test_a_setting_may_wait_only_for_a_backend_that_is_not_in_this_build() -> None:
-    built = {setting: set(selector.providers) for setting, selector in CHOICES.items()}
-    for setting, (choice, value) in WAITING.items():
-        assert value not in built[choice], f"{setting} does nothing although {choice}={value} can be chosen"
+    assert unread() == set()

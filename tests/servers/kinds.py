@@ -6,7 +6,7 @@ import os
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import redis
 
@@ -49,7 +49,7 @@ def start_postgres(*, set_clock: bool = False, durable: bool = False) -> Server:
     ).start()
 
 
-def start_redis(*, set_clock: bool = False, durable: bool = False) -> Server:
+def start_redis(*, set_clock: bool = False, durable: bool = False, options: Sequence[str] = ()) -> Server:
     """Valkey, the Redis that a package ships; `durable` writes every command to its append-only file."""
     folder = server_folder("redis")
     (port,) = free_ports()
@@ -57,6 +57,7 @@ def start_redis(*, set_clock: bool = False, durable: bool = False) -> Server:
     command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     if durable:
         command += ["--appendonly", "yes", "--appendfsync", "always"]
+    command += options
     url = f"redis://127.0.0.1:{port}/0"
 
     client = redis.Redis.from_url(url, socket_timeout=2)

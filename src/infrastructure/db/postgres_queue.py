@@ -52,7 +52,8 @@ waiting AS MATERIALIZED (
 moved AS (
     UPDATE queue_messages AS m
     SET body = given.body, attributes = given.attributes::json,
-        visible_at = least(m.visible_at, clock.now + given.delay), priority = least(m.priority, given.priority)
+        visible_at = least(m.visible_at, clock.now + given.delay), priority = least(m.priority, given.priority),
+        receipt = NULL
     FROM given, clock
     WHERE m.id = ANY(ARRAY(SELECT id FROM waiting)) AND m.key = given.key
     RETURNING m.key),

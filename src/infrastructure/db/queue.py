@@ -213,10 +213,10 @@ def translated(call: Callable[[], Answer]) -> Answer:
 def _bring_forward(connection: Connection, number: int, envelope: Envelope, at: float) -> None:
     sooner = case((messages.c.visible_at > at, at), else_=messages.c.visible_at)
     more_urgent = case((messages.c.priority > envelope.priority, envelope.priority), else_=messages.c.priority)
+    # No receipt: a late acknowledgement is of the body that was received, not of this one.
+    new = {"body": envelope.body, "attributes": dict(envelope.attributes), "receipt": None}
     connection.execute(
-        update(messages)
-        .where(messages.c.id == number)
-        .values(body=envelope.body, attributes=dict(envelope.attributes), visible_at=sooner, priority=more_urgent)
+        update(messages).where(messages.c.id == number).values(**new, visible_at=sooner, priority=more_urgent)
     )
 
 

@@ -95,6 +95,8 @@ class MemoryQueue:
                 )
                 waiting.priority = min(waiting.priority, envelope.priority)
                 waiting.visible_at = min(waiting.visible_at, at)
+                # A late acknowledgement is of the body that was received, not of this one.
+                waiting.receipt = None
 
     def depth(self) -> QueueDepth:
         """Counts now."""

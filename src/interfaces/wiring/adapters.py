@@ -92,6 +92,12 @@ class Adapters(containers.DeclarativeContainer):
             poll_seconds=_setting("queue.poll_seconds", settings),
             listen=_setting("queue.listen", settings),
         ),
+        redis=providers.Singleton(
+            lazy("src.infrastructure.redis.queue:RedisQueue"),
+            url=_setting("redis_url", settings),
+            name=_setting("queue.name", settings),
+            clock=clock,
+        ),
     )
     dead_letters = providers.Singleton(lazy("src.infrastructure.db.dead_letters:SqlDeadLetters"), database=database)
     ledger = providers.Singleton(
@@ -104,6 +110,9 @@ class Adapters(containers.DeclarativeContainer):
         _setting("lock.backend", settings),
         memory=providers.Singleton(lazy("src.infrastructure.memory.lock:MemoryIdempotency"), clock=clock),
         database=providers.Singleton(lazy("src.infrastructure.db.lock:SqlIdempotency"), database=database),
+        redis=providers.Singleton(
+            lazy("src.infrastructure.redis.lock:RedisIdempotency"), url=_setting("redis_url", settings)
+        ),
     )
     progress = providers.Selector(
         _setting("progress.backend", settings),
@@ -115,6 +124,11 @@ class Adapters(containers.DeclarativeContainer):
         database=providers.Singleton(
             lazy("src.infrastructure.db.progress:SqlProgress"),
             database=database,
+            ttl_seconds=_setting("progress.ttl_seconds", settings),
+        ),
+        redis=providers.Singleton(
+            lazy("src.infrastructure.redis.progress:RedisProgress"),
+            url=_setting("redis_url", settings),
             ttl_seconds=_setting("progress.ttl_seconds", settings),
         ),
     )

@@ -127,6 +127,20 @@ def check_storage(settings: Settings, adapters: Adapters) -> str:
     return f"{settings.storage.backend} at {where}: put, get and delete work"
 
 
+def check_lock(settings: Settings, adapters: Adapters) -> str:
+    """Whoever keeps the lock permits what a worker does."""
+    return "; ".join((settings.lock.backend, *_facts(adapters.lock())))
+
+
+def check_progress(settings: Settings, adapters: Adapters) -> str:
+    """Whoever keeps the readings permits what a worker does."""
+    return "; ".join((settings.progress.backend, *_facts(adapters.progress())))
+
+
+def _facts(adapter: object) -> Sequence[str]:
+    return adapter.check() if isinstance(adapter, Checkable) else ()
+
+
 def check_clock(_settings: Settings, adapters: Adapters) -> str:
     """The clock was set."""
     if (now := adapters.clock().now()) < EARLIEST_NOW:
@@ -173,6 +187,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("scratch", check_scratch),
     ("database", check_database),
     ("queue", check_queue),
+    ("lock", check_lock),
+    ("progress", check_progress),
     ("storage", check_storage),
 )
 

@@ -13,7 +13,7 @@ HOLD_LIMIT_SECONDS = {"sqs": 11.5 * 3600}
 """{backend: how long it lets one message be hidden, with a margin}. SQS: 12 h, then the message comes back. Before that the
 engine lets go of it, and the row's own wake-up time stands for it (reliability.md F30)."""
 
-SLICED = {"sqlite", "memory", "postgres", "sqs"}
+SLICED = {"sqlite", "memory", "postgres", "redis", "sqs"}
 """Backends whose receive waits in slices of a second, so that SIGTERM is heeded at once: the embedded queue polls inside, so a
 longer wait saves nothing; a long poll of SQS can't be called off, and a message that it brings when the worker is gone stays
 hidden until its visibility ends."""

@@ -79,7 +79,11 @@ class DatabaseSettings(Group):
 class RedisSettings(Group):
     """The Redis server, where a port uses it."""
 
-    url: SecretStr | None = Field(default=None, description="`redis://[user:password@]host:port/db` (or `rediss://`).")
+    url: SecretStr | None = Field(
+        default=None,
+        description="`redis://[user:password@]host:port/db`, `rediss://...`, `unix:///path?db=0`, `redis+sentinel://host:port,host:port/name/db`"
+        " or `redis+cluster://host:port,host:port`.",
+    )
 
 
 class LockSettings(Group):
@@ -317,6 +321,11 @@ class Settings(BaseSettings):
     def queue_database_url(self) -> str:
         """The database that the `sqlite` or `postgres` queue is in: the ledger's, unless the queue has its own."""
         return self.queue.url if self.queue.backend == "postgres" and self.queue.url else self.database_url
+
+    @property
+    def redis_url(self) -> str | None:
+        """The Redis address with its credentials: never for display."""
+        return self.redis.url.get_secret_value() if self.redis.url is not None else None
 
     @property
     def ffmpeg_path(self) -> str | None:

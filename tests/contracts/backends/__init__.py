@@ -19,6 +19,7 @@ from tests.contracts.backends.claimed import claimed_place
 from tests.contracts.backends.hostile import FlakyState
 from tests.contracts.backends.memory import MemoryState
 from tests.contracts.backends.postgres import postgres_clock, postgres_state
+from tests.contracts.backends.redis import redis_place
 from tests.contracts.backends.s3 import s3_storage
 from tests.contracts.backends.sql import sqlite_state
 from tests.contracts.backends.sqs import sqs_place
@@ -57,9 +58,9 @@ lock and progress `database`."""
 CLOCKS: Mapping[str, Any] = {"postgres": postgres_clock}
 """{name: () -> clock} of the harnesses whose server has to follow the tests' time."""
 
-QUEUES: Mapping[str, Any] = {**STATES, "sqs": sqs_place}
-LOCKS: Mapping[str, Any] = {**STATES}
-PROGRESSES: Mapping[str, Any] = {**STATES}
+QUEUES: Mapping[str, Any] = {**STATES, "redis": redis_place, "sqs": sqs_place}
+LOCKS: Mapping[str, Any] = {**STATES, "redis": redis_place}
+PROGRESSES: Mapping[str, Any] = {**STATES, "redis": redis_place}
 """{name: (clock, folder) -> place}: the states, and the servers that serve one port or two."""
 
 WRAPPED_QUEUES: Mapping[str, Any] = {"claimed": claimed_place}

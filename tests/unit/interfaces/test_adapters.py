@@ -80,7 +80,6 @@ def test_every_name_in_the_container_exists(target: str) -> None:
     ("environ", "words"),
     [
         ({"WORKER_QUEUE__BACKEND": "kafka"}, "WORKER_QUEUE__BACKEND=kafka is not in this build yet"),
-        ({"WORKER_LOCK__BACKEND": "redis", "REDIS_HOST": "h"}, "WORKER_LOCK__BACKEND=redis is not in this build yet"),
         ({"WORKER_DATABASE__URL": "mysql://u:canary@h/d"}, "there is no adapter for mysql"),
     ],
 )

@@ -1,0 +1,237 @@
+"""A queue in Redis: any `RPUSH` of a JSON body is a producer's, and nothing is lost between the list and the worker.
+
+A receive moves bodies, by one script, out of the list `name` into a lease; they come back when it ends. Keys of one queue
+share a hash tag, so a cluster keeps them together. How the keys hang together is said in lua/common.lua.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from src.application.ports.clock import Clock
+from src.application.ports.queue import Delivery, Envelope, QueueDepth
+from src.domain.errors import ConfigError, QueueUnavailable
+from src.infrastructure.redis.address import RedisLink
+
+PARTS = ("claiming", "messages", "ready", "delayed", "leases", "claims", "keys", "seq")
+BATCH = 200
+"""Messages per script: it runs about 1 ms, and nobody else is served meanwhile."""
+
+SLICE_SECONDS = 2.0
+"""Longest blocking wait before the next look: what bounds the wait for a message that another worker's crash left behind."""
+
+SHORTEST_SECONDS = 0.001
+"""Zero would mean: wait for ever."""
+
+PRIORITIES = 2047
+"""Priorities below the negative and above the positive number count as it."""
+
+MICROS = 1e6
+
+Item = TypeVar("Item")
+
+
+@cache
+def script(name: str) -> str:
+    """A script of the folder `lua`, with what they share. A Redis whose memory is full takes no new messages, but the old
+    ones can be worked off."""
+    folder = Path(__file__).with_name("lua")
+    head = "#!lua\n" if name == "publish" else "#!lua flags=allow-oom\n"
+    return head + (folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text()
+
+
+def keys_of(name: str) -> tuple[str, ...]:
+    """The list that producers push to, and the keys beside it: of one hash slot. Raises ConfigError."""
+    tag = name.partition("{")[2].partition("}")[0]
+    if "}" in name.partition("{")[2] and tag:
+        return (name, *(f"{name}:{part}" for part in PARTS))
+    if "{" in name or "}" in name:
+        raise ConfigError(
+            f"a Redis cluster can't keep the keys of a queue called {name!r} together",
+            fix="take braces out of WORKER_QUEUE__NAME, or put them around a part of it that is not empty",
+        )
+    return (name, *(f"{{{name}}}:{part}" for part in PARTS))
+
+
+@dataclass
+class RedisQueue:
+    """QueueConsumer, QueuePublisher and QueueInspector of the queue called `name`. Thread-safe. The server's clock decides
+    what is visible; `clock` only paces the waiting. `pause` waits instead of the server, where its clock stands still
+    (tests)."""
+
+    url: str | None = field(repr=False)
+    name: str
+    clock: Clock
+    pause: Callable[[float], object] | None = None
+    link: RedisLink = field(init=False)
+    keys: tuple[str, ...] = field(init=False, repr=False)
+    slice_seconds: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.keys = keys_of(self.name)
+        self.link = RedisLink(self.url, QueueUnavailable)
+        self.slice_seconds = min(SLICE_SECONDS, self.link.timeout_seconds / 2)
+
+    # ------------------------------------------------------------------ QueueConsumer
+    def receive(self, limit: int, *, wait_seconds: float, visibility_seconds: float) -> Sequence[Delivery]:
+        """Up to `limit` (and BATCH) messages, best priority first."""
+        deadline = self.clock.monotonic() + wait_seconds
+        while True:
+            # The token makes ids that no later message can have, even after a restart of the server.
+            found = self._run("receive", min(limit, BATCH), _micros(visibility_seconds), os.urandom(8).hex())
+            if len(found) > 1:
+                return _deliveries(*found[1:])
+            left = deadline - self.clock.monotonic()
+            if left <= 0:
+                return []
+            due = found[0] / MICROS if found[0] >= 0 else left
+            self._wait(max(SHORTEST_SECONDS, min(left, due, self.slice_seconds)))
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Remove those whose receipt still holds."""
+        for some in _batches(deliveries):
+            self._run("ack", *(part for delivery in some for part in _receipt(delivery)))
+
+    def release(self, delivery: Delivery, *, delay_seconds: float) -> None:
+        """Give back, if the receipt still holds."""
+        self._run("release", *_receipt(delivery)[:2], _micros(delay_seconds))
+
+    def extend(self, deliveries: Sequence[Delivery], *, visibility_seconds: float) -> None:
+        """Hide those whose receipt still holds for longer."""
+        for some in _batches(deliveries):
+            held = (part for delivery in some for part in _receipt(delivery)[:2])
+            self._run("extend", _micros(visibility_seconds), *held)
+
+    def close(self) -> None:
+        """Let connections go."""
+        self.link.close()
+
+    # ------------------------------------------------------------------ QueuePublisher
+    def publish(self, envelopes: Sequence[Envelope]) -> None:
+        """Add in batches, each of them whole; a waiting message with the same key is brought forward instead."""
+        for some in _batches(envelopes):
+            self._run("publish", os.urandom(8).hex(), *(part for envelope in some for part in _parts(envelope)))
+
+    # ------------------------------------------------------------------ QueueInspector
+    def depth(self) -> QueueDepth:
+        """Counts now. How long bodies from outside have been waiting is not known."""
+        ready, delayed, in_flight, oldest = self._run("depth")
+        return QueueDepth(
+            ready=ready,
+            delayed=delayed,
+            in_flight=in_flight,
+            oldest_ready_seconds=oldest / MICROS if oldest >= 0 else None,
+        )
+
+    # ------------------------------------------------------------------ Checkable
+    def check(self) -> Sequence[str]:
+        """One message goes all the way through a queue beside this one, which is gone afterwards."""
+        return self.link.tried(self._check)
+
+    def _check(self) -> Sequence[str]:
+        self.depth()
+        beside = keys_of(self.name)[1].removesuffix(PARTS[0]) + f"selftest-{uuid.uuid4().hex}"
+        trial = RedisQueue(self.url, beside, self.clock)
+        trial.link = self.link
+        try:
+            trial.publish([Envelope(body=b"{}", key="selftest")])
+            trial._wait(SHORTEST_SECONDS)
+            taken = trial.receive(1, wait_seconds=0, visibility_seconds=60)
+            trial.extend(taken, visibility_seconds=60)
+            for delivery in taken:
+                trial.release(delivery, delay_seconds=0)
+            taken = trial.receive(1, wait_seconds=0, visibility_seconds=60)
+            trial.ack(taken)
+            if [delivery.body for delivery in taken] != [b"{}"]:
+                raise QueueUnavailable(
+                    f"Redis at {self.link.address.shown} did not give back a message that it was given",
+                    fix="is its memory full, or do several servers answer at this address?",
+                )
+        finally:
+            self.link.ask(lambda client: client.delete(*trial.keys))
+        return facts(self.link)
+
+    # ------------------------------------------------------------------ inside
+    def _run(self, name: str, *args: Any) -> Any:
+        return self.link.run(script(name), self.keys, args)
+
+    def _wait(self, seconds: float) -> None:
+        """Until somebody pushes, at most so long. The body is moved, not popped: the next receive of anybody takes it."""
+        if self.pause is not None:
+            self.pause(seconds)
+            return
+        inbox, claiming = self.keys[:2]
+        self.link.ask(lambda client: client.blmove(inbox, claiming, seconds))  # type: ignore[arg-type]
+
+
+def facts(link: RedisLink) -> Sequence[str]:
+    """What an operator should know of a server that keeps messages. Raises ConfigError for one that throws them away."""
+    found = link.info()
+    if not found:
+        return [f"Redis at {link.address.shown}"]
+    policy = str(found.get("maxmemory_policy", ""))
+    if policy.startswith("allkeys") and int(found.get("maxmemory", 0)):
+        raise ConfigError(
+            f"Redis at {link.address.shown} throws keys away when its memory is full (maxmemory-policy {policy})",
+            fix="set its maxmemory-policy to noeviction, or use another Redis for the queue",
+        )
+    told = [f"Redis {found.get('redis_version', 'of an unknown version')} at {link.address.shown}"]
+    if not int(found.get("aof_enabled", 0)):
+        told.append("warning: without an append-only file Redis forgets messages when it restarts (set appendonly yes)")
+    return told
+
+
+def _deliveries(ids: bytes, counts: bytes, lengths: bytes, records: bytes) -> list[Delivery]:
+    taken, start = [], 0
+    for name, count, length in zip(
+        ids.decode().split(" "), counts.decode().split(" "), lengths.split(b" "), strict=True
+    ):
+        end = start + int(length)
+        taken.append(_delivery(name, count, records[start:end]))
+        start = end
+    return taken
+
+
+def _delivery(name: str, count: str, record: bytes) -> Delivery:
+    at, _priority, key_length, attributes_length, rest = record.split(b":", 4)
+    # "~": when it was pushed is not known, only when it was first seen.
+    enqueued = None if at.startswith(b"~") else int(at) / MICROS
+    first = int(key_length)
+    second = first + int(attributes_length)
+    return Delivery(
+        message_id=name,
+        body=rest[second:],
+        receipt=f"{count}:{name}:{rest[:first].decode() if first else ''}",
+        receive_count=int(count),
+        enqueued_at=enqueued,
+        attributes=json.loads(rest[first:second]) if second > first else {},
+    )
+
+
+def _receipt(delivery: Delivery) -> tuple[str, str, str]:
+    """Id, number of the receive, key."""
+    count, _, rest = delivery.receipt.partition(":")
+    name, _, key = rest.partition(":")
+    return name, count, key
+
+
+def _parts(envelope: Envelope) -> tuple[str | bytes | int, ...]:
+    attributes = json.dumps(dict(envelope.attributes)) if envelope.attributes else ""
+    priority = max(-PRIORITIES, min(PRIORITIES, envelope.priority))
+    return envelope.key, envelope.body, attributes, _micros(envelope.delay_seconds), priority
+
+
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
+
+
+def _micros(seconds: float) -> int:
+    return max(0, round(seconds * MICROS))
