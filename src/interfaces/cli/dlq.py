@@ -15,10 +15,10 @@ from src.application.operate import PurgeDeadLetters, RequeueDeadLetters
 from src.application.ports.ledger import DeadLetter, DeadLetterFilter
 from src.domain.errors import Conflict, FileAccessError, NotFound
 from src.infrastructure.observability.redaction import one_line
-from src.interfaces.cli.documents import letter_document
+from src.interfaces.cli.documents import iso, letter_document
 from src.interfaces.cli.errors import OK, USAGE
 from src.interfaces.cli.options import OFFSET, Finite
-from src.interfaces.cli.output import json_option, print_fields, print_json, print_table, short_id, since
+from src.interfaces.cli.output import json_option, print_fields, print_json, print_table
 from src.interfaces.cli.session import Session, open_session
 
 
@@ -53,20 +53,18 @@ def list_letters(
 ) -> None:
     """Newest first."""
     criteria = DeadLetterFilter(group=group, type=job_type, tenant=tenant, limit=limit, offset=offset)
-    session = open_session()
-    found = session.dead_letters.list(criteria)
+    found = open_session().dead_letters.list(criteria)
     if as_json:
         print_json([letter_document(letter) for letter in found])
         return
-    now = session.adapters.clock().now()
     rows = [
         (
-            short_id(letter.id),
+            letter.id,
             letter.type or "?",
             letter.tenant,
             letter.error.code,
-            letter.error.message,
-            since(letter.created_at, now),
+            letter.error.message[:100],
+            iso(letter.created_at),
         )
         for letter in found
     ]

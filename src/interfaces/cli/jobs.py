@@ -10,9 +10,9 @@ from src.application.ports.ledger import JobFilter
 from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
 from src.infrastructure.observability.redaction import one_line
-from src.interfaces.cli.documents import job_document, status_document
+from src.interfaces.cli.documents import iso, job_document, status_document
 from src.interfaces.cli.options import OFFSET
-from src.interfaces.cli.output import json_option, print_json, print_table, short_id, since
+from src.interfaces.cli.output import json_option, print_json, print_table
 from src.interfaces.cli.session import Session, open_session
 from src.interfaces.cli.status import show as show_status
 
@@ -43,12 +43,10 @@ def list_jobs(
     if as_json:
         print_json([status_document(job, _reading(session, job)) for job in found])
         return
-    now = session.adapters.clock().now()
     rows = [
-        (short_id(job.id), job.type, job.tenant, job.state, f"{job.attempts}/{job.max_attempts}",
-         since(job.created_at, now), _why(job))
+        (job.id, job.type, job.tenant, job.state, f"{job.attempts}/{job.max_attempts}", iso(job.created_at), _why(job))
         for job in found
-    ]  # fmt: skip
+    ]
     print_table(("id", "type", "tenant", "state", "attempts", "created", "error"), rows, empty="No jobs.")
 
 

@@ -7,11 +7,10 @@ import os
 import click
 
 from src.interfaces.wiring.environment import load
-from src.interfaces.workers.runner import WORKERS
 
 
 @click.command()
-@click.argument("name", type=click.Choice(WORKERS))
+@click.argument("name")
 @click.option("--drain", is_flag=True, help="Exit when the queue is empty and nothing runs.")
 @click.option("--json", "as_json", is_flag=True, help="Log lines as JSON, also on a terminal (log.format=json).")
 def run(name: str, drain: bool, as_json: bool) -> int:

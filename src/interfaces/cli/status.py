@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from src.interfaces.cli.documents import Document, status_document
@@ -36,10 +34,6 @@ def read(session: Session, job_id: str) -> Document:
     return status_document(session.job(job_id), session.progress.latest(job_id))
 
 
-MOST_RESULT = 2000
-"""Characters of a job's result in text; `--json` shows all of it."""
-
-
 def show(document: Document) -> None:
     """For people."""
     progress, error = document["progress"], document["error"]
@@ -57,6 +51,4 @@ def show(document: Document) -> None:
     ]
     result = document["result"] or {}
     fields += [("Playlist", result.get("hls_path")), ("Thumbnail", result.get("thumbnail_path"))]
-    if result and "hls_path" not in result:
-        fields.append(("Result", json.dumps(result, ensure_ascii=False)[:MOST_RESULT]))
     print_fields(fields)

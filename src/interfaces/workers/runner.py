@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import signal
@@ -33,18 +32,12 @@ def main(name: str) -> int:
     """Entry point of the worker modules: settings from the environment, exit code as in mission.md O1."""
     from src.interfaces.wiring.environment import load
 
-    parser = argparse.ArgumentParser(
-        prog=f"python -m src.interfaces.workers.{name}.main",
-        description=f"The {name} worker: works until SIGTERM. Settings are WORKER_* environment variables.",
-    )
-    parser.add_argument("--drain", action="store_true", help="exit when the queue is empty and nothing runs")
-    drain: bool = parser.parse_args().drain
     try:
         settings = load()
     except ConfigError as error:
         print(f"mediaworker: {error}", file=sys.stderr)
         return EXIT_CONFIG
-    return run_worker(settings, name, drain=drain)
+    return run_worker(settings, name, drain="--drain" in sys.argv[1:])
 
 
 def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
