@@ -226,8 +226,9 @@ def test_lesson_26_wrong_settings_stop_a_worker_before_its_first_receive(
     assert "worker.receiving" not in done.stderr
 
 
-def test_exit_4_for_a_worker_that_does_not_exist(fleet: Fleet) -> None:
-    assert fleet.cli("run", "nonsense").returncode == 4
+def test_exit_2_for_a_worker_that_does_not_exist(fleet: Fleet) -> None:
+    done = fleet.cli("run", "nonsense")
+    assert (done.returncode, "this build has video" in done.stderr) == (2, True), done.stderr
 
 
 def test_errors_are_json_on_request(fleet: Fleet) -> None:

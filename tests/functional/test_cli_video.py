@@ -29,7 +29,9 @@ def test_plan_shows_rungs_chunks_commands_and_cost(fleet: Fleet, clip: Path) -> 
     assert len(document["commands"]) == len(document["plan"]["chunks"]) + len(document["plan"]["audio"])
     assert document["estimated_cpu_seconds"] > 0
     assert document["source"]["probed_bytes"] <= document["source"]["file_size"]
-    assert "720p" in fleet.cli("plan", str(clip)).stdout
+    brief = fleet.cli("plan", str(clip)).stdout
+    assert ("720p" in brief, f"ffmpeg {len(document['commands'])} times" in brief, "-i" in brief) == (True, True, False)
+    assert fleet.cli("plan", str(clip), "--commands").stdout.count("libx264") >= len(document["plan"]["chunks"])
 
 
 def test_plan_of_something_else_names_what_it_is(fleet: Fleet, tmp_path: Path) -> None:

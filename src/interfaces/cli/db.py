@@ -44,7 +44,9 @@ def upgrade(as_json: bool) -> None:
 @db.command()
 @json_option
 def sql(as_json: bool) -> None:
-    """Print the SQL that makes the tables, for those who let nobody else run it."""
+    """Print the SQL that makes the tables.
+
+    For those who let nobody else run it."""
     from src.infrastructure.db import schema
 
     text = schema.sql(load().database_url)

@@ -19,11 +19,12 @@ from src.domain.job import Job, JobState
 from src.interfaces.cli.demo_page import PAGE_NAME, write_page
 from src.interfaces.cli.documents import status_document
 from src.interfaces.cli.errors import JOB_FAILED, OK
-from src.interfaces.cli.output import json_option, print_json, print_table
+from src.interfaces.cli.output import json_option, print_json
 from src.interfaces.cli.session import Session, open_session
 from src.interfaces.cli.sources import submit_file
 from src.interfaces.cli.status import show
-from src.interfaces.cli.watch import follow
+from src.interfaces.cli.table import print_table
+from src.interfaces.cli.watch import NEVER, follow
 from src.interfaces.wiring.checks import check_startup
 
 TENANT = "demo"
@@ -110,7 +111,7 @@ def _work(session: Session, job: Job, began: float, *, quiet: bool) -> Made:
             env=_environment(),
         )
         try:
-            ended = follow(session, job.id, quiet=quiet, alive=lambda: worker.poll() is None)
+            ended = follow(session, job.id, quiet=quiet, alive=lambda: worker.poll() is None, hint_seconds=NEVER)
             seconds = time.monotonic() - began
             code = worker.wait(STOP_SECONDS)
         finally:
@@ -143,9 +144,20 @@ def _failed(session: Session, made: Made, *, as_json: bool) -> int:
         print_json({**made.document, "log": str(log), "worker_exit": made.worker_exit})
     else:
         show(made.document)
-        click.echo(f"\nThe worker ended with exit code {made.worker_exit}; its log is {log}.", err=True)
+        if words := _of_worker(made):
+            click.echo(f"\n{words}; its log is {log}.", err=True)
         click.echo(f"  next: mediaworker jobs explain {made.document['id']}", err=True)
     return JOB_FAILED
+
+
+def _of_worker(made: Made) -> str:
+    """What the worker has to do with the failure: nothing where the source is at fault."""
+    if made.worker_exit:
+        return f"The worker ended with exit code {made.worker_exit}"
+    error = made.document["error"]
+    if made.document["state"] in (JobState.FAILED, JobState.CANCELLED) and not (error and error["retryable"]):
+        return ""
+    return "The worker could not do it"
 
 
 def _show(made: Made) -> None:
@@ -157,6 +169,7 @@ def _show(made: Made) -> None:
         rows.append((rendition["name"], size, f"{rendition['bandwidth'] / 1000:.0f} kbit/s", rendition["codecs"]))
     click.echo()
     print_table(("rendition", "size", "peak", "codecs"), rows, empty="No renditions.")
+    click.echo()
     duration = result["duration_seconds"]
     speed = f", {duration / made.seconds:.1f} times as fast as it plays" if made.seconds else ""
     files = [path for path in master.parent.rglob("*") if path.is_file()]

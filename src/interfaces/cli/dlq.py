@@ -11,15 +11,18 @@ from typing import Any, TextIO
 
 import click
 
-from src.application.operate import PurgeDeadLetters, RequeueDeadLetters
+from src.application.operate import PurgeDeadLetters, Requeued, RequeueDeadLetters
 from src.application.ports.ledger import DeadLetter, DeadLetterFilter
 from src.domain.errors import Conflict, FileAccessError, NotFound
-from src.infrastructure.observability.redaction import one_line
-from src.interfaces.cli.documents import iso, letter_document
-from src.interfaces.cli.errors import OK, USAGE
+from src.infrastructure.observability.redaction import one_line, redacted
+from src.interfaces.cli.documents import letter_document
+from src.interfaces.cli.errors import OK, USAGE, show_note
 from src.interfaces.cli.options import OFFSET, Finite
-from src.interfaces.cli.output import json_option, print_fields, print_json, print_table
-from src.interfaces.cli.session import Session, open_session
+from src.interfaces.cli.output import json_option, print_fields, print_json
+from src.interfaces.cli.session import NoDatabase, Session, open_existing, open_session
+from src.interfaces.cli.table import Cell, moment, print_table, short_ids
+
+NO_LETTERS = "No dead letters."
 
 
 @click.group()
@@ -53,22 +56,23 @@ def list_letters(
 ) -> None:
     """Newest first."""
     criteria = DeadLetterFilter(group=group, type=job_type, tenant=tenant, limit=limit, offset=offset)
-    found = open_session().dead_letters.list(criteria)
+    try:
+        session = open_existing("dead letters")
+    except NoDatabase as error:
+        show_note(error)
+        print_json([]) if as_json else click.echo(NO_LETTERS)
+        return
+    found = session.dead_letters.list(criteria)
     if as_json:
         print_json([letter_document(letter) for letter in found])
         return
+    now = session.adapters.clock().now()
     rows = [
-        (
-            letter.id,
-            letter.type or "?",
-            letter.tenant,
-            letter.error.code,
-            letter.error.message[:100],
-            iso(letter.created_at),
-        )
-        for letter in found
-    ]
-    print_table(("id", "type", "tenant", "error", "message", "since"), rows, empty="No dead letters.")
+        (name, letter.type or "?", letter.tenant, letter.error.code, moment(letter.created_at, now),
+         redacted(letter.error.message))
+        for name, letter in zip(short_ids([letter.id for letter in found]), found, strict=True)
+    ]  # fmt: skip
+    print_table(("id", "type", "tenant", "error", Cell("since", "age"), "message"), rows, empty=NO_LETTERS)
 
 
 @dlq.command("show")
@@ -76,7 +80,7 @@ def list_letters(
 @json_option
 def show_letter(letter_id: str, as_json: bool) -> None:
     """One letter with its body, error and traceback."""
-    document = letter_document(_letter(open_session(), letter_id), whole=True)
+    document = letter_document(_letter(open_existing(f"dead letter {letter_id[:80]!r}"), letter_id), whole=True)
     if as_json:
         print_json(document)
         return
@@ -101,7 +105,9 @@ def requeue(
     rate: float | None,
     as_json: bool,
 ) -> int:
-    """Give letters another chance: their jobs get a new generation, their messages go back to the queue.
+    """Give letters another chance.
+
+    Their jobs get a new generation, their messages go back to the queue.
 
     Exits 2 when a letter that was named by its ID could not be requeued.
     """
@@ -114,13 +120,17 @@ def requeue(
     for answer in use_case.requeue(criteria, dry_run=dry_run, per_second=rate):
         answers.append(answer)
         if not as_json:
-            click.echo(f"{answer.letter.id}: {'requeued' if answer.done else answer.reason}")
+            click.echo(f"{answer.letter.id}: {_would(answer.letter) if dry_run else _did(answer)}")
     done = sum(answer.done for answer in answers)
     if as_json:
         letters = [{"id": each.letter.id, "requeued": each.done, "reason": each.reason or None} for each in answers]
         print_json({"requeued": done, "matched": len(answers), "dry_run": dry_run, "letters": letters})
     else:
-        click.echo(f"{done} of {len(answers)} requeued" + (" (dry run)." if dry_run else "."))
+        click.echo(
+            f"{len(answers)} would be requeued; nothing was changed."
+            if dry_run
+            else f"{done} of {len(answers)} requeued."
+        )
     # A group is what matched; a letter that was named is what was wanted.
     return USAGE if ids and not dry_run and done < len(answers) else OK
 
@@ -143,7 +153,9 @@ def purge(  # noqa: PLR0913, PLR0917 - one parameter per option
     no_backup: bool,
     as_json: bool,
 ) -> None:
-    """Forget letters, after they were written to the backup file. Their jobs' rows stay."""
+    """Forget letters, after writing them to a backup.
+
+    Their jobs' rows stay."""
     if not (backup or no_backup or dry_run):
         raise click.UsageError("name a file with --backup, or say --no-backup")
     session = open_session()
@@ -179,6 +191,16 @@ def _criteria(
         raise click.UsageError("name letters by ID, or by --group, --type or --tenant, or say --all")
     whole = [_letter(session, each).id for each in ids] if ids else None
     return DeadLetterFilter(ids=whole, group=group, type=job_type, tenant=tenant)
+
+
+def _did(answer: Requeued) -> str:
+    return "requeued" if answer.done else answer.reason
+
+
+def _would(letter: DeadLetter) -> str:
+    if letter.job_id is None:
+        return "its message would go back to the queue"
+    return f"job {letter.job_id} would start again, unless it has moved on since"
 
 
 def _letter(session: Session, letter_id: str) -> DeadLetter:

@@ -35,20 +35,28 @@ def exit_code(error: BaseException) -> int:
     return UNEXPECTED
 
 
+def show_note(error: WorkerError) -> None:
+    """What a list that is empty for a reason has to say; it is an answer all the same."""
+    from src.infrastructure.observability.redaction import one_line, redacted
+
+    print(f"mediaworker: {one_line(redacted(error.message))}", file=sys.stderr)
+    if error.fix:
+        print(f"  fix: {one_line(redacted(error.fix))}", file=sys.stderr)
+
+
 def show_error_json(name: str, message: str, fix: str | None, code: int) -> int:
     """The document of an error on stderr, so that stdout holds results alone; returns the exit code."""
-    document = {"error": {"class": name, "message": message, "why": WHY[code], "fix": fix, "exit_code": code}}
+    document = {"error": {"class": name, "message": message, "why": WHY.get(code), "fix": fix, "exit_code": code}}
     print(json.dumps(document), file=sys.stderr)
     return code
 
 
 WHY = {
-    NOT_FOUND: "it does not exist, or not here",
     CONFIG: "settings or the machine are not as needed",
-    USAGE: "this can't be done as asked",
     UNREACHABLE: "a backend did not answer as it should",
     UNEXPECTED: "a fault of this program",
 }
+"""{exit code: what lies behind it}. What can't be done as asked, or does not exist, says so in its own words."""
 
 
 def show_error(error: BaseException, *, as_json: bool) -> int:
@@ -64,7 +72,8 @@ def show_error(error: BaseException, *, as_json: bool) -> int:
     # File names and messages come from outside: no terminal may obey them.
     message, fix = one_line(message), fix and one_line(fix)
     print(f"mediaworker: {message}", file=sys.stderr)
-    print(f"  why: {WHY[code]} ({name})", file=sys.stderr)
+    if why := WHY.get(code):
+        print(f"  why: {why} ({name})", file=sys.stderr)
     if fix:
         print(f"  fix: {fix}", file=sys.stderr)
     return code

@@ -7,14 +7,18 @@ import click
 from src.application.explain import explain as explained
 from src.application.operate import CancelJob, RetryJob
 from src.application.ports.ledger import JobFilter
-from src.domain.job import Job, JobState
+from src.domain.job import Attempt, Job, JobState
 from src.domain.progress import ProgressReport
 from src.infrastructure.observability.redaction import one_line
-from src.interfaces.cli.documents import iso, job_document, status_document
+from src.interfaces.cli.documents import iso, job_document, shown, status_document
+from src.interfaces.cli.errors import show_note
 from src.interfaces.cli.options import OFFSET
-from src.interfaces.cli.output import json_option, print_json, print_table
-from src.interfaces.cli.session import Session, open_session
+from src.interfaces.cli.output import json_option, print_json, print_value
+from src.interfaces.cli.session import NoDatabase, Session, open_existing
 from src.interfaces.cli.status import show as show_status
+from src.interfaces.cli.table import Cell, age, moment, print_table, short_ids
+
+NO_JOBS = "No jobs."
 
 STATES = [state.value for state in JobState]
 
@@ -35,19 +39,26 @@ def list_jobs(
     state: str | None, job_type: str | None, tenant: str | None, limit: int, offset: int, as_json: bool
 ) -> None:
     """Newest first."""
-    session = open_session()
     criteria = JobFilter(
         state=JobState(state.upper()) if state else None, type=job_type, tenant=tenant, limit=limit, offset=offset
     )
+    try:
+        session = open_existing()
+    except NoDatabase as error:
+        show_note(error)
+        print_json([]) if as_json else click.echo(NO_JOBS)
+        return
     found = session.jobs.list(criteria)
     if as_json:
         print_json([status_document(job, _reading(session, job)) for job in found])
         return
+    now = session.adapters.clock().now()
     rows = [
-        (job.id, job.type, job.tenant, job.state, f"{job.attempts}/{job.max_attempts}", iso(job.created_at), _why(job))
-        for job in found
-    ]
-    print_table(("id", "type", "tenant", "state", "attempts", "created", "error"), rows, empty="No jobs.")
+        (name, job.type, job.tenant, job.state, f"{job.attempts}/{job.max_attempts}", moment(job.created_at, now),
+         _why(job))
+        for name, job in zip(short_ids([job.id for job in found]), found, strict=True)
+    ]  # fmt: skip
+    print_table(("id", "type", "tenant", "state", "attempts", Cell("created", "age"), "error"), rows, empty=NO_JOBS)
 
 
 @jobs.command("show")
@@ -55,7 +66,7 @@ def list_jobs(
 @json_option
 def show_job(job_id: str, as_json: bool) -> None:
     """Everything about one job, with its attempts."""
-    session = open_session()
+    session = open_existing(f"job {job_id[:80]!r}")
     job = session.job(job_id)
     history = list(session.jobs.attempts(job.id))
     document = job_document(job, session.progress.latest(job.id), history)
@@ -63,20 +74,27 @@ def show_job(job_id: str, as_json: bool) -> None:
         print_json(document)
         return
     show_status(document)
+    if document["result"] is not None:
+        print_value("Result", shown(document["result"]))
+    now = session.adapters.clock().now()
     rows = [
-        (past["generation"], past["number"], past["owner"], past["started_at"], past["ended_at"], past["outcome"],
-         past["error"] and past["error"]["class"])
-        for past in document["history"]
+        (past.generation, past.number, moment(past.started_at, now), _ended(past), past.outcome,
+         past.error and past.error.code, past.owner)
+        for past in history
     ]  # fmt: skip
-    print_table(("gen", "attempt", "worker", "started", "ended", "outcome", "error"), rows, empty="No attempt yet.")
+    click.echo()
+    columns = ("gen", "attempt", "started", Cell("ended", "took"), "outcome", "error", "worker")
+    print_table(columns, rows, empty="No attempt yet.")
 
 
 @jobs.command("cancel")
 @click.argument("job_id", metavar="ID")
 @json_option
 def cancel_job(job_id: str, as_json: bool) -> None:
-    """End a waiting job now; ask the worker of a running one to stop it."""
-    session = open_session()
+    """End a waiting job; stop a running one.
+
+    A running job is stopped by its worker, within a few seconds."""
+    session = open_existing(f"job {job_id[:80]!r}")
     job = CancelJob(session.ledger).cancel(session.job(job_id).id)
     if as_json:
         print_json(status_document(job, _reading(session, job)))
@@ -90,8 +108,10 @@ def cancel_job(job_id: str, as_json: bool) -> None:
 @click.argument("job_id", metavar="ID")
 @json_option
 def retry_job(job_id: str, as_json: bool) -> None:
-    """Start a job now: a waiting retry at once, an ended job as a new generation with all its attempts."""
-    session = open_session()
+    """Start a waiting retry now, or an ended job anew.
+
+    An ended job gets a new generation, with all its attempts."""
+    session = open_existing(f"job {job_id[:80]!r}", queue=True)
     before = session.job(job_id)
     job = RetryJob(session.ledger, session.adapters.queue_publisher()).retry(before.id)
     if as_json:
@@ -107,7 +127,7 @@ def retry_job(job_id: str, as_json: bool) -> None:
 @json_option
 def explain_job(job_id: str, as_json: bool) -> None:
     """Say in words what happened to a job, and what happens next."""
-    session = open_session()
+    session = open_existing(f"job {job_id[:80]!r}")
     job = session.job(job_id)
     lines = explained(job, session.jobs.attempts(job.id), session.adapters.clock().now())
     if as_json:
@@ -118,6 +138,10 @@ def explain_job(job_id: str, as_json: bool) -> None:
 
 def _reading(session: Session, job: Job) -> ProgressReport | None:
     return session.progress.latest(job.id)
+
+
+def _ended(past: Attempt) -> Cell | None:
+    return None if past.ended_at is None else Cell(iso(past.ended_at) or "", age(past.ended_at - past.started_at))
 
 
 def _why(job: Job) -> str:

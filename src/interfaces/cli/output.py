@@ -1,11 +1,11 @@
-"""Prints documents: JSON for programs, tables for people. rich is imported only when there is a table to draw."""
+"""Prints documents: JSON for programs, fields for people. rich is imported only when there is something to draw."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-UNFOLDED = 10_000
-"""Columns of a table that no terminal shows: a program that reads it must find every cell on one line."""
+MOST_LINES, LONGEST_LINE = 60, 200
+"""Of a document among fields."""
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,33 +63,22 @@ def reader_may_leave() -> Iterator[None]:
         nobody_reads()
 
 
-def console(*, stderr: bool = False, width: int | None = None) -> Console:
-    """Where tables and bars go. Nothing in a text is taken for markup."""
+def console(*, stderr: bool = False) -> Console:
+    """Where bars go. Nothing in a text is taken for markup."""
     from rich.console import Console
 
-    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """A plain table, or the sentence for an empty one. Texts from outside can't move the terminal's cursor. The first
-    column is never folded: it is what people copy."""
-    cells = [[one_line("" if cell is None else str(cell)) for cell in row] for row in rows]
-    if not cells:
-        click.echo(empty)
-        return
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=number == 0)
-    for row in cells:
-        table.add_row(*row)
-    out = console(width=None if sys.stdout.isatty() else UNFOLDED)
-    with out.capture() as drawn:
-        out.print(table)
-    # Not printed by rich: that ends the process with 1 when the reader goes away.
-    click.echo(drawn.get(), nl=False)
+def print_value(name: str, value: object) -> None:
+    """A document that is shown among fields, cut where it is huge."""
+    lines = _json(value, indent=2).splitlines()
+    click.echo(f"{name}:")
+    for line in lines[:MOST_LINES]:
+        line = one_line(line)  # noqa: PLW2901 - the same line, fit to be shown
+        click.echo(f"  {line}" if len(line) <= LONGEST_LINE else f"  {line[:LONGEST_LINE]}…")
+    if len(lines) > MOST_LINES:
+        click.echo(f"  … and {len(lines) - MOST_LINES} more lines: --json")
 
 
 def print_fields(fields: Sequence[tuple[str, object]]) -> None:

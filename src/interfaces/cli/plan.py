@@ -11,8 +11,9 @@ import click
 
 from src.application.video.plan_preview import Commands, PreviewPlan
 from src.domain.video.plan import Plan
-from src.interfaces.cli.output import json_option, print_json, print_table
+from src.interfaces.cli.output import json_option, print_json
 from src.interfaces.cli.sources import check_file
+from src.interfaces.cli.table import print_table
 from src.interfaces.wiring.environment import load
 
 PROGRESS_FD = 3
@@ -44,11 +45,9 @@ def plan(file: Path, commands: bool, as_json: bool) -> None:
         return
     _show(document)
     lines = [shlex.join(argv) for argv in document["commands"]]
-    shown = lines if commands else lines[:1]
-    for line in shown:
+    click.echo(f"Runs    ffmpeg {len(lines)} times" + (":" if commands else "; --commands prints the command lines"))
+    for line in lines if commands else ():
         click.echo(f"\n{line}")
-    if len(lines) > len(shown):
-        click.echo(f"\n... and {len(lines) - len(shown)} more command lines: --commands")
 
 
 def _commands(binary: Path, source: Path) -> Commands:
@@ -73,9 +72,12 @@ def _show(document: Mapping[str, Any]) -> None:
         (r["name"], f"{r['width']}x{r['height']}", f"{r['crf']:g}", f"{r['maxrate'] // 1000} kbit/s", r["profile"])
         for r in made["rungs"]
     ]
-    print_table(("rung", "size", "crf", "at most", "profile"), rungs, empty="\nNo picture: sound only.\n")
+    click.echo()
+    print_table(("rung", "size", "crf", "at most", "profile"), rungs, empty="No picture: sound only.")
+    click.echo()
     tracks = [(t["name"], t["language"], f"{t['bitrate'] // 1000} kbit/s", t["channels"]) for t in made["audio"]]
-    print_table(("sound", "language", "rate", "channels"), tracks, empty="No sound.\n")
+    print_table(("sound", "language", "rate", "channels"), tracks, empty="No sound.")
+    click.echo()
     fps = f", {source['fps']:.3f} fps" if source["fps"] else ""
     chunks, seconds = len(made["chunks"]), made["segment_seconds"]
     click.echo(f"Chunks  {chunks} of {seconds:g} s segments{fps}, {made['container']}")

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
-from src.application.ports.queue import QueueInspector
-from src.interfaces.cli.output import json_option, print_json, print_table
-from src.interfaces.cli.session import open_session
+from src.application.ports.queue import QueueDepth, QueueInspector
+from src.domain.job import JobState
+from src.interfaces.cli.errors import show_note
+from src.interfaces.cli.output import json_option, print_json
+from src.interfaces.cli.session import NoDatabase, open_existing
+from src.interfaces.cli.table import print_table
+from src.interfaces.wiring.environment import load
+from src.interfaces.wiring.settings import Settings
 
 
 @click.command()
 @json_option
 def queues(as_json: bool) -> None:
     """Messages in the queue, jobs by state, dead letters by cause."""
-    session = open_session()
-    inspector: QueueInspector = session.adapters.queue_inspector()
-    depth = inspector.depth()
-    counts, letters = session.jobs.counts(), session.dead_letters.groups()
+    settings, depth, counts, letters = _counted()
     queue = {
-        "queue": session.settings.queue.name,
-        "backend": session.settings.queue.backend,
+        "queue": settings.queue.name,
+        "backend": settings.queue.backend,
         "ready": depth.ready,
         "delayed": depth.delayed,
         "in_flight": depth.in_flight,
@@ -48,5 +52,18 @@ def queues(as_json: bool) -> None:
         ],
         empty="",
     )
+    click.echo()
     print_table(("job type", "state", "jobs"), [tuple(row.values()) for row in states], empty="No jobs yet.")
+    click.echo()
     print_table(("job type", "error", "letters"), [tuple(row.values()) for row in dead], empty="No dead letters.")
+
+
+def _counted() -> tuple[Settings, QueueDepth, Mapping[tuple[str, JobState], int], Mapping[tuple[str | None, str], int]]:
+    """Messages, jobs and letters; nothing where there is no database."""
+    try:
+        session = open_existing()
+    except NoDatabase as error:
+        show_note(error)
+        return load(), QueueDepth(ready=0, delayed=0, in_flight=0), {}, {}
+    inspector: QueueInspector = session.adapters.queue_inspector()
+    return session.settings, inspector.depth(), session.jobs.counts(), session.dead_letters.groups()

@@ -15,7 +15,10 @@ from src.interfaces.wiring.environment import load
 @click.option("--json", "as_json", is_flag=True, help="Log lines as JSON, also on a terminal (log.format=json).")
 def run(name: str, drain: bool, as_json: bool) -> int:
     """Run the worker NAME (video) until SIGTERM: it then finishes what fits and hands the rest back."""
-    from src.interfaces.workers.runner import run_worker
+    from src.interfaces.workers.runner import WORKERS, run_worker
+
+    if name not in WORKERS:
+        raise click.UsageError(f"no worker {name!r}: this build has {', '.join(WORKERS)}")
 
     if as_json:
         # In the environment, because the handlers' processes read their settings from there.

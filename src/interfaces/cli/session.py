@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from src.application.catalog import Catalog
 from src.application.ports.ledger import DeadLetters, JobLedger, JobQueries
@@ -11,9 +12,13 @@ from src.domain.errors import NotFound
 from src.domain.job import Job
 from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import build_catalog
-from src.interfaces.wiring.checks import check_backends
-from src.interfaces.wiring.environment import load
+from src.interfaces.wiring.checks import check_backends, check_database
+from src.interfaces.wiring.environment import load, variable
 from src.interfaces.wiring.settings import Settings
+
+
+class NoDatabase(NotFound):
+    """There is no embedded database where the settings say: nothing was ever asked for here, or it is the wrong place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,34 @@ def open_session() -> Session:
     session = Session(settings, catalog, build(settings, catalog))
     check_backends(settings, session.adapters)
     return session
+
+
+def open_existing(wanted: str = "jobs", *, queue: bool = False) -> Session:
+    """For commands on what is there (with its `queue`, to publish again): they create nothing, because a mistyped path
+    must not become a new and empty place. Raises NoDatabase, ConfigError, DatabaseUnavailable, QueueUnavailable."""
+    settings = load()
+    if (path := _absent(settings)) is not None:
+        raise NoDatabase(
+            f"no {wanted}: there is no database at {path}",
+            fix=f"check {variable('data_dir')}; the first job creates the database, and so does `mediaworker db upgrade`",
+        )
+    catalog = build_catalog(settings)
+    session = Session(settings, catalog, build(settings, catalog))
+    check_database(settings, session.adapters)
+    if queue:
+        # Only asked how deep it is: an operator's role need not permit what a worker's does.
+        session.adapters.queue_inspector().depth()
+    return session
+
+
+def _absent(settings: Settings) -> Path | None:
+    """Where the embedded database should be, if it is not there or nobody has made its tables yet."""
+    if not settings.database_url.startswith("sqlite:"):
+        return None
+    from src.infrastructure.db.engine import Database
+    from src.infrastructure.db.schema import schema_version
+
+    return Database(settings.database_url).file if schema_version(settings.database_url) is None else None
 
 
 def place(settings: Settings) -> str:

@@ -5,15 +5,27 @@ from __future__ import annotations
 import errno
 import mimetypes
 import os
+import shlex
 import uuid
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from src.application.ports.ledger import Limits
 from src.application.video.request import EncodeVideo
 from src.application.video.submit import SubmitVideo
-from src.domain.errors import ConfigError, Conflict, InvalidPayload, NotFound, SourceEmpty, SourceMissing
+from src.domain.errors import (
+    ConfigError,
+    Conflict,
+    DatabaseUnavailable,
+    InvalidPayload,
+    NotFound,
+    SourceEmpty,
+    SourceMissing,
+    StorageUnavailable,
+    WorkerError,
+)
 from src.domain.ids import check_tenant, identifier, storage_key
 from src.domain.job import Job
 from src.domain.video.keys import raw_key
@@ -23,6 +35,7 @@ FIXES = {
     "tenant_limit": "wait until a job of this tenant ends, or raise WORKER_LIMITS__ACTIVE_PER_TENANT",
     "global_limit": "wait until a job ends, or raise WORKER_LIMITS__ACTIVE_TOTAL",
     "per_video_limit": "this video had all its jobs; raise WORKER_LIMITS__TOTAL_PER_SUBJECT, or use another --video-id",
+    "not_found": "check --tenant and the source; an id that is taken can't be used: name another --video-id, or none",
     "not_uploaded": "the source is empty, or the video is finished already: upload again, or use another --video-id",
 }
 """{reason of contracts.md 1.8: what the caller can do}."""
@@ -40,21 +53,52 @@ def submit_source(session: Session, source: str, tenant: str, video_id: str | No
 
 
 def submit_file(session: Session, path: Path, tenant: str, video_id: str) -> Job:
-    """Copy a file into the storage and ask for its job. The copy goes again when no job takes it. Raises what `put_file`
-    and `request_video` raise."""
+    """Copy a file into the storage and ask for its job. The copy goes again when no job takes it, and stays (named in the
+    error) when nobody knows. Raises what `put_file` and `request_video` raise."""
     key = put_file(session, path, tenant, video_id)
+    job_id = str(uuid.uuid4())
     try:
-        job = request_video(session, key, tenant, video_id)
-    except Conflict:
-        session.adapters.storage().delete([key])
+        job = request_video(session, key, tenant, video_id, job_id)
+    except DatabaseUnavailable as error:
+        job = _admitted(session, job_id) or _unknown(error, key, tenant, video_id)
+    except WorkerError:
+        # All others come before the admission, or are its refusal.
+        _discard(session, key)
         raise
     if (taken := job.payload.get("file_key")) != key:
-        session.adapters.storage().delete([key])
+        _discard(session, key)
         click.echo(
             f"mediaworker: video {video_id} has an active job already, which encodes {taken}; {path.name!r} was not taken",
             err=True,
         )
     return job
+
+
+def _admitted(session: Session, job_id: str) -> Job | None:
+    """The job that was admitted although the database did not answer well."""
+    try:
+        return session.jobs.find(job_id)
+    except DatabaseUnavailable:
+        return None
+
+
+def _unknown(error: DatabaseUnavailable, key: str, tenant: str, video_id: str) -> NoReturn:
+    """Nobody knows whether there is a job: its source must stay. With the same video id, asking again gives the job
+    that is there or makes the one that is not."""
+    again = shlex.join(["mediaworker", "submit", "video", key, "--tenant", tenant, "--video-id", video_id])
+    first = f"{error.fix}; then " if error.fix else ""
+    raise DatabaseUnavailable(
+        f"{error.message}; it is not known whether the job was accepted, so the copy of the film is kept as {key}",
+        fix=f"{first}submit the copy again: {again}",
+    ) from error
+
+
+def _discard(session: Session, key: str) -> None:
+    """Remove a copy that no job takes. That it stays is said; the error that led here matters more."""
+    try:
+        session.adapters.storage().delete([key])
+    except StorageUnavailable as error:
+        click.echo(f"mediaworker: the copy {key} could not be removed again: {error.message}", err=True)
 
 
 def _local(source: str) -> Path | None:
@@ -126,8 +170,8 @@ def _key_of_address(session: Session, address: str) -> str:
     return key.removeprefix(f"{storage.prefix}/") if storage.prefix else key
 
 
-def request_video(session: Session, key: str, tenant: str, video_id: str) -> Job:
-    """The job of this video: a new one, or the active one. Raises InvalidPayload, TenantMismatch, Conflict with the
+def request_video(session: Session, key: str, tenant: str, video_id: str, job_id: str | None = None) -> Job:
+    """The job of this video: a new one (with `job_id`), or the active one. Raises InvalidPayload, TenantMismatch, Conflict with the
     reason of a rejection, DatabaseUnavailable, StorageUnavailable. A queue that is away costs nothing but time: the
     job is admitted, and the waker publishes it."""
     limits = session.settings.limits
@@ -144,7 +188,7 @@ def request_video(session: Session, key: str, tenant: str, video_id: str) -> Job
         ),
     )
     request = EncodeVideo(video_id=video_id, tenant=tenant, file_key=key)
-    submission = use_case.submit(request, str(uuid.uuid4()))
+    submission = use_case.submit(request, job_id or str(uuid.uuid4()))
     if submission.job is None:
         reason = submission.rejected or "rejected"
         raise Conflict(f"the job was rejected: {reason}", fix=FIXES.get(reason))

@@ -6,7 +6,7 @@ import click
 
 from src.interfaces.cli.documents import Document, status_document
 from src.interfaces.cli.output import json_option, print_fields, print_json
-from src.interfaces.cli.session import Session, open_session
+from src.interfaces.cli.session import Session, open_existing
 from src.interfaces.cli.watch import follow
 
 
@@ -16,7 +16,7 @@ from src.interfaces.cli.watch import follow
 @json_option
 def status(job_id: str, watch: bool, as_json: bool) -> int:
     """Show where the job ID (or the only one whose id begins so) stands."""
-    session = open_session()
+    session = open_existing(f"job {job_id[:80]!r}")
     job = session.job(job_id)
     if watch:
         follow(session, job.id, as_json=as_json)

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.2
 """Between two looks; progress is written once a second."""
 
+HINT_SECONDS = 4.0
+"""A job that is due and was not taken for so long gets a hint: a worker that lives looks every second."""
+
+NEVER = float("inf")
+"""`hint_seconds` of who runs a worker for the job."""
+
+HINT = "no worker has taken it yet: start one with `mediaworker run video`, if none runs"
+
 PATIENCE = 25
 """Looks in a row that may fail before the database counts as gone."""
 
@@ -36,6 +44,9 @@ class View(Protocol):
     def show(self, job: Job, reading: ProgressReport | None) -> None:
         """One look."""
 
+    def hint(self, text: str) -> None:
+        """Say something beside the looks, to people only."""
+
     def close(self) -> None:
         """No more looks follow."""
 
@@ -48,9 +59,11 @@ def follow(
     quiet: bool = False,
     timeout_seconds: float | None = None,
     alive: Callable[[], bool] = lambda: True,
+    hint_seconds: float = HINT_SECONDS,
 ) -> Job:
     """The job when it has ended, or when `alive` says that nobody works on it. Raises TimedOut, DatabaseUnavailable."""
     view = _view(as_json=as_json, quiet=quiet)
+    waiting_since = time.monotonic()
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     try:
         while True:
@@ -59,6 +72,11 @@ def follow(
             view.show(job, reading)
             if job.state.is_terminal or not going:
                 return job
+            if job.state is not JobState.QUEUED or job.due_at > session.adapters.clock().now():
+                waiting_since = time.monotonic()
+            elif time.monotonic() - waiting_since >= hint_seconds:
+                view.hint(HINT)
+                hint_seconds = NEVER
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimedOut
             time.sleep(LOOK_SECONDS)
@@ -92,6 +110,9 @@ class Silent:
     def show(self, job: Job, reading: ProgressReport | None) -> None:
         """Nothing."""
 
+    def hint(self, text: str) -> None:
+        """Nothing."""
+
     def close(self) -> None:
         """Nothing."""
 
@@ -108,6 +129,9 @@ class JsonLines:
         if document != self._last:
             self._last = document
             print_json_line(document)
+
+    def hint(self, text: str) -> None:
+        """Nothing: programs know what QUEUED means."""
 
     def close(self) -> None:
         """Nothing."""
@@ -128,6 +152,10 @@ class Lines:
             step = f"  {progress['step']}" if progress["step"] and job.state is JobState.RUNNING else ""
             click.echo(f"{job.state:<10} {progress['percent']:5.1f} %{step}", err=True)
 
+    def hint(self, text: str) -> None:
+        """A line."""
+        click.echo(f"mediaworker: {text}", err=True)
+
     def close(self) -> None:
         """Nothing."""
 
@@ -140,7 +168,8 @@ class Bars:
 
         self._progress: Progress = Progress(
             TextColumn("{task.description:<14}", markup=False),
-            BarColumn(bar_width=36),
+            # Colours that a terminal of sixteen has: the defaults of rich all become the same grey there.
+            BarColumn(bar_width=36, style="bright_black", complete_style="cyan", finished_style="green"),
             TextColumn("{task.percentage:5.1f} %"),
             TextColumn("{task.fields[note]}", markup=False),
             console=console(stderr=True),
@@ -160,6 +189,10 @@ class Bars:
             # The last reading of a rendition was written before its last frames.
             for name in [name for name in self._tasks if name != "job"]:
                 self._move(name, 100.0, "")
+
+    def hint(self, text: str) -> None:
+        """Above the bars."""
+        self._progress.console.print(text)
 
     def close(self) -> None:
         """Leave the last picture on the screen."""

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXIT_OK = 0
+EXIT_USAGE = 2
 EXIT_CONFIG = 4
 
 LINGER_SECONDS = 0.5
@@ -28,16 +30,32 @@ WORKERS = ("video",)
 """Workers of this build, named after what they do. A worker runs every registered job type that its queue brings."""
 
 
-def main(name: str) -> int:
-    """Entry point of the worker modules: settings from the environment, exit code as in mission.md O1."""
-    from src.interfaces.wiring.environment import load
+def main(name: str, arguments: Sequence[str]) -> int:
+    """Entry point of the worker modules: settings from the environment, exit code as in mission.md O1. An argument that
+    is not known starts nothing: a mistyped --drain would run for ever."""
+    import click
 
+    @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.option("--drain", is_flag=True, help="Exit when the queue is empty and nothing runs.")
+    def worker(drain: bool) -> int:
+        from src.interfaces.wiring.environment import load
+
+        try:
+            settings = load()
+        except ConfigError as error:
+            print(f"mediaworker: {error}", file=sys.stderr)
+            return EXIT_CONFIG
+        return run_worker(settings, name, drain=drain)
+
+    worker.help = f"Run the worker {name} until SIGTERM. Settings are WORKER_* environment variables."
     try:
-        settings = load()
-    except ConfigError as error:
-        print(f"mediaworker: {error}", file=sys.stderr)
-        return EXIT_CONFIG
-    return run_worker(settings, name, drain="--drain" in sys.argv[1:])
+        answer = worker.main(
+            list(arguments), prog_name=f"python -m src.interfaces.workers.{name}.main", standalone_mode=False
+        )
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    return answer if isinstance(answer, int) else EXIT_OK
 
 
 def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
@@ -62,8 +80,11 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         worker = build_worker(settings, adapters, catalog, redact=lines.censor.hidden)
     except WorkerError as error:
         # Whatever is wrong before the first receive is wrong with the set-up: nothing was lost, nothing was taken.
-        log.error("worker.refused", extra={"error_class": error.code, "error": str(error)})  # noqa: TRY400 - no bug of ours
-        print(f"mediaworker: {error}", file=sys.stderr)
+        # Said once: as a line of the log where programs read it, in plain words where people do.
+        if lines.as_json and log.isEnabledFor(logging.ERROR):
+            log.error("worker.refused", extra={"error_class": error.code, "error": str(error)})  # noqa: TRY400 - no bug of ours
+        else:
+            print(f"mediaworker: {lines.censor.text(str(error))}", file=sys.stderr)
         return EXIT_CONFIG
     log.info("worker.starting", extra={"worker": name, "owner": worker.options.owner, "scratch_swept": swept})
 

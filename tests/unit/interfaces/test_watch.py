@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from rich.console import Console
@@ -11,6 +13,8 @@ from rich.console import Console
 from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
 from src.interfaces.cli import watch
+from src.interfaces.cli.session import Session
+from tests.fakes.clock import FrozenClock
 
 RUNNING = Job(id="j1", type="video", tenant="t", payload={}, state=JobState.RUNNING)
 
@@ -68,3 +72,66 @@ def test_no_bar_is_drawn_empty_before_it_is_drawn_right(screen: io.StringIO) -> 
     bars.show(RUNNING, reading(60.0, "transcoding", **{"240p": 28.0}))
     bars.close()
     assert " 0.0 %" not in screen.getvalue()
+
+
+def test_full_and_empty_bars_differ_on_a_terminal_of_sixteen_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.StringIO()
+    sixteen = Console(file=text, width=90, force_terminal=True, color_system="standard")
+    monkeypatch.setattr(watch, "console", lambda *, stderr: sixteen)
+    bars = watch.Bars()
+    bars.show(RUNNING, reading(1.0, "transcoding", **{"240p": 50.0, "audio_0": 100.0}))
+    bars.close()
+    colours = set(re.findall(r"\x1b\[(\d+)m[━╸╺]", text.getvalue()))
+    assert {"32", "36", "90"} <= colours
+
+
+class Adapters:
+    def clock(self) -> FrozenClock:
+        return FrozenClock(100.0)
+
+
+class Waiting:
+    """A session whose job is never taken, and is cancelled after so many looks."""
+
+    def __init__(self, looks: int, **job: float) -> None:
+        self.adapters = Adapters()
+        self.progress = self
+        self._looks = looks
+        self._job = replace(RUNNING, state=JobState.QUEUED, **job)  # type: ignore[arg-type]
+
+    def job(self, _job_id: str) -> Job:
+        self._looks -= 1
+        return self._job if self._looks >= 0 else replace(self._job, state=JobState.CANCELLED)
+
+    def latest(self, _job_id: str) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("job", "hint_seconds", "hints"), [({}, 0.0, 1), ({"due_at": 900.0}, 0.0, 0), ({}, watch.NEVER, 0)]
+)
+def test_a_job_that_nobody_takes_gets_one_hint(
+    job: dict[str, float],
+    hint_seconds: float,
+    hints: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.0)
+    watch.follow(cast("Session", Waiting(3, **job)), "j1", hint_seconds=hint_seconds)
+    assert capsys.readouterr().err.count("mediaworker run video") == hints
+
+
+def test_programs_get_no_hint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.0)
+    watch.follow(cast("Session", Waiting(3)), "j1", as_json=True, hint_seconds=0.0)
+    watch.follow(cast("Session", Waiting(3)), "j1", quiet=True, hint_seconds=0.0)
+    assert "run video" not in "".join(capsys.readouterr())
+
+
+def test_the_hint_stands_beside_the_bars(screen: io.StringIO) -> None:
+    bars = watch.Bars()
+    bars.show(replace(RUNNING, state=JobState.QUEUED), None)
+    bars.hint(watch.HINT)
+    bars.close()
+    assert "mediaworker run video" in screen.getvalue()

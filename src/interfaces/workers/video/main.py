@@ -7,4 +7,4 @@ import sys
 from src.interfaces.workers.runner import main
 
 if __name__ == "__main__":
-    sys.exit(main("video"))
+    sys.exit(main("video", sys.argv[1:]))

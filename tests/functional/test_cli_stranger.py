@@ -1,0 +1,169 @@
+"""What somebody meets who follows the README for the first time, and mistypes now and then."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shlex
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.domain.job import JobState
+from tests.functional.fleet import ROOT, Fleet
+
+READERS = ("jobs show", "jobs explain", "jobs cancel", "status", "dlq show")
+
+
+def on_terminal(fleet: Fleet, *arguments: str, columns: int = 80) -> list[str]:
+    """What a command prints on a terminal that is so wide."""
+    ours, theirs = pty.openpty()
+    done = subprocess.Popen(
+        [sys.executable, "-m", "src.interfaces.cli.app", *arguments],
+        cwd=ROOT,
+        env=fleet.environ(COLUMNS=str(columns), TERM="xterm"),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    text = b""
+    try:
+        while part := os.read(ours, 65_536):
+            text += part
+    except OSError:  # the other end was closed
+        pass
+    finally:
+        os.close(ours)
+    _out, errors = done.communicate(timeout=60)
+    assert done.returncode == 0, errors
+    return text.decode().splitlines()
+
+
+def test_lists_fit_a_terminal_of_80_columns(fleet: Fleet) -> None:
+    job = "0f3c9a52-8a11-4c0e-9d5f-6f1b1f2f3a4b"
+    fleet.submit(job, "refuse")
+    assert fleet.drain() == 0
+    for arguments in (("jobs", "list"), ("dlq", "list")):
+        lines = on_terminal(fleet, *arguments)
+        assert [line[:10] for line in lines] == ["id        ", "--------  ", "0f3c9a52  "]
+        assert all(len(line) <= 80 for line in lines)
+        piped = fleet.cli(*arguments).stdout.splitlines()
+        assert [line.startswith(job) for line in piped] == [False, True]
+    assert fleet.cli("status", "0f3c9a52").returncode == 0
+
+
+def test_lists_without_a_database_say_so_and_make_nothing(fleet: Fleet) -> None:
+    for arguments, words in ((("jobs", "list"), "No jobs."), (("dlq", "list"), "No dead letters."), (("queues",), "0")):
+        done = fleet.cli(*arguments)
+        assert (done.returncode, words in done.stdout) == (0, True), done.stderr
+        assert str(fleet.folder / "mediaworker.db") in done.stderr
+        as_json = fleet.cli(*arguments, "--json")
+        assert as_json.returncode == 0
+        json.loads(as_json.stdout)
+    assert not fleet.folder.exists()
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_one_id_without_a_database_is_not_found_and_makes_nothing(fleet: Fleet, command: str) -> None:
+    done = fleet.cli(*command.split(), "0f3c9a52")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert str(fleet.folder / "mediaworker.db") in done.stderr
+    assert not fleet.folder.exists()
+
+
+def test_an_empty_file_is_no_database_and_stays_empty(fleet: Fleet) -> None:
+    fleet.folder.mkdir()
+    (fleet.folder / "mediaworker.db").touch()
+    assert "there is no database" in fleet.cli("jobs", "list").stderr
+    assert [(path.name, path.stat().st_size) for path in fleet.folder.iterdir()] == [("mediaworker.db", 0)]
+
+
+def test_a_film_whose_admission_is_unknown_is_kept_and_named(fleet: Fleet, tmp_path: Path) -> None:
+    film = tmp_path / "a film.mp4"
+    film.write_bytes(b"x" * 1000)
+    assert fleet.cli("db", "upgrade").returncode == 0
+    with sqlite3.connect(fleet.folder / "mediaworker.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = fleet.cli("submit", "video", str(film), "--json", WORKER_DATABASE__BUSY_SECONDS="0.1")
+        other.execute("ROLLBACK")
+    other.close()
+    error = json.loads(done.stderr)["error"]
+    assert (done.returncode, error["class"]) == (7, "database_unavailable")
+    [kept] = [path for path in (fleet.folder / "storage").rglob("*") if path.is_file()]
+    assert str(kept.relative_to(fleet.folder / "storage")) in error["message"]
+    again = shlex.split(error["fix"].rpartition("submit the copy again: ")[2])
+    assert again[0] == "mediaworker"
+    first, second = (fleet.cli(*again[1:]) for _ in range(2))
+    assert (first.returncode, first.stdout) == (0, second.stdout), first.stderr
+    assert fleet.job(first.stdout.strip()).state is JobState.QUEUED
+
+
+def test_a_worker_module_parses_its_arguments(fleet: Fleet) -> None:
+    module = [sys.executable, "-m", "src.interfaces.workers.video.main"]
+    for argument, code, words in (("--help", 0, "--drain"), ("--drian", 2, "--drian"), ("more", 2, "more")):
+        done = subprocess.run(
+            [*module, argument], cwd=ROOT, env=fleet.environ(), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, words in done.stdout + done.stderr) == (code, True), done.stderr
+    assert not fleet.folder.exists()
+
+
+@pytest.mark.parametrize(("form", "lines_of"), [("json", '"event": "worker.refused"'), ("console", "mediaworker: ")])
+def test_a_refused_worker_says_why_once(fleet: Fleet, form: str, lines_of: str) -> None:
+    done = fleet.cli(
+        "run", "video", "--drain", WORKER_FFMPEG__PATH="/no/such/ffmpeg", WORKER_LOG__FORMAT=form, timeout=60
+    )
+    assert done.returncode == 4
+    [line] = [line for line in done.stderr.splitlines() if "/no/such/ffmpeg" in line]
+    assert lines_of in line
+
+
+def test_jobs_show_has_the_result(fleet: Fleet) -> None:
+    fleet.submit("job-good", "noop")
+    assert fleet.drain() == 0
+    shown = fleet.cli("jobs", "show", "job-good").stdout
+    assert 'Result:\n  {\n    "attempt": 1,\n' in shown
+
+
+def test_a_dry_run_says_what_would_happen(fleet: Fleet) -> None:
+    fleet.submit("job-bad", "refuse")
+    fleet.publish(b"{nonsense")
+    assert fleet.drain() == 0
+    said = fleet.cli("dlq", "requeue", "--all", "--dry-run").stdout
+    assert "job job-bad would start again" in said
+    assert "its message would go back to the queue" in said
+    assert said.endswith("2 would be requeued; nothing was changed.\n")
+
+
+def test_a_refusal_says_what_to_do_and_nothing_empty(fleet: Fleet, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"x" * 1000)
+    assert fleet.cli("submit", "video", str(film), "--video-id", "v1").returncode == 0
+    assert fleet.drain() == 0
+    done = fleet.cli("submit", "video", str(film), "--video-id", "v1", "--tenant", "other")
+    assert (done.returncode, "not_found" in done.stderr, "why:" in done.stderr) == (2, True, False)
+    assert "another --video-id" in done.stderr
+    assert [path for path in (fleet.folder / "storage" / "tenants").glob("other/**/*") if path.is_file()] == []
+
+
+def test_a_failed_demo_does_not_blame_its_worker_for_the_source(fleet: Fleet, tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("this is no video\n" * 100)
+    done = fleet.cli("demo", str(text))
+    assert (done.returncode, "jobs explain" in done.stderr, "worker" in done.stderr.replace("mediaworker", "")) == (
+        5,
+        True,
+        False,
+    )
+
+
+def test_no_summary_in_a_help_is_cut(fleet: Fleet) -> None:
+    for group in ("jobs", "dlq", "config", "db", "submit"):
+        listed = fleet.cli(group, "--help", COLUMNS="80").stdout.partition("Commands:")[2]
+        assert listed
+        assert "..." not in listed
