@@ -62,8 +62,9 @@ def submit_file(session: Session, path: Path, tenant: str, video_id: str) -> Job
     except DatabaseUnavailable as error:
         job = _admitted(session, job_id) or _unknown(error, key, tenant, video_id)
     except WorkerError:
-        # All others come before the admission, or are its refusal.
-        _discard(session, key)
+        # Mostly before the admission, or its refusal; but a queue may refuse the message of a job that is there.
+        if session.jobs.find(job_id) is None:
+            _discard(session, key)
         raise
     if (taken := job.payload.get("file_key")) != key:
         _discard(session, key)

@@ -1,0 +1,95 @@
+"""What becomes of the copy of a film when its job can't be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from src.domain.errors import ConfigError, Conflict, DatabaseUnavailable, StorageUnavailable, WorkerError
+from src.domain.job import Job
+from src.infrastructure.memory.storage import MemoryStorage
+from src.interfaces.cli import sources
+from src.interfaces.cli.session import Session
+from tests.fakes.clock import FrozenClock
+
+
+@dataclass
+class World:
+    """A session on a storage of its own: asking for a job raises `error`, and looking for it afterwards answers."""
+
+    error: WorkerError
+    answer: Job | WorkerError | None
+    store: MemoryStorage = field(default_factory=lambda: MemoryStorage(clock=FrozenClock()))
+
+    @property
+    def adapters(self) -> World:
+        return self
+
+    @property
+    def jobs(self) -> World:
+        return self
+
+    def storage(self) -> MemoryStorage:
+        return self.store
+
+    def find(self, _job_id: str) -> Job | None:
+        if isinstance(self.answer, WorkerError):
+            raise self.answer
+        return self.answer
+
+    def request(self, *_arguments: object) -> Job:
+        raise self.error
+
+    def kept(self) -> list[str]:
+        return [found.key for found in self.store.list("tenants/")]
+
+
+JOB = Job(id="j1", type="video", tenant="t", payload={})
+GONE = DatabaseUnavailable("locked", fix="wait")
+
+
+@pytest.mark.parametrize(
+    ("error", "answer", "kept"),
+    [
+        (Conflict("rejected"), None, 0),
+        (StorageUnavailable("away"), None, 0),
+        (ConfigError("the queue refuses"), JOB, 1),
+        (GONE, None, 1),
+        (GONE, GONE, 1),
+    ],
+)
+def test_a_copy_goes_only_when_no_job_can_want_it(
+    error: WorkerError,
+    answer: Job | WorkerError | None,
+    kept: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"x")
+    world = World(error, answer)
+    monkeypatch.setattr(sources, "request_video", world.request)
+    with pytest.raises(type(error)) as raised:
+        sources.submit_file(cast("Session", world), film, "t", "v1")
+    keys = world.kept()
+    assert len(keys) == kept
+    if isinstance(error, DatabaseUnavailable):
+        assert keys[0] in raised.value.message
+        assert f"mediaworker submit video {keys[0]} --tenant t --video-id v1" in (raised.value.fix or "")
+
+
+def test_a_job_that_is_there_after_a_lost_answer_is_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"x")
+    world = World(GONE, None)
+
+    def request(_session: object, key: str, *_rest: object) -> Job:
+        world.answer = Job(id="j1", type="video", tenant="t", payload={"file_key": key})
+        raise GONE
+
+    monkeypatch.setattr(sources, "request_video", request)
+    assert sources.submit_file(cast("Session", world), film, "t", "v1") is world.answer
+    assert len(world.kept()) == 1
