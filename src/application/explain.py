@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from src.domain.errors import CorruptSource, LimitsExceeded, SourceEmpty, TruncatedSource, UnsupportedFormat
 from src.domain.job import Attempt, Job, JobState
 from src.domain.retry import POLICIES
+
+SOURCE_FAULTS = frozenset(
+    error.code for error in (SourceEmpty, UnsupportedFormat, CorruptSource, TruncatedSource, LimitsExceeded)
+)
+"""Errors that lie in the bytes of the source, of which the job keeps reading the same copy."""
 
 
 def explain(job: Job, attempts: Sequence[Attempt], now: float) -> list[str]:
     """Sentences, in the order of events; the last ones say what comes next."""
     lines = [f"{_ago(job.created_at, now)}: accepted as {job.type} for tenant {job.tenant}."]
-    if job.generation > 1:
-        lines.append(f"An operator opened it again; this is generation {job.generation}.")
-    lines += [_attempt(attempt, now) for attempt in attempts]
+    known = 1
+    for attempt in attempts:
+        if attempt.generation > known:
+            # When that was is not kept: it stands where it happened, between the attempts before and after it.
+            known = attempt.generation
+            lines.append(f"Then an operator opened it again, as generation {known}.")
+        lines.append(_attempt(attempt, now))
+    if job.generation > known:
+        lines.append(f"Then an operator opened it again, as generation {job.generation}, which has had no attempt yet.")
     if job.error is not None and job.state is not JobState.SUCCEEDED:
         lines.append(f"Last error: {job.error.code}: {job.error.message}")
     return lines + _next(job, now)
@@ -52,10 +64,18 @@ def _next(job: Job, now: float) -> list[str]:
         case JobState.FAILED:
             return [
                 "The error is permanent: the same input would fail again, so it was not retried.",
-                f"Next: nothing by itself. Mend the cause, then `mediaworker jobs retry {job.id}`.",
+                _after_failure(job),
             ]
         case JobState.DEAD:
             return [_why_dead(job), f"Next: nothing by itself. Mend the cause, then `mediaworker jobs retry {job.id}`."]
+
+
+def _after_failure(job: Job) -> str:
+    if job.error is not None and job.error.code in SOURCE_FAULTS:
+        return (
+            "Next: nothing by itself. A retry reads the same copy again: upload a mended source, and ask for a new job."
+        )
+    return f"Next: nothing by itself. Mend the cause, then `mediaworker jobs retry {job.id}`."
 
 
 def _running(job: Job, now: float) -> list[str]:

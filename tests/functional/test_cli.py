@@ -255,6 +255,8 @@ def test_lesson_32_doctor_tries_everything(fleet: Fleet) -> None:
         "scratch",
         "database",
         "queue",
+        "lock",
+        "progress",
         "storage",
         "ffmpeg",
         "sandbox",

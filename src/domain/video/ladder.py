@@ -67,10 +67,17 @@ average rates are caps here, its fixed 16:9 sizes are short sides: a portrait or
 LADDERS: Mapping[str, Ladder] = {"default": DEFAULT, "academy": ACADEMY}
 
 
+EACH_RUNG = "give each rung short_side (pixels) and maxrate (bit/s)"
+
+
 def ladder_from_json(steps: Sequence[Mapping[str, Any]]) -> Ladder:
     """A ladder from settings: [{"short_side": 720, "maxrate": 2800000, "crf": 23, "profile": "high"}, ...], `crf` and
     `profile` optional. Raises ConfigError."""
     try:
+        for number, row in enumerate(steps, 1):
+            if missing := [name for name in ("short_side", "maxrate") if name not in row]:
+                named = f"rung {number}" + (f" (short_side {row['short_side']})" if "short_side" in row else "")
+                raise ConfigError(f"the ladder's {named} has no {' and no '.join(missing)}", fix=EACH_RUNG)
         ladder = [
             step(
                 int(row["short_side"]),
@@ -83,7 +90,7 @@ def ladder_from_json(steps: Sequence[Mapping[str, Any]]) -> Ladder:
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise ConfigError(
             f"the ladder can't be read: {error!r}",
-            fix="give each rung short_side and maxrate",
+            fix=EACH_RUNG,
         ) from error
     wrong = [
         row.name

@@ -15,7 +15,7 @@ from src.domain.errors import ConfigError
 OLDEST_MAJOR = 7
 """Below version 7 the command line tool runs its pipeline in one thread: same cpu, 1.4 times the wall (video.md 1)."""
 
-GET_ONE = "install ffmpeg 7 or newer, set the ffmpeg path in the settings, or install the extra `ffmpeg` (a wheel with the binary)"
+GET_ONE = "install ffmpeg 7 or newer and set WORKER_FFMPEG__PATH to it, or install a wheel with the binary: pip install imageio-ffmpeg"
 
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "encoders": ("libx264", "aac", "mjpeg"),
@@ -72,14 +72,14 @@ def find_ffmpeg(configured: str | None = None, environment: Mapping[str, str] | 
     Raises ConfigError when there is none, or when the configured one does not run."""
     environment = os.environ if environment is None else environment
     for label, named in (
-        ("the settings", configured),
+        ("WORKER_FFMPEG__PATH", configured),
         ("IMAGEIO_FFMPEG_EXE", environment.get("IMAGEIO_FFMPEG_EXE")),
     ):
         if named:
             path = shutil.which(named, path=environment.get("PATH"))
             if path is None:
                 raise ConfigError(
-                    f"{label} name the ffmpeg binary {named}, which is not an executable file",
+                    f"{label} names the ffmpeg binary {named}, which is not an executable file",
                     fix=GET_ONE,
                 )
             return Path(path).resolve()

@@ -201,6 +201,10 @@ def _tried(name: str, check: Check, settings: Settings, adapters: Adapters) -> F
 
 
 def _writable(folder: Path, setting: str) -> Path:
+    # The nearest that is there: a file in the place of a folder is no matter of rights.
+    there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    if there.exists() and not there.is_dir():
+        raise ConfigError(f"{folder} can't be a folder: {there} is a file", fix=f"set {variable(setting)} to a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".write-{os.getpid()}-{uuid.uuid4().hex[:8]}"

@@ -14,6 +14,7 @@ from src.application.ports.ledger import DeadLetter, DeadLetterFilter
 from src.application.ports.queue import Envelope
 from src.domain.errors import (
     Conflict,
+    CrashLoop,
     ErrorReport,
     FileAccessError,
     InvalidMessage,
@@ -295,6 +296,25 @@ def test_a_retry_names_its_time_and_what_is_left(bench: Bench) -> None:
 def test_a_permanent_error_says_why_it_was_not_retried(bench: Bench) -> None:
     bench.dead("job-1")
     assert "the same input would fail again" in bench.explained("job-1")
+    assert "upload a mended source" in bench.explained("job-1")
+    assert "jobs retry" not in bench.explained("job-1")
+
+
+def test_a_permanent_error_that_is_not_the_sources_may_be_retried(bench: Bench) -> None:
+    bench.admit("job-1")
+    bench.fail("job-1", CrashLoop("it killed its process"))
+    assert "jobs retry job-1" in bench.explained("job-1")
+
+
+def test_an_operators_retry_stands_between_the_attempts(bench: Bench) -> None:
+    bench.dead("job-1")
+    RetryJob(bench.ledger, bench.queue).retry("job-1")
+    assert "generation 2, which has had no attempt yet" in bench.explained("job-1")
+    bench.claim("job-1")
+    text = bench.explained("job-1")
+    assert (
+        text.index("ended FAILED") < text.index("an operator opened it again, as generation 2") < text.index("and runs")
+    )
 
 
 def test_a_used_up_policy_is_named(bench: Bench) -> None:

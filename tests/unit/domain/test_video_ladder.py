@@ -97,6 +97,11 @@ def test_a_ladder_of_ones_own_is_read_and_sorted() -> None:
     assert [(row.name, row.crf, row.bufsize) for row in ladder] == [("144p", 28.0, 180_000), ("720p", 23.0, 4_000_000)]
 
 
+def test_a_rung_without_a_field_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"rung 2 \(short_side 480\) has no maxrate"):
+        ladder_from_json([{"short_side": 720, "maxrate": 1}, {"short_side": 480}])
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -17,6 +17,7 @@ from src.application.ports.queue import QueueConsumer, QueuePublisher
 from src.domain.errors import ConfigError
 from src.interfaces.wiring.adapters import CHOICES, Adapters, build, imported
 from src.interfaces.wiring.assemble import assemble, build_catalog
+from src.interfaces.wiring.checks import check_data_dir
 from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.settings import Settings
 
@@ -191,3 +192,10 @@ def test_a_job_module_without_job_types_is_refused() -> None:
 def test_a_missing_package_is_named_with_what_to_install() -> None:
     with pytest.raises(ConfigError, match="there is no module no_such_package"):
         imported("no_such_package.module:Thing")
+
+
+def test_a_file_in_the_place_of_the_data_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = load({"WORKER_DATA_DIR": str(tmp_path / "file" / "data")})
+    with pytest.raises(ConfigError, match=r"file is a file \(set WORKER_DATA_DIR to a folder\)"):
+        check_data_dir(settings, build(settings, build_catalog(settings)))
