@@ -114,6 +114,30 @@ class Job:
             wake_at=due,
         )
 
+    @classmethod
+    def begun(cls, draft: JobDraft, now: float, *, owner: str, lease_seconds: float) -> Job:
+        """The row of a job that is admitted and claimed in one go: what `admitted` and `claim` arrive at."""
+        until = now + lease_seconds
+        return cls(
+            id=draft.id,
+            type=draft.type,
+            tenant=draft.tenant,
+            payload=draft.payload,
+            subject=draft.subject,
+            state=JobState.RUNNING,
+            fence=1,
+            attempts=1,
+            max_attempts=draft.max_attempts,
+            lease_owner=owner,
+            lease_until=until,
+            due_at=now,
+            wake_at=until,
+            created_at=now,
+            started_at=now,
+            priority=draft.priority,
+            trace=draft.trace,
+        )
+
     # ------------------------------------------------------------------ the worker's moves
     def claim(self, now: float, *, owner: str, lease_seconds: float) -> tuple[Job, ClaimAnswer]:
         """Take the job, or say why not. Also ends a job that may not run again (cancelled, attempts used up)."""
@@ -151,7 +175,9 @@ class Job:
         if self.state is JobState.SUCCEEDED and self.fence == fence:
             return self
         self._holds(fence)
-        return replace(self._end(JobState.SUCCEEDED, now), result=dict(result), error=None)
+        done = self._end(JobState.SUCCEEDED, now)
+        # The owner stays: a success is told by its row alone (`told_by`).
+        return replace(done, result=dict(result), error=None, lease_owner=self.lease_owner)
 
     def fail(self, now: float, *, fence: int, error: ErrorReport, dice: float, scale: float = 1.0) -> Job:
         """End the attempt with an error: RETRY_WAIT, FAILED or DEAD, as domain/retry.py decides."""
@@ -342,36 +368,49 @@ LOST = "LOST"
 HANDED_BACK = "HANDED_BACK"
 
 
-def closed_attempt(old: Job, new: Job, now: float) -> tuple[int, str, ErrorReport | None] | None:
-    """(fence, outcome, error) of the attempt that this move ended, or None."""
-    if old.state is not JobState.RUNNING or (new.state is JobState.RUNNING and new.fence == old.fence):
-        return None
-    if new.state is JobState.RUNNING:
-        return old.fence, LOST, None
-    if new.state is JobState.QUEUED:
-        return old.fence, HANDED_BACK, None
-    if (
-        new.state is JobState.DEAD
-        and (old.lease_until or now) <= now
-        and new.error
-        and new.error.code == WorkerLost.code
-    ):
-        return old.fence, LOST, new.error
-    return old.fence, new.state.value, new.error if new.state is not JobState.SUCCEEDED else None
+def starts_attempt(old: Job, new: Job) -> bool:
+    """True when this move began an execution."""
+    return new.state is JobState.RUNNING and new.fence != old.fence
 
 
-def opened_attempt(old: Job, new: Job) -> Attempt | None:
-    """The attempt that this move began, or None."""
-    if new.state is not JobState.RUNNING or new.fence == old.fence:
+def told_by(job: Job) -> Attempt | None:
+    """The execution that the row itself tells of: the one that runs, or the one that succeeded. History holds the others,
+    so that a job that goes well is written once at its start and once at its end."""
+    if job.state not in (JobState.RUNNING, JobState.SUCCEEDED) or job.fence == 0:
         return None
+    done = job.state is JobState.SUCCEEDED
     return Attempt(
-        job_id=new.id,
-        generation=new.generation,
-        fence=new.fence,
-        number=new.attempts,
-        owner=new.lease_owner or "",
-        started_at=new.started_at or 0.0,
+        job_id=job.id,
+        generation=job.generation,
+        fence=job.fence,
+        number=job.attempts,
+        owner=job.lease_owner or "",
+        started_at=job.started_at or 0.0,
+        ended_at=job.finished_at if done else None,
+        outcome=job.state.value if done else None,
     )
+
+
+def closed_attempt(old: Job, new: Job, now: float) -> Attempt | None:
+    """The execution that `old` tells of and `new` does not any more, as history keeps it; or None."""
+    told = told_by(old)
+    if told is None or new.state is JobState.SUCCEEDED or (new.state is JobState.RUNNING and new.fence == old.fence):
+        return None
+    if old.state is JobState.SUCCEEDED:
+        return told
+    outcome, error = _ending(old, new, now)
+    return replace(told, ended_at=now, outcome=outcome, error=error)
+
+
+def _ending(old: Job, new: Job, now: float) -> tuple[str, ErrorReport | None]:
+    if new.state is JobState.RUNNING:
+        return LOST, None
+    if new.state is JobState.QUEUED:
+        return HANDED_BACK, None
+    lost = new.state is JobState.DEAD and new.error is not None and new.error.code == WorkerLost.code
+    if lost and (old.lease_until or now) <= now:
+        return LOST, new.error
+    return new.state.value, new.error
 
 
 def is_reopened(old: Job, new: Job) -> bool:

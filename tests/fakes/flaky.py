@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from src.application.ports.ledger import Admission, Beat, JobFilter, JobLedger, JobQueries, Limits, Move
 from src.application.ports.lock import Idempotency
@@ -111,6 +111,15 @@ class FlakyLedger:
         """See JobLedger."""
         call = partial(self.inner.change, job_id, move, running_per_tenant=running_per_tenant)
         return self.script.run("change", DatabaseUnavailable, call)
+
+    def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
+        """See JobLedger."""
+        call = partial(self.inner.begin, drafts, owner=owner, lease_seconds=lease_seconds)
+        return self.script.run("begin", DatabaseUnavailable, call)
+
+    def succeed(self, results: Mapping[str, tuple[int, Mapping[str, Any]]]) -> Collection[str]:
+        """See JobLedger."""
+        return self.script.run("succeed", DatabaseUnavailable, lambda: self.inner.succeed(results))
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """See JobLedger."""

@@ -112,6 +112,27 @@ class WatchedLedger:
         self._after()
         return row
 
+    def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
+        self._before()
+        begun = self.inner.begin(drafts, owner=owner, lease_seconds=lease_seconds)
+        for draft in drafts:
+            if draft.id in begun:
+                new = begun[draft.id]
+                self._accepted(Job.admitted(draft, new.created_at), new, new.created_at)
+        self._after()
+        return begun
+
+    def succeed(self, results: Mapping[str, tuple[int, Mapping[str, Any]]]) -> Collection[str]:
+        self._before()
+        before = {job_id: self.inner.find(job_id) for job_id in results}
+        written = self.inner.succeed(results)
+        for job_id in written:
+            old, new = before[job_id], self.inner.find(job_id)
+            if old is not None and new is not None and new is not old:
+                self._accepted(old, new, new.finished_at or 0.0)
+        self._after()
+        return written
+
     def _accepted(self, old: Job, new: Job, now: float) -> None:
         generation = (new.id, new.generation)
         if new.fence < self.highest_fence.get(new.id, 0):

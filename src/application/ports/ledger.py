@@ -64,6 +64,16 @@ class JobLedger(Protocol):
         other jobs of the tenant are RUNNING with a live lease. They are counted in the same transaction, one claim of
         the tenant at a time, so that two workers can't both take the last place."""
 
+    def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
+        """Admit and claim new jobs, all in one commit: {id: row as `Job.begun` makes it} of those that were not in the
+        ledger and whose subject nobody works on. The others are left alone: `admit` and `change` say why. For job types
+        without effects, with no limit, delay or id standing twice; the drafts are not checked for that."""
+
+    def succeed(self, results: Mapping[str, tuple[int, Mapping[str, Any]]]) -> Collection[str]:
+        """Write many successes in one commit: {job id: (fence, result)} -> ids of the rows that are SUCCEEDED under that fence
+        now, whoever wrote it (a lost reply is repeated). The others are left alone: `change` says why. For job types
+        without effects."""
+
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew many leases in one go: {job id: fence} -> {job id: Beat}."""
 

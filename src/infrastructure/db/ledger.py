@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, Double, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Double, and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from src.application.catalog import no_effects
@@ -19,8 +19,9 @@ from src.domain.job import (
     closed_attempt,
     is_dead_letter,
     is_reopened,
-    opened_attempt,
+    starts_attempt,
 )
+from src.infrastructure.db import batches
 from src.infrastructure.db.engine import database_now, insert_new, serialize, upsert
 from src.infrastructure.db.queries import SqlJobQueries
 from src.infrastructure.db.rows import attempt_row, job_row, letter_row, to_job
@@ -65,6 +66,14 @@ class SqlLedger(SqlJobQueries):
             return self.database.write(lambda connection: self._change(connection, job_id, move, running_per_tenant))
         except IntegrityError as error:
             raise Conflict(f"another job is active for what job {job_id} is about") from error
+
+    def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
+        """Admit and claim the new ones with one statement."""
+        return batches.begin(self.database, drafts, owner, lease_seconds)
+
+    def succeed(self, results: batches.Results) -> Collection[str]:
+        """Write the successes whose fence holds with one statement."""
+        return batches.succeed(self.database, results)
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew the leases that are still held, with one statement."""
@@ -132,7 +141,7 @@ class SqlLedger(SqlJobQueries):
         new = move(old, now)
         if new is old:
             return old
-        if running_per_tenant and opened_attempt(old, new):
+        if running_per_tenant and starts_attempt(old, new):
             # After the row's lock, always in this order: claims of one tenant queue up here and can't deadlock.
             serialize(connection, f"mediaworker.tenant.{new.tenant}")
             if _running(connection, new.tenant, other_than=job_id) >= running_per_tenant:
@@ -201,12 +210,9 @@ def _rejection(connection: Connection, draft: JobDraft, limits: Limits) -> str |
 def _record(connection: Connection, old: Job, new: Job, now: float) -> None:
     """History and dead letter of one move."""
     if closed := closed_attempt(old, new, now):
-        fence, outcome, error = closed
-        ended = {"ended_at": now, "outcome": outcome, "error": None if error is None else error.to_json()}
-        this = and_(job_attempts.c.job_id == new.id, job_attempts.c.fence == fence)
-        connection.execute(update(job_attempts).where(this).values(**ended))
-    if opened := opened_attempt(old, new):
-        connection.execute(insert(job_attempts).values(**attempt_row(opened)))
+        # A version before this one wrote the row when the attempt began.
+        ended = ("ended_at", "outcome", "error")
+        upsert(connection, job_attempts, attempt_row(closed), keys=["job_id", "fence"], update=ended)
     if is_reopened(old, new):
         connection.execute(delete(dead_letters).where(dead_letters.c.job_id == new.id))
     if is_dead_letter(old, new):

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
 
 from src.application.ports.ledger import JobFilter
 from src.domain.errors import Conflict
-from src.domain.job import Attempt, Job, JobState
+from src.domain.job import Attempt, Job, JobState, told_by
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.rows import to_attempt, to_job
 from src.infrastructure.db.tables import job_attempts, jobs
@@ -52,7 +52,16 @@ class SqlJobQueries:
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """Oldest first."""
         query = select(job_attempts).where(job_attempts.c.job_id == job_id).order_by(job_attempts.c.fence)
-        return self.database.read(lambda connection: [to_attempt(row) for row in connection.execute(query)])
+        row = select(jobs).where(jobs.c.id == job_id)
+
+        def look(connection: Connection) -> list[Attempt]:
+            history = [to_attempt(row) for row in connection.execute(query)]
+            found = connection.execute(row).one_or_none()
+            told = told_by(to_job(found)) if found is not None else None
+            # A version before this one wrote also what the row tells of.
+            return [*(one for one in history if told is None or one.fence != told.fence), *([told] if told else [])]
+
+        return self.database.read(look)
 
     def counts(self) -> Mapping[tuple[str, JobState], int]:
         """Rows by type and state."""

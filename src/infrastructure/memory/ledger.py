@@ -6,7 +6,8 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 from src.application.catalog import no_effects
 from src.application.ports.clock import Clock
@@ -33,7 +34,8 @@ from src.domain.job import (
     closed_attempt,
     is_dead_letter,
     is_reopened,
-    opened_attempt,
+    starts_attempt,
+    told_by,
 )
 
 Undo = Callable[[], None]
@@ -85,7 +87,9 @@ class MemoryJobQueries:
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """Oldest first."""
         with self._lock:
-            return tuple(self._attempts.get(job_id, ()))
+            job = self._jobs.get(job_id)
+            told = told_by(job) if job else None
+            return (*self._attempts.get(job_id, ()), *((told,) if told else ()))
 
     def counts(self) -> Mapping[tuple[str, JobState], int]:
         """Rows by type and state."""
@@ -134,7 +138,7 @@ class MemoryLedger(MemoryJobQueries):
             new = move(old, now)
             if new is old:
                 return old
-            if running_per_tenant and opened_attempt(old, new) and self._running(old, now) >= running_per_tenant:
+            if running_per_tenant and starts_attempt(old, new) and self._running(old, now) >= running_per_tenant:
                 raise TenantFull(old.tenant)
             other = None if new.state.is_terminal else self._active(new.type, new.subject)
             if other is not None and other.id != new.id:
@@ -143,6 +147,27 @@ class MemoryLedger(MemoryJobQueries):
             self._jobs[job_id] = new
             self._record(old, new, now)
             return new
+
+    def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
+        """Admit and claim the new ones in one commit."""
+        with self._lock:
+            now, begun = self.clock.now(), dict[str, Job]()
+            for draft in drafts:
+                if draft.id not in self._jobs and self._active(draft.type, draft.subject) is None:
+                    begun[draft.id] = Job.begun(draft, now, owner=owner, lease_seconds=lease_seconds)
+                    self._jobs[draft.id] = begun[draft.id]
+            return begun
+
+    def succeed(self, results: Mapping[str, tuple[int, Mapping[str, Any]]]) -> Collection[str]:
+        """Write the successes whose fence still holds, in one commit."""
+        with self._lock:
+            now, written = self.clock.now(), set[str]()
+            for job_id, (fence, result) in results.items():
+                job = self._jobs.get(job_id)
+                if job is not None and job.fence == fence and job.state in (JobState.RUNNING, JobState.SUCCEEDED):
+                    self._jobs[job_id] = job.succeed(now, fence=fence, result=result)
+                    written.add(job_id)
+            return written
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew the leases that are still held."""
@@ -210,15 +235,8 @@ class MemoryLedger(MemoryJobQueries):
             raise
 
     def _record(self, old: Job, new: Job, now: float) -> None:
-        history = self._attempts.setdefault(new.id, [])
         if closed := closed_attempt(old, new, now):
-            fence, outcome, error = closed
-            history[:] = [
-                replace(attempt, ended_at=now, outcome=outcome, error=error) if attempt.fence == fence else attempt
-                for attempt in history
-            ]
-        if opened := opened_attempt(old, new):
-            history.append(opened)
+            self._attempts.setdefault(new.id, []).append(closed)
         if is_reopened(old, new):
             stale = self.dead_letters.list(DeadLetterFilter(limit=sys.maxsize))
             self.dead_letters.remove([letter.id for letter in stale if letter.job_id == new.id])

@@ -18,7 +18,7 @@ from src.domain.job import (
     NotDue,
     closed_attempt,
     is_dead_letter,
-    opened_attempt,
+    told_by,
 )
 
 
@@ -50,10 +50,11 @@ def test_an_expired_lease_is_taken_over_under_a_higher_fence() -> None:
     taken, answer = job.claim(131.0, owner="w2", lease_seconds=30)
     assert isinstance(answer, Claimed)
     assert (taken.fence, taken.attempts, taken.lease_owner) == (2, 2, "w2")
-    assert closed_attempt(job, taken, 131.0) == (1, "LOST", None)
-    opened = opened_attempt(job, taken)
+    closed, opened = closed_attempt(job, taken, 131.0), told_by(taken)
+    assert closed is not None
+    assert (closed.fence, closed.outcome, closed.error, closed.ended_at) == (1, "LOST", None, 131.0)
     assert opened is not None
-    assert opened.number == 2
+    assert (opened.number, opened.owner, opened.outcome) == (2, "w2", None)
 
 
 @pytest.mark.parametrize("move", ["beat", "succeed", "fail", "hand_back", "cancelled"])

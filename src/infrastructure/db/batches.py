@@ -1,0 +1,167 @@
+"""Many new jobs, or many successes, with one statement: what short jobs need, where a transaction for each would cost more
+than the work. The rows are those of domain/job.py (`Job.begun`, `Job.succeed`); the contract suite compares them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, or_, select
+
+from src.domain.job import ACTIVE_STATES, Job, JobDraft, JobState
+from src.infrastructure.db.engine import Database, database_now
+from src.infrastructure.db.rows import storable
+from src.infrastructure.db.tables import jobs
+
+Results = Mapping[str, tuple[int, Mapping[str, Any]]]
+
+ACTIVE = sorted(state.value for state in ACTIVE_STATES)
+BATCH = 200
+"""Values per IN list; far below every database's limit of parameters."""
+
+COLUMNS = (
+    "id, type, tenant, subject, payload, max_attempts, priority, trace, state, generation, fence, attempts, crashes, "
+    "error_counts, lease_owner, lease_until, due_at, wake_at, created_at, started_at"
+)
+
+# ON CONFLICT waits for the other transaction: in one order, or two workers with copies of the same jobs deadlock.
+BEGIN_ON_SERVER = f"""
+INSERT INTO jobs ({COLUMNS})
+SELECT g.id, g.type, g.tenant, g.subject, g.payload::json, g.max_attempts, g.priority, g.trace, 'RUNNING', 1, 1, 1, 0, '{{}}',
+    %(owner)s, clock.now + %(lease)s, clock.now, clock.now + %(lease)s, clock.now, clock.now
+FROM unnest(%(ids)s::text[], %(types)s::text[], %(tenants)s::text[], %(subjects)s::text[], %(payloads)s::text[],
+    %(most)s::int[], %(priorities)s::int[], %(traces)s::text[])
+    AS g (id, type, tenant, subject, payload, max_attempts, priority, trace),
+    (SELECT worker_now() AS now) AS clock
+ORDER BY g.id ON CONFLICT DO NOTHING RETURNING id, created_at
+"""  # noqa: S608 - constants
+
+SUCCEED_ON_SERVER = """
+UPDATE jobs SET state = 'SUCCEEDED', lease_until = NULL, wake_at = NULL, finished_at = (SELECT worker_now()),
+    result = g.result::json, error = NULL
+FROM unnest(%(ids)s::text[], %(fences)s::bigint[], %(results)s::text[]) AS g (id, fence, result)
+WHERE jobs.id = g.id AND jobs.fence = g.fence AND jobs.state = 'RUNNING' RETURNING jobs.id
+"""
+
+BEGIN_IN_FILE = f"""
+INSERT INTO jobs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'RUNNING', 1, 1, 1, 0, '{{}}', ?, ?, ?, ?, ?, ?)
+"""  # noqa: S608 - constants
+
+SUCCEED_IN_FILE = """
+UPDATE jobs SET state = 'SUCCEEDED', lease_until = NULL, wake_at = NULL, finished_at = ?, result = ?, error = NULL
+WHERE id = ? AND fence = ? AND state = 'RUNNING'
+"""
+
+
+def begin(database: Database, drafts: Sequence[JobDraft], owner: str, lease_seconds: float) -> Mapping[str, Job]:
+    """Insert the new ones as RUNNING."""
+    if not drafts:
+        return {}
+    insert = _begin_in_file if database.file is not None else _begin_on_server
+    times = database.single(lambda connection: insert(connection, drafts, owner, lease_seconds))
+    return {
+        draft.id: Job.begun(draft, times[draft.id], owner=owner, lease_seconds=lease_seconds)
+        for draft in drafts
+        if draft.id in times
+    }
+
+
+def succeed(database: Database, results: Results) -> Collection[str]:
+    """Write the successes whose fence holds."""
+    if not results:
+        return ()
+    write = _succeed_in_file if database.file is not None else _succeed_on_server
+    written = set(database.single(lambda connection: write(connection, results)))
+    if len(written) < len(results):
+        # A success whose answer was lost is there already.
+        rest = [job_id for job_id in results if job_id not in written]
+        written |= database.read(lambda connection: _succeeded(connection, rest, results))
+    return written
+
+
+# ---------------------------------------------------------------------- a server
+def _begin_on_server(
+    connection: Connection, drafts: Sequence[JobDraft], owner: str, lease_seconds: float
+) -> dict[str, float]:
+    given = {
+        "owner": owner,
+        "lease": float(lease_seconds),
+        "ids": [draft.id for draft in drafts],
+        "types": [draft.type for draft in drafts],
+        "tenants": [draft.tenant for draft in drafts],
+        "subjects": [draft.subject for draft in drafts],
+        "payloads": [_text(draft.payload) for draft in drafts],
+        "most": [draft.max_attempts for draft in drafts],
+        "priorities": [draft.priority for draft in drafts],
+        "traces": [storable(draft.trace) for draft in drafts],
+    }
+    return {job_id: at for job_id, at in connection.exec_driver_sql(BEGIN_ON_SERVER, given)}
+
+
+def _succeed_on_server(connection: Connection, results: Results) -> list[str]:
+    given = {
+        "ids": list(results),
+        "fences": [fence for fence, _ in results.values()],
+        "results": [_text(result) for _, result in results.values()],
+    }
+    return list(connection.exec_driver_sql(SUCCEED_ON_SERVER, given).scalars())
+
+
+# ---------------------------------------------------------------------- an embedded file, whose writers are alone
+def _begin_in_file(
+    connection: Connection, drafts: Sequence[JobDraft], owner: str, lease_seconds: float
+) -> dict[str, float]:
+    now, until = (at := database_now(connection)), at + lease_seconds
+    taken = _taken(connection, drafts)
+    rows, times = [], dict[str, float]()
+    for draft in drafts:
+        about = draft.type, draft.subject
+        if draft.id in taken or about in taken:
+            continue
+        if draft.subject is not None:
+            taken.add(about)
+        told = draft.id, draft.type, draft.tenant, draft.subject, _text(draft.payload)
+        wanted = draft.max_attempts, draft.priority, storable(draft.trace)
+        rows.append((*told, *wanted, owner, until, now, until, now, now))
+        times[draft.id] = now
+    if rows:
+        connection.exec_driver_sql(BEGIN_IN_FILE, rows)
+    return times
+
+
+def _taken(connection: Connection, drafts: Sequence[JobDraft]) -> set[str | tuple[str, str | None]]:
+    """Ids that have a row, and (type, subject) of which a job is active."""
+    taken: set[str | tuple[str, str | None]] = set()
+    for start in range(0, len(drafts), BATCH):
+        some = drafts[start : start + BATCH]
+        taken.update(connection.scalars(select(jobs.c.id).where(jobs.c.id.in_([draft.id for draft in some]))))
+        subjects = {draft.subject for draft in some if draft.subject is not None}
+        if subjects:
+            active = and_(jobs.c.subject.in_(subjects), jobs.c.state.in_(ACTIVE))
+            taken.update((row.type, row.subject) for row in connection.execute(select(jobs).where(active)))
+    return taken
+
+
+def _succeed_in_file(connection: Connection, results: Results) -> list[str]:
+    now = database_now(connection)
+    rows = [(now, _text(result), job_id, fence) for job_id, (fence, result) in results.items()]
+    done = connection.exec_driver_sql(SUCCEED_IN_FILE, rows)
+    # Many updates say only how many rows they met; when some met none, the caller looks which.
+    return list(results) if done.rowcount == len(rows) else []
+
+
+# ---------------------------------------------------------------------- both
+def _succeeded(connection: Connection, ids: Sequence[str], results: Results) -> set[str]:
+    found: set[str] = set()
+    for start in range(0, len(ids), BATCH):
+        some = ids[start : start + BATCH]
+        pairs = or_(*(and_(jobs.c.id == job_id, jobs.c.fence == results[job_id][0]) for job_id in some))
+        done = select(jobs.c.id).where(jobs.c.state == JobState.SUCCEEDED.value, pairs)
+        found.update(connection.scalars(done))
+    return found
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document)

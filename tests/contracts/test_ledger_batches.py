@@ -1,0 +1,142 @@
+"""JobLedger: many new jobs, many successes, in one commit."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.application.ports.ledger import DeadLetterFilter
+from src.domain.errors import DatabaseUnavailable, InvalidPayload
+from src.domain.job import Claimed, Job, JobState
+from tests.contracts.backends.state import State
+from tests.contracts.moves import at_once, claim, draft, failing
+from tests.fakes.clock import FrozenClock
+from tests.fakes.flaky import AFTER, FlakyLedger, WholeLedger
+
+MANY = 450
+
+
+@pytest.fixture
+def ledger(state: State) -> WholeLedger:
+    return state.ledger()
+
+
+def begin(ledger: WholeLedger, *ids: str, owner: str = "w1", subject: str | None = None) -> set[str]:
+    drafts = [draft(job_id, subject=subject) for job_id in ids]
+    return set(ledger.begin(drafts, owner=owner, lease_seconds=30))
+
+
+# ---------------------------------------------------------------------- begin
+def test_new_jobs_are_admitted_and_claimed_as_one_by_one(ledger: WholeLedger, state: State, clock: FrozenClock) -> None:
+    wanted = [draft("job-1", subject="v1"), draft("job-2", tenant="t2"), draft("job-3", job_type="other")]
+    begun = ledger.begin(wanted, owner="w1", lease_seconds=30)
+    for one in wanted:
+        row, answer = Job.admitted(one, clock.now()).claim(clock.now(), owner="w1", lease_seconds=30)
+        assert isinstance(answer, Claimed)
+        assert begun[one.id] == row
+        assert state.ledger().find(one.id) == row
+        assert [(attempt.number, attempt.owner, attempt.outcome) for attempt in ledger.attempts(one.id)] == [
+            (1, "w1", None)
+        ]
+
+
+def test_jobs_that_are_there_already_are_left_alone(ledger: WholeLedger) -> None:
+    ledger.admit(draft("queued"))
+    ledger.admit(draft("running"))
+    claim(ledger, "running", owner="other")
+    before = {name: ledger.find(name) for name in ("queued", "running")}
+    assert begin(ledger, "queued", "new", "running") == {"new"}
+    assert {name: ledger.find(name) for name in before} == before
+
+
+def test_a_subject_somebody_works_on_is_left_alone(ledger: WholeLedger) -> None:
+    ledger.admit(draft("first", subject="v1"))
+    assert begin(ledger, "second", subject="v1") == set()
+    assert ledger.find("second") is None
+    assert len(begin(ledger, "a", "b", subject="v2")) == 1, "two of one batch"
+    ledger.change("first", lambda job, now: job.request_cancel(now))
+    assert begin(ledger, "third", subject="v1") == {"third"}
+
+
+def test_workers_with_the_same_jobs_get_each_of_them_once(state: State) -> None:
+    ids = [f"job-{number}" for number in range(60)]
+    ledgers = [state.ledger() for _ in range(4)]
+    taken = at_once(4, lambda number: begin(ledgers[number], *(ids if number % 2 else ids[::-1]), owner=f"w{number}"))
+    assert sorted(name for some in taken for name in some) == sorted(ids)
+    for number, some in enumerate(taken):
+        assert all(row is not None and row.lease_owner == f"w{number}" for row in map(state.ledger().find, some))
+
+
+def test_nothing_asked_is_nothing_done(ledger: WholeLedger) -> None:
+    assert dict(ledger.begin([], owner="w1", lease_seconds=30)) == {}
+    assert list(ledger.succeed({})) == []
+
+
+# ---------------------------------------------------------------------- succeed
+def test_many_successes_are_those_of_one_by_one(ledger: WholeLedger, state: State, clock: FrozenClock) -> None:
+    ids = [f"job-{number}" for number in range(MANY)]
+    assert begin(ledger, *ids) == set(ids)
+    clock.advance(2)
+    results = {name: (1, {"n": number, "text": "é\u0000"}) for number, name in enumerate(ids)}
+    assert set(ledger.succeed(results)) == set(ids)
+    for name in (ids[0], ids[-1]):
+        row = state.ledger().find(name)
+        began = Job.begun(draft(name), clock.now() - 2, owner="w1", lease_seconds=30)
+        assert row == began.succeed(clock.now(), fence=1, result=results[name][1])
+        (attempt,) = ledger.attempts(name)
+        assert (attempt.owner, attempt.outcome, attempt.ended_at) == ("w1", "SUCCEEDED", clock.now())
+    assert ledger.counts() == {("work", JobState.SUCCEEDED): MANY}
+
+
+def test_lower_fence_is_refused_among_others_that_hold(ledger: WholeLedger, clock: FrozenClock) -> None:
+    begin(ledger, "lost", "held")
+    clock.advance(31)
+    claim(ledger, "lost", owner="w2")
+    before = ledger.find("lost")
+    assert set(ledger.succeed({"lost": (1, {}), "held": (1, {}), "unknown": (1, {})})) == {"held"}
+    assert ledger.find("lost") == before
+
+
+def test_ended_jobs_stay_as_they_ended(ledger: WholeLedger) -> None:
+    begin(ledger, "failed", "cancelled")
+    ledger.change("failed", failing(1, InvalidPayload("bad input")))
+    ledger.change("cancelled", lambda job, now: job.cancelled(now, fence=1))
+    assert set(ledger.succeed({"failed": (1, {}), "cancelled": (1, {})})) == set()
+    found = [ledger.find(name) for name in ("failed", "cancelled")]
+    assert [row and row.state for row in found] == [JobState.FAILED, JobState.CANCELLED]
+
+
+def test_f08_a_lost_reply_to_many_successes_is_safe_to_repeat(ledger: WholeLedger, clock: FrozenClock) -> None:
+    begin(ledger, "job-1", "job-2")
+    flaky = FlakyLedger(ledger)
+    flaky.script.plan("succeed", AFTER)
+    results = {"job-1": (1, {"n": 1}), "job-2": (1, {"n": 2})}
+    with pytest.raises(DatabaseUnavailable):
+        flaky.succeed(results)
+    before = ledger.find("job-1")
+    clock.advance(1)
+    assert set(flaky.succeed(results)) == {"job-1", "job-2"}
+    assert ledger.find("job-1") == before
+
+
+def test_a_success_after_a_retry_keeps_the_failures_history(state: State, clock: FrozenClock) -> None:
+    ledger = state.ledger()
+    begin(ledger, "job-1")
+    retried = ledger.change("job-1", failing(1, RuntimeError("once")))
+    assert retried.state is JobState.RETRY_WAIT
+    clock.advance(retried.due_at - clock.now())
+    claim(ledger, "job-1", owner="w2")
+    assert set(ledger.succeed({"job-1": (2, {})})) == {"job-1"}
+    row = ledger.find("job-1")
+    assert row is not None
+    assert row.error is None
+    assert [(one.owner, one.outcome) for one in ledger.attempts("job-1")] == [("w1", "RETRY_WAIT"), ("w2", "SUCCEEDED")]
+    assert list(state.dead_letters().list(DeadLetterFilter())) == []
+
+
+def test_a_reopened_success_stays_in_history(ledger: WholeLedger) -> None:
+    begin(ledger, "job-1")
+    ledger.succeed({"job-1": (1, {})})
+    ledger.change("job-1", lambda job, now: job.reopen(now))
+    claim(ledger, "job-1", owner="w2")
+    history = ledger.attempts("job-1")
+    assert [(one.generation, one.owner, one.outcome) for one in history] == [(1, "w1", "SUCCEEDED"), (2, "w2", None)]
