@@ -97,7 +97,7 @@ def _begin_on_server(
         "priorities": [draft.priority for draft in drafts],
         "traces": [storable(draft.trace) for draft in drafts],
     }
-    return {job_id: at for job_id, at in connection.exec_driver_sql(BEGIN_ON_SERVER, given)}
+    return dict(row for row in connection.exec_driver_sql(BEGIN_ON_SERVER, given))
 
 
 def _succeed_on_server(connection: Connection, results: Results) -> list[str]:
