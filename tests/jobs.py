@@ -139,4 +139,7 @@ def _write(request: Act, line: str) -> None:
         os.close(descriptor)
 
 
-JOB_TYPES = [JobType(name="act", parse=parse, handler="tests.jobs:ActHandler")]
+JOB_TYPES = [
+    JobType(name="act", parse=parse, handler="tests.jobs:ActHandler"),
+    JobType(name="quick", parse=parse, handler="tests.jobs:ActHandler", short=True),
+]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from src.application.ports.ledger import Effect
-from src.domain.errors import UnknownJobType
+from src.domain.errors import ConfigError, UnknownJobType
 from src.domain.job import Job
 
 
@@ -30,6 +30,16 @@ class JobType:
     subject: Callable[[str, Mapping[str, Any]], str | None] = field(default=lambda _tenant, _payload: None)
     effects: Callable[[Job | None, Job], Sequence[Effect]] = no_effects
     max_attempts: int = 5
+    short: bool = False
+    """Many such jobs fit into a second: a worker takes, claims, runs and settles them in batches, one after another in one
+    process, and without the idempotency lock (the ledger's claim decides alone). For types without effects."""
+
+    def __post_init__(self) -> None:
+        if self.short and self.effects is not no_effects:
+            raise ConfigError(
+                f"job type {self.name!r} is short and has effects, which are written one job at a time",
+                fix="take `short` away, or write what the effects write in the handler",
+            )
 
 
 class Catalog:
@@ -49,6 +59,11 @@ class Catalog:
     def names(self) -> list[str]:
         """Registered names, sorted."""
         return sorted(self._types)
+
+    def is_short(self, name: str) -> bool:
+        """Whether the type is registered as short."""
+        job_type = self._types.get(name)
+        return job_type is not None and job_type.short
 
     def effects(self, old: Job | None, new: Job) -> Sequence[Effect]:
         """What must be committed with a job's move. A type that is not registered here has none."""

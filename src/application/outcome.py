@@ -30,8 +30,7 @@ Outcome = Done | Snooze
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a handler knows about the attempt it is part of. `scratch` is the attempt's own empty folder, removed when the
-    attempt ends in whatever way. `report` is cheap, never blocks and never fails."""
+    """What a handler knows about the attempt it is part of. `report` is cheap, never blocks and never fails."""
 
     job_id: str
     tenant: str
@@ -39,9 +38,15 @@ class Run:
     fence: int
     attempt: int
     max_attempts: int
-    scratch: Path
+    open_scratch: Callable[[], Path]
     report: Callable[[ProgressReport], None]
     trace: str | None = None
+
+    @property
+    def scratch(self) -> Path:
+        """The attempt's own folder, empty at first; it is made when it is first asked for, and removed when the attempt ends
+        in whatever way. Raises DiskFull or FileAccessError."""
+        return self.open_scratch()
 
 
 class Handler(Protocol):

@@ -270,6 +270,13 @@ class SteppedExecutor:
     def start(self, order: WorkOrder) -> None:
         self.running[order.run_id] = order
 
+    def start_short(self, orders: Sequence[WorkOrder], *, processes: int) -> None:
+        assert processes > 0
+        self.running.update((order.run_id, order) for order in orders)
+
+    def warm(self) -> None:
+        """Nothing to warm."""
+
     def stop(self, run_id: str, _reason: str) -> None:
         if run_id in self.running:
             self.stopped.append(run_id)

@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ class Factory:
             fence=fence,
             attempt=fence,
             max_attempts=5,
-            scratch=self.scratch.open(f"run-{fence}"),
+            open_scratch=cache(lambda: self.scratch.open(f"run-{fence}")),
             report=self.reports.append,
         )
         try:

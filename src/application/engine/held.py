@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,6 +13,8 @@ from src.application.ports.executor import WorkOrder
 from src.application.ports.queue import Delivery
 from src.domain.job import Job
 from src.domain.progress import ProgressReport
+
+_UNSAFE = re.compile(r"[^0-9A-Za-z]")
 
 
 class StopReason(StrEnum):
@@ -38,22 +42,23 @@ class Held:
     stop_requested_at: float | None = None
     """monotonic"""
     settling: bool = False
+    short: bool = False
+    """of a short job type: taken and settled with many others"""
+    run_id: str = field(init=False)
+    """Unique per attempt; safe as a folder name."""
+
+    def __post_init__(self) -> None:
+        self.run_id = run_id(self.job)
 
     def is_settled(self) -> bool:
         """Another thread may have begun to write its outcome at any time."""
         return self.settling
 
-    @property
-    def run_id(self) -> str:
-        """Unique per attempt; safe as a folder name."""
-        return run_id(self.job)
-
 
 def run_id(job: Job) -> str:
     """Names an attempt of a claimed job: unique (two ids never meet in one name), short, and safe as a folder name."""
     mark = hashlib.sha256(job.id.encode()).hexdigest()[:16]
-    safe = "".join(character if character.isascii() and character.isalnum() else "_" for character in job.id)[:40]
-    return f"{safe}-{mark}-{job.generation}-{job.fence}"
+    return f"{_UNSAFE.sub('_', job.id[:40])}-{mark}-{job.generation}-{job.fence}"
 
 
 def work_order(job: Job) -> WorkOrder:
@@ -85,6 +90,11 @@ class HeldRuns:
         with self._lock:
             self._runs[held.run_id] = held
 
+    def add_all(self, many: Iterable[Held]) -> None:
+        """New attempts."""
+        with self._lock:
+            self._runs.update((held.run_id, held) for held in many)
+
     def get(self, name: str) -> Held | None:
         """The attempt, or None when it has ended."""
         with self._lock:
@@ -99,10 +109,25 @@ class HeldRuns:
             held.settling = True
             return held
 
-    def remove(self, name: str) -> None:
-        """The attempt has ended and is settled."""
+    def begin_settling_all(self, names: Iterable[str]) -> Sequence[Held]:
+        """As `begin_settling`, for many."""
         with self._lock:
-            self._runs.pop(name, None)
+            found = [held for held in map(self._runs.get, names) if held is not None and not held.settling]
+            for held in found:
+                held.settling = True
+            return found
+
+    def remove(self, *names: str) -> None:
+        """The attempts have ended and are settled."""
+        with self._lock:
+            for name in names:
+                self._runs.pop(name, None)
+
+    def count(self) -> tuple[int, int]:
+        """(long ones, short ones) held, settling ones included."""
+        with self._lock:
+            short = sum(held.short for held in self._runs.values())
+            return len(self._runs) - short, short
 
     def request_stop(self, held: Held, reason: StopReason, now: float) -> bool:
         """Mark once; False when it is being stopped or settled already. (A drained job whose cancel was requested ends

@@ -40,6 +40,10 @@ SUBJECT_BUSY_SECONDS = 15.0
 """While another job about the same subject is active."""
 
 
+Wanted = tuple[Delivery, JobDraft]
+"""A message, and the one short job that it asks for."""
+
+
 def lock_key(job_id: str) -> str:
     """contracts.md 1.4."""
     return f"job:{job_id}:lock"
@@ -60,12 +64,16 @@ class Intake:
     queue_name: str
     knows: Callable[[str], bool] = lambda _type: True
     """whether a job type is registered in this worker"""
+    is_short: Callable[[str], bool] = lambda _type: False
+    """whether a job type is short"""
+    has_short: bool = False
+    """whether there are any"""
     redact: Callable[[str], str] = str
     """takes secrets out of an error's texts before they are stored"""
 
-    def take(self, delivery: Delivery) -> Held | None:
-        """The job to run now, or None when the message is dealt with. Raises DatabaseUnavailable or QueueUnavailable;
-        the message then comes back by itself."""
+    def take(self, delivery: Delivery, room: Callable[[], bool] = lambda: True) -> Held | None:
+        """The job to run now, or None when the message is dealt with: given back when the job is a long one and there is no
+        `room`. Raises DatabaseUnavailable or QueueUnavailable; the message then comes back by itself."""
         failpoint("message.received")
         try:
             decoded = self.decoders.decode(delivery.body, delivery.attributes)
@@ -78,12 +86,53 @@ class Intake:
                 self.queue.release(delivery, delay_seconds=self.options.newer_schema_delay_seconds)
                 return None
             case Requests([draft]):
-                return self._take_draft(delivery, draft)
+                return self._take_draft(delivery, draft, room)
             case Requests(drafts):
                 self._fan_out(delivery, drafts)
                 return None
             case Reference(job_id):
-                return self._take_job(delivery, job_id)
+                return self._take_job(delivery, job_id, room)
+
+    def sort(self, deliveries: Sequence[Delivery]) -> tuple[Sequence[Wanted], Sequence[Delivery]]:
+        """Those that ask for one short job each, and the others, which `take` has to look at. Changes and raises nothing."""
+        if self.options.running_per_tenant:
+            # Counted one claim at a time.
+            return (), deliveries
+        short: dict[str, Wanted] = {}
+        others: list[Delivery] = []
+        for delivery in deliveries:
+            failpoint("message.received")
+            draft = self._short_draft(delivery)
+            if draft is None or draft.id in short:
+                others.append(delivery)
+            else:
+                short[draft.id] = delivery, draft
+        return list(short.values()), others
+
+    def _short_draft(self, delivery: Delivery) -> JobDraft | None:
+        try:
+            decoded = self.decoders.decode(delivery.body, delivery.attributes)
+        except Exception:  # noqa: BLE001 - `take` meets it again, and says what it means
+            return None
+        if not isinstance(decoded, Requests) or len(decoded.drafts) != 1:
+            return None
+        (draft,) = decoded.drafts
+        return draft if self.is_short(draft.type) and not draft.delay_seconds else None
+
+    def take_short(self, wanted: Sequence[Wanted]) -> tuple[Sequence[Held], Sequence[Delivery]]:
+        """Claim new short jobs, all in one commit: those that are held now, and the messages whose jobs the ledger knows
+        already, which `take` has to look at. Raises DatabaseUnavailable; the messages then come back by themselves."""
+        drafts = [draft for _, draft in wanted]
+        begun = self.ledger.begin(drafts, owner=self.options.owner, lease_seconds=self.options.lease_seconds)
+        failpoint("claim.committed")
+        now = self.clock.monotonic()
+        held = [
+            Held(begun[draft.id], delivery, None, received_at=now, last_progress_at=now, short=True)
+            for delivery, draft in wanted
+            if draft.id in begun
+        ]
+        self.held.add_all(held)
+        return held, [delivery for delivery, draft in wanted if draft.id not in begun]
 
     def broken(self, delivery: Delivery, error: Exception) -> None:
         """Taking the message failed in a way nobody foresaw: give it back, and after several tries keep it aside."""
@@ -93,7 +142,7 @@ class Intake:
         self._quarantine(delivery, error)
 
     # ------------------------------------------------------------------ kinds of message
-    def _take_draft(self, delivery: Delivery, draft: JobDraft) -> Held | None:
+    def _take_draft(self, delivery: Delivery, draft: JobDraft, room: Callable[[], bool]) -> Held | None:
         job = self.ledger.admit(draft).job
         if job is None:  # pragma: no cover - only limits reject, and a delivery is admitted without limits
             raise AssertionError("admit without limits never rejects")
@@ -111,7 +160,7 @@ class Intake:
         if job.state.is_terminal:
             self._ack(delivery)
             return None
-        return self._take_job(delivery, job.id)
+        return self._take_job(delivery, job.id, room)
 
     def _fan_out(self, delivery: Delivery, drafts: Sequence[JobDraft]) -> None:
         """Several jobs in one message: each becomes a row of its own, which the waker puts on the queue."""
@@ -126,7 +175,7 @@ class Intake:
             return
         self._ack(delivery)
 
-    def _take_job(self, delivery: Delivery, job_id: str) -> Held | None:
+    def _take_job(self, delivery: Delivery, job_id: str, room: Callable[[], bool]) -> Held | None:
         token: str | None = None
         try:
             token = self.lock.acquire(lock_key(job_id), ttl_seconds=self.options.lease_seconds)
@@ -144,7 +193,7 @@ class Intake:
                 return None
         failpoint("lock.acquired")
         try:
-            answer = self._claim(job_id, delivery.receive_count or 1)
+            answer = self._claim(job_id, delivery.receive_count or 1, room)
         except NotFound:
             self._unlock(job_id, token)
             self._unknown(delivery, job_id)
@@ -152,7 +201,8 @@ class Intake:
         if isinstance(answer, Claimed):
             failpoint("claim.committed")
             now = self.clock.monotonic()
-            taken = Held(job=answer.job, delivery=delivery, lock_token=token, received_at=now, last_progress_at=now)
+            short = self.is_short(answer.job.type)
+            taken = Held(answer.job, delivery, token, received_at=now, last_progress_at=now, short=short)
             self.held.add(taken)
             return taken
         self._unlock(job_id, token)
@@ -160,7 +210,7 @@ class Intake:
         return None
 
     # ------------------------------------------------------------------ steps
-    def _claim(self, job_id: str, received: int) -> ClaimAnswer:
+    def _claim(self, job_id: str, received: int, room: Callable[[], bool]) -> ClaimAnswer:
         answers: list[ClaimAnswer] = []
 
         def move(job: Job, now: float) -> Job:
@@ -169,6 +219,9 @@ class Intake:
                 answers.append(NotDue(FOREIGN_SECONDS))
                 return job
             after, answer = job.claim(now, owner=self.options.owner, lease_seconds=self.options.lease_seconds)
+            if isinstance(answer, Claimed) and not self.is_short(job.type) and not room():
+                answers.append(NotDue(0.0))
+                return job
             answers.append(answer)
             return after
 

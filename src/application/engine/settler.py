@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from src.application.engine.held import Held, HeldRuns, StopReason
 from src.application.engine.intake import lock_key
 from src.application.engine.options import EngineOptions
 from src.application.failpoints import failpoint
 from src.application.ports.clock import Clock
-from src.application.ports.executor import ExecutorEvent, Failed, Progressed, Snoozed, Stopped, Succeeded
+from src.application.ports.executor import ExecutorEvent, Failed, Progressed, Returned, Snoozed, Stopped, Succeeded
 from src.application.ports.ledger import JobLedger, Move
 from src.application.ports.lock import Idempotency
 from src.application.ports.queue import QueueConsumer
@@ -28,6 +29,8 @@ from src.domain.errors import (
 from src.domain.job import Job
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0)
 """Seconds between tries to write an outcome while the database is away; the last one repeats. The result of a long
@@ -61,7 +64,40 @@ class Settler:
         finally:
             self.held.remove(taken.run_id)
 
-    def _settle(self, taken: Held, event: Succeeded | Snoozed | Failed | Stopped) -> Job | None:
+    def settle_short(self, events: Sequence[Succeeded]) -> Sequence[Held]:
+        """Write the successes of short jobs, all together, and acknowledge those that were written; which those are."""
+        results = {event.run_id: event.result for event in events}
+        many = self.held.begin_settling_all(results)
+        if not many:
+            return ()
+        try:
+            failpoint("complete.before")
+            wanted = {taken.job.id: (taken.job.fence, results[taken.run_id]) for taken in many}
+            written = self._trying(lambda: self.ledger.succeed(wanted), many[0])
+            if written is None:
+                return ()
+            failpoint("complete.committed")
+            self._finish_short(done := [taken for taken in many if taken.job.id in written])
+            for taken in many:
+                if taken.job.id not in written:
+                    log.warning("outcome.refused", extra=_context(taken, reason="lease lost"))
+            return done
+        finally:
+            self.held.remove(*(taken.run_id for taken in many))
+
+    def _finish_short(self, done: Sequence[Held]) -> None:
+        log.info("batch.settled", extra={"jobs": len(done)})
+        for taken in done:
+            # Only one that came the long way, by a retry, has a lock.
+            self._release_lock(taken)
+        failpoint("lock.released")
+        try:
+            self.queue.ack([taken.delivery for taken in done if taken.delivery is not None])
+        except QueueUnavailable as error:
+            log.warning("messages.unsettled", extra={"jobs": len(done), "reason": str(error)})
+        failpoint("message.acked")
+
+    def _settle(self, taken: Held, event: Succeeded | Snoozed | Failed | Stopped | Returned) -> Job | None:
         move = self._move(taken, event)
         if move is None:
             log.warning("attempt.abandoned", extra=_context(taken, reason="lease lost"))
@@ -82,7 +118,7 @@ class Settler:
         failpoint("message.acked")
         return job
 
-    def _move(self, taken: Held, event: Succeeded | Snoozed | Failed | Stopped) -> Move | None:
+    def _move(self, taken: Held, event: Succeeded | Snoozed | Failed | Stopped | Returned) -> Move | None:
         fence = taken.job.fence
         match event:
             case Succeeded(_, result):
@@ -93,6 +129,8 @@ class Settler:
                 return self._fail(fence, error)
             case Stopped():
                 return self._stopped(taken, fence)
+            case Returned():
+                return lambda job, now: job.hand_back(now, fence=fence)
 
     def _stopped(self, taken: Held, fence: int) -> Move | None:
         match taken.stop_reason:
@@ -119,24 +157,34 @@ class Settler:
     def _write(self, taken: Held, move: Move) -> tuple[Job, float] | None:
         """Try until it is written, superseded, or the worker must go. Repeating is safe: the move carries the fence, and
         a commit whose reply was lost is found as our own SUCCEEDED, or as a row that left RUNNING under our fence."""
-        tries = 0
-        while True:
-            times: list[float] = []
+        tries: list[list[float]] = []
 
-            def timed(job: Job, now: float, times: list[float] = times) -> Job:
+        def write() -> tuple[Job, float]:
+            times: list[float] = []
+            tries.append(times)
+
+            def timed(job: Job, now: float) -> Job:
                 times.append(now)
                 return move(job, now)
 
+            return self.ledger.change(taken.job.id, timed), times[-1]
+
+        try:
+            return self._trying(write, taken)
+        except LeaseLost as error:
+            if len(tries) > 1 and (ours := self._read_back(taken)):
+                return ours
+            log.warning("outcome.refused", extra=_context(taken, reason=str(error)))
+        except NotFound:
+            log.warning("outcome.refused", extra=_context(taken, reason="the row is gone"))
+        return None
+
+    def _trying(self, write: Callable[[], Answer], taken: Held) -> Answer | None:
+        """Write, however long the database is away; None when the worker must go first."""
+        tries = 0
+        while True:
             try:
-                job = self.ledger.change(taken.job.id, timed)
-            except LeaseLost as error:
-                if tries and (ours := self._read_back(taken)):
-                    return ours
-                log.warning("outcome.refused", extra=_context(taken, reason=str(error)))
-                return None
-            except NotFound:
-                log.warning("outcome.refused", extra=_context(taken, reason="the row is gone"))
-                return None
+                return write()
             except (DatabaseUnavailable, DiskFull) as error:
                 if self.must_go():
                     log.error("outcome.unwritten", extra=_context(taken, reason=str(error)))  # noqa: TRY400 - expected here
@@ -145,8 +193,6 @@ class Settler:
                     log.warning("outcome.waiting", extra=_context(taken, reason=str(error)))
                 self._pause(RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)])
                 tries += 1
-            else:
-                return job, times[-1]
 
     def _pause(self, seconds: float) -> None:
         """In slices, so that the end of the grace time is not slept through."""

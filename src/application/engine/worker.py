@@ -16,6 +16,7 @@ from src.application.engine.keeper import Keeper
 from src.application.engine.options import EngineOptions
 from src.application.engine.progress_writer import ProgressWriter
 from src.application.engine.settler import Settler
+from src.application.engine.short import ShortRoad
 from src.application.engine.waker import Waker
 from src.application.ports.clock import Clock
 from src.application.ports.executor import Executor, ExecutorEvent, Progressed, Succeeded
@@ -34,6 +35,9 @@ UNKNOWN_ETA_GRACE_SECONDS = 2.0
 STOP_SECONDS = 3.0
 """What stopping an attempt takes at most: the executor's moment to clean up, the kill, and the hand-back."""
 
+FULL_SECONDS = 0.05
+"""While nothing can be taken: how often to look whether that is still so, should nobody say."""
+
 LAST_RECEIVE_SECONDS = 2.0
 """What the last receive is waited for, which takes its slice of a second: a message that it brought when nobody is here any
 more would stay hidden until its visibility ends."""
@@ -51,6 +55,7 @@ class Worker:
     ledger: JobLedger
     intake: Intake
     settler: Settler
+    short: ShortRoad
     keeper: Keeper
     waker: Waker | None
     alarm: Alarm
@@ -108,8 +113,11 @@ class Worker:
             ).start()
         receiver = threading.Thread(target=self._receive_loop, name="receiver", daemon=True)
         settling = ThreadPoolExecutor(max_workers=max(2, self.options.slots), thread_name_prefix="settle")
-        for thread in (*loops, receiver):
+        batches = threading.Thread(target=self.short.settle_all, args=(self._ended_short,), name="batches", daemon=True)
+        for thread in (*loops, batches, receiver):
             thread.start()
+        if self.short.used:
+            self.executor.warm()
         try:
             while not self._stopping.is_set():
                 self._dispatch(settling)
@@ -123,6 +131,7 @@ class Worker:
             self.executor.close()
             # Nothing is waited for that the grace time does not cover: what is unwritten is protected by its lease.
             settling.shutdown(wait=not len(self.held), cancel_futures=True)
+            self.short.close()
             for thread in loops:
                 thread.join(timeout=2)
             receiver.join(timeout=LAST_RECEIVE_SECONDS)
@@ -169,20 +178,21 @@ class Worker:
             self.health.turned("receiver")
 
     def _receive_once(self) -> None:
-        free = self.options.slots - len(self.held)
-        if free > 0 and not self.can_take():
+        room = self.short.room()
+        if room > 0 and not self.can_take():
             self.health.backend("scratch", reachable=False)
             log.warning("worker.full", extra={"then": "no job is taken until there is scratch space"})
             self._stopping.wait(BACKOFF_SECONDS[-1])
             return
         self.health.backend("scratch", reachable=True)
-        if free <= 0:
+        if room <= 0:
             self._idle.clear()
-            self._stopping.wait(0.02)
+            self.short.freed.wait(FULL_SECONDS)
+            self.short.freed.clear()
             return
         self.on_first_receive()
         deliveries = self.queue.receive(
-            free,
+            room,
             wait_seconds=min(self.options.receive_wait_seconds, self.health.wedged_after_seconds / 2),
             visibility_seconds=self.options.visibility_seconds,
         )
@@ -199,12 +209,28 @@ class Worker:
             self._taking.clear()
 
     def _take_all(self, deliveries: Sequence[Delivery]) -> None:
+        if not self.short.used:
+            self._take_each(deliveries)
+            return
+        wanted, others = self.intake.sort(deliveries)
+        if wanted and not self._stopping.is_set():
+            try:
+                others = [*others, *self.short.take(wanted)]
+                self.health.backend("database", reachable=True)
+            except (DatabaseUnavailable, DiskFull):
+                self._give_back(deliveries, delay_seconds=BACKOFF_SECONDS[-1])
+                raise
+        elif wanted:
+            others = deliveries
+        self._take_each(others)
+
+    def _take_each(self, deliveries: Sequence[Delivery]) -> None:
         for position, delivery in enumerate(deliveries):
             if self._stopping.is_set():
                 self._give_back(deliveries[position:], delay_seconds=0)
                 return
             try:
-                taken = self.intake.take(delivery)
+                taken = self.intake.take(delivery, room=self.short.has_place)
                 self.health.backend("database", reachable=True)
             except (DatabaseUnavailable, DiskFull):
                 self._give_back(deliveries[position:], delay_seconds=BACKOFF_SECONDS[-1])
@@ -218,7 +244,10 @@ class Worker:
                 continue
             if taken is not None:
                 log.info("attempt.started", extra=_context(taken))
-                self.executor.start(work_order(taken.job))
+                if taken.short:
+                    self.short.start([taken])
+                else:
+                    self.executor.start(work_order(taken.job))
 
     def _broken(self, delivery: Delivery, error: Exception) -> None:
         try:
@@ -235,11 +264,21 @@ class Worker:
 
     # ------------------------------------------------------------------ what the executor says
     def _dispatch(self, settling: ThreadPoolExecutor, timeout_seconds: float = 0.2) -> None:
+        together: list[Succeeded] = []
         for event in self.executor.events(timeout_seconds):
             if isinstance(event, Progressed):
                 self._progressed(event)
+            elif isinstance(event, Succeeded) and (held := self.held.get(event.run_id)) and held.short:
+                together.append(event)
             else:
                 settling.submit(self._settle, event)
+        if together:
+            self.short.ended(together)
+
+    def _ended_short(self, settled: Sequence[Held]) -> None:
+        for taken in settled:
+            if taken.progress is not None:
+                self.progress.ended(taken.job.id, succeeded=True)
 
     def _progressed(self, event: Progressed) -> None:
         taken = self.held.get(event.run_id)
@@ -260,6 +299,7 @@ class Worker:
             log.exception("settle.broken", extra={"run": event.run_id})
         if taken is not None:
             self.progress.ended(taken.job.id, succeeded=isinstance(event, Succeeded))
+            self.short.left(taken)
 
     # ------------------------------------------------------------------ the end
     def _drained(self) -> bool:

@@ -67,14 +67,28 @@ class Stopped:
     run_id: str
 
 
-ExecutorEvent = Progressed | Succeeded | Snoozed | Failed | Stopped
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The run had not begun when its process died, or got stuck in a run before it: nothing of it was done."""
+
+    run_id: str
+
+
+ExecutorEvent = Progressed | Succeeded | Snoozed | Failed | Stopped | Returned
 
 
 class Executor(Protocol):
-    """Each started run ends in exactly one of Succeeded, Snoozed, Failed, Stopped, after any number of Progressed."""
+    """Each started run ends in exactly one of Succeeded, Snoozed, Failed, Stopped, Returned, after any number of Progressed."""
 
     def start(self, order: WorkOrder) -> None:
-        """Begin; returns at once."""
+        """Begin in a process of its own; returns at once."""
+
+    def start_short(self, orders: Sequence[WorkOrder], *, processes: int) -> None:
+        """Begin many in at most so many processes, one after another in each; returns at once. Those that wait behind a run
+        that takes long are Returned."""
+
+    def warm(self) -> None:
+        """Have a process ready from now on, so that the next run does not wait for one to start."""
 
     def stop(self, run_id: str, reason: str) -> None:
         """End the run: its handler sees `reason` raised (Cancelled for "cancelled", else Interrupted) and has a moment to

@@ -1,9 +1,7 @@
-"""The executor process: takes one order at a time, runs its handler on the main thread, reports back."""
+"""The executor process: takes orders, runs their handlers one after another on the main thread, reports back."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import queue
@@ -11,8 +9,10 @@ import resource
 import signal
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -23,78 +23,60 @@ from src.application.ports.scratch import Scratch
 from src.domain.errors import Cancelled, ErrorReport, Interrupted, JobError, UnexpectedError
 from src.domain.progress import ProgressReport
 from src.infrastructure.process import wire
+from src.infrastructure.process.mark import Mark
+from src.infrastructure.process.outbox import Outbox, end_group
 
 log = logging.getLogger(__name__)
 
 STOP_SIGNAL = signal.SIGUSR1
 
+Handled = dict[str, Any] | str
+"""How a run ended: a frame, or for a success its result as JSON text."""
+
 
 @dataclass(slots=True)
-class _Outbox:
-    """Frames to the supervisor, written by a thread of their own so that `report` never blocks; of several unsent
-    progress readings only the newest is kept."""
+class _Room:
+    """An attempt's scratch folder, made when it is asked for."""
 
-    channel: socket.socket
-    _frames: list[dict[str, Any]] = field(default_factory=list)
-    _condition: threading.Condition = field(default_factory=threading.Condition)
-    _busy: bool = False
+    scratch: Scratch
+    name: str
+    _path: Path | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def progress(self, run: str, report: ProgressReport) -> None:
-        frame = {"run": run, "progress": report.to_json()}
-        try:
-            json.dumps(frame, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            # A reading that can't be sent is lost; the job goes on (E10).
-            log.warning("progress.unusable", extra={"error": str(error)})
-            return
-        with self._condition:
-            if self._frames and "progress" in self._frames[-1]:
-                self._frames.pop()
-            self._frames.append(frame)
-            self._condition.notify()
+    def open(self) -> Path:
+        with self._lock:
+            if self._path is None:
+                self._path = self.scratch.open(self.name)
+            return self._path
 
-    def final(self, frame: dict[str, Any]) -> None:
-        """Returns when the frame is written."""
-        with self._condition:
-            self._frames.append(frame)
-            self._condition.notify_all()
-            self._condition.wait_for(lambda: not self._frames and not self._busy)
-
-    def pump(self) -> None:
-        while True:
-            with self._condition:
-                self._condition.wait_for(lambda: bool(self._frames))
-                frames, self._frames = self._frames, []
-                self._busy = True
-            try:
-                for frame in frames:
-                    wire.send(self.channel, frame)
-            except (OSError, ValueError, TypeError):
-                # The supervisor is gone, or would never learn the outcome: it finds a dead process and counts a crash.
-                _end_group()
-            with self._condition:
-                self._busy = False
-                self._condition.notify_all()
+    def discard(self) -> None:
+        if self._path is not None:
+            self.scratch.discard(self.name)
 
 
 @dataclass(slots=True)
 class Child:
     """`prepare` gives (parse, a new handler) of a job type; `redact` takes secrets out of an error's texts, which are
-    stored and shown; `bind` says whose job the process's log lines belong to ({} after it)."""
+    stored and shown; `bind` says whose job the process's log lines belong to ({} after it); `mark` is shared with the
+    supervisor."""
 
     channel: socket.socket
+    mark: Mark
     scratch: Scratch
     prepare: Callable[[str], tuple[Callable[[str, Any], Any], Handler]]
     redact: Callable[[str], str] = str
     bind: Callable[[Mapping[str, object]], object] = dict
-    _orders: queue.SimpleQueue[WorkOrder | None] = field(default_factory=queue.SimpleQueue)
+    _waiting: deque[tuple[int, WorkOrder]] = field(default_factory=deque)
+    _wake: queue.SimpleQueue[bool] = field(default_factory=queue.SimpleQueue)
+    """True for each frame of orders, False at the end"""
     _current: str | None = None
-    _reason: str | None = None
+    _to_stop: dict[str, str] = field(default_factory=dict)
+    """{run: reason} of what must stop, whether it has begun or not"""
     _interruptible: bool = False
-    _outbox: _Outbox = field(init=False)
+    _outbox: Outbox = field(init=False)
 
     def __post_init__(self) -> None:
-        self._outbox = _Outbox(self.channel)
+        self._outbox = Outbox(self.channel, _memory)
 
     def run(self) -> None:
         """Serve orders until the supervisor closes the channel. Call on the main thread: a stop is a signal to it."""
@@ -104,78 +86,116 @@ class Child:
             signal.signal(harmless, lambda _number, _frame: None)
         threading.Thread(target=self._outbox.pump, name="outbox", daemon=True).start()
         threading.Thread(target=self._control, name="control", daemon=True).start()
-        while (order := self._orders.get()) is not None:
-            self._serve(order)
+        while self._wake.get():
+            while self._waiting:
+                try:
+                    number, order = self._waiting.popleft()
+                except IndexError:  # taken back meanwhile
+                    break
+                self._serve(number, order)
 
     # ------------------------------------------------------------------ control thread
     def _control(self) -> None:
         try:
             while (frame := wire.receive(self.channel)) is not None:
-                if "order" in frame:
-                    self._orders.put(WorkOrder(**frame["order"]))
-                elif frame.get("stop") == self._current:
-                    self._reason = str(frame["reason"])
-                    os.kill(os.getpid(), STOP_SIGNAL)
-        except (OSError, ValueError) as error:
+                if "orders" in frame:
+                    self._waiting.extend(map(wire.unpack_order, frame["orders"]))
+                    self._wake.put(True)
+                elif "stop" in frame:
+                    self._stop(str(frame["stop"]), str(frame["reason"]))
+                else:
+                    self._outbox.tell({"returned": [order.run_id for _, order in self._take_back()]})
+        except (OSError, ValueError, TypeError) as error:
             log.warning("executor.channel", extra={"error": str(error)})
         # End of stream: retired while idle, or the supervisor is gone and nothing we do can count any more.
         if self._current is not None:
-            _end_group()
-        self._orders.put(None)
+            end_group()
+        self._wake.put(False)
+
+    def _stop(self, run: str, reason: str) -> None:
+        # Remembered first: the main thread may be just about to begin it, and looks after it has said so.
+        self._to_stop[run] = reason
+        if run == self._current:
+            os.kill(os.getpid(), STOP_SIGNAL)
+            return
+        taken = self._take_back()
+        others = [entry for entry in taken if entry[1].run_id != run]
+        if len(others) < len(taken):
+            self._to_stop.pop(run, None)
+            self._outbox.tell({"stopped": run})
+        if others:
+            self._waiting.extendleft(reversed(others))
+            self._wake.put(True)
+
+    def _take_back(self) -> list[tuple[int, WorkOrder]]:
+        """What has not begun, out of the main thread's reach."""
+        taken: list[tuple[int, WorkOrder]] = []
+        try:
+            while True:
+                taken.append(self._waiting.pop())
+        except IndexError:
+            return taken[::-1]
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._interruptible or self._reason is None:
-            return
-        self._interruptible = False
-        if self._reason == "cancelled":
+        if self._interruptible and self._current in self._to_stop:
+            self._interruptible = False
+            self._interrupt(self._to_stop[self._current])
+
+    def _interrupt(self, reason: str) -> None:
+        if reason == "cancelled":
             raise Cancelled("the job was cancelled")
-        raise Interrupted(f"the worker stops this attempt: {self._reason}")
+        raise Interrupted(f"the worker stops this attempt: {reason}")
 
     # ------------------------------------------------------------------ main thread
-    def _serve(self, order: WorkOrder) -> None:
-        self._reason = None
-        self._current = order.run_id
+    def _serve(self, number: int, order: WorkOrder) -> None:
+        run = order.run_id
+        self._current = run
+        self.mark.write(number)
         self.bind({"job": order.job_id, "tenant": order.tenant, "attempt": order.attempt, "trace": order.trace})
-        frame = self._frame(order)
+        room = _Room(self.scratch, run)
+        ended = self._handled(order, room)
         self._interruptible = False
         try:
-            self.scratch.discard(order.run_id)
+            room.discard()
         except JobError as error:
             # The outcome counts; what is left is swept at the next start of a worker.
-            log.warning("scratch.left", extra={"run": order.run_id, "error": str(error)})
+            log.warning("scratch.left", extra={"run": run, "error": str(error)})
         self.bind({})
-        if self._told_to_stop() and "error" in frame:
+        if run in self._to_stop and isinstance(ended, dict) and "error" in ended:
             # Stopped as told: the supervisor settles by its own reason, and kills what might be left.
-            _end_group()
-        usage = resource.getrusage(resource.RUSAGE_SELF)
+            self._outbox.flush()
+            end_group()
         # _current is cleared first: from here on a stop for this run comes too late, its outcome counts.
         self._current = None
-        self._outbox.final({"run": order.run_id, **frame, "rss": usage.ru_maxrss * 1024})
+        self._to_stop.pop(run, None)
+        if isinstance(ended, str):
+            self._outbox.succeeded(f"[{wire.text_of(run)},{ended}]", more_to_come=bool(self._waiting))
+        else:
+            self._outbox.tell({"run": run, **ended})
 
-    def _told_to_stop(self) -> bool:
-        """The control thread may have set it at any time."""
-        return self._reason is not None
-
-    def _frame(self, order: WorkOrder) -> dict[str, Any]:
+    def _handled(self, order: WorkOrder, room: _Room) -> Handled:
         try:
-            outcome = self._handle(order)
+            outcome = self._handle(order, room)
         except BaseException as error:  # noqa: BLE001 - the one place where a handler's end is turned into a report
             self._interruptible = False
             if not isinstance(error, Exception):
                 error = UnexpectedError(f"{type(error).__name__} left the handler: {error}")
             return {"error": ErrorReport.of(error, self.redact).to_json()}
-        if isinstance(outcome, Snooze):
-            return {"snooze": outcome.seconds, "reason": outcome.reason}
         try:
-            json.dumps(result := dict(outcome.result), allow_nan=False)
+            if isinstance(outcome, Snooze):
+                return {"snooze": float(outcome.seconds), "reason": str(outcome.reason)}
+            return wire.text_of(dict(outcome.result))
         except (TypeError, ValueError) as error:
             wrong = UnexpectedError(f"the handler's result is not JSON: {error}")
             return {"error": ErrorReport.of(wrong, self.redact).to_json()}
-        return {"result": result}
 
-    def _handle(self, order: WorkOrder) -> Outcome:
+    def _handle(self, order: WorkOrder, room: _Room) -> Outcome:
         parse, handler = self.prepare(order.type)
         request = parse(order.tenant, order.payload)
+
+        def report(reading: ProgressReport) -> None:
+            self._outbox.progress(order.run_id, reading)
+
         run = Run(
             job_id=order.job_id,
             tenant=order.tenant,
@@ -183,11 +203,14 @@ class Child:
             fence=order.fence,
             attempt=order.attempt,
             max_attempts=order.max_attempts,
-            scratch=self.scratch.open(order.run_id),
-            report=lambda report: self._outbox.progress(order.run_id, report),
+            open_scratch=room.open,
+            report=report,
             trace=order.trace,
         )
         self._interruptible = True
+        if order.run_id in self._to_stop:
+            self._interruptible = False
+            self._interrupt(self._to_stop[order.run_id])
         failpoint("handler.started")
         outcome = handler.handle(request, run)
         self._interruptible = False
@@ -196,8 +219,5 @@ class Child:
         return outcome
 
 
-def _end_group() -> None:
-    """Die with everything this process started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
+def _memory() -> str:
+    return f',"rss":{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}'

@@ -6,25 +6,41 @@ import contextlib
 import logging
 import os
 import queue
-import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from src.application.ports.executor import ExecutorEvent, Failed, Progressed, Snoozed, Stopped, Succeeded, WorkOrder
+from src.application.ports.executor import (
+    ExecutorEvent,
+    Failed,
+    Progressed,
+    Returned,
+    Snoozed,
+    Stopped,
+    Succeeded,
+    WorkOrder,
+)
 from src.domain.errors import Crashed, ErrorReport
 from src.domain.progress import ProgressReport
 from src.infrastructure.process import wire
+from src.infrastructure.process.group import kill_group, reap_group, said
 from src.infrastructure.process.linux import adopt_orphans
+from src.infrastructure.process.mark import Mark
 
 log = logging.getLogger(__name__)
 
 REAP_SECONDS = 10.0
 """How long to wait for killed processes to be gone; SIGKILL needs milliseconds unless the kernel itself hangs."""
+
+STUCK_SECONDS = 0.5
+"""Runs that wait behind one that takes longer than this are taken back: others may do them."""
+
+FRAME_BYTES = 4 << 20
+"""Orders of one frame; the wire's limit is far above it."""
 
 
 @dataclass(slots=True)
@@ -33,17 +49,46 @@ class _Child:
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
-    run: str | None = None
-    stopping: bool = False
-    kill_at: float | None = None
+    mark: Mark
+    runs: dict[str, int] = field(default_factory=dict)
+    """{run: number of its order}, in the order in which they begin"""
+    short: bool = False
+    """what it holds are short runs, and more of them may be added"""
+    stopping: dict[str, float] = field(default_factory=dict)
+    """{run: monotonic time at which the process is killed for it}"""
     jobs: int = 0
+    """frames of orders so far"""
+    orders: int = 0
     idle_since: float = 0.0
+    starting: bool = True
+    """its first orders are on their way; later ones must not overtake them"""
+    leaving: bool = False
+    """takes no more orders; retired when it holds nothing"""
     retired: bool = False
+    seen: tuple[int, float] = (0, 0.0)
+    """(number that was begun last, monotonic time since when that is so)"""
+    sending: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, run_id: str) -> None:
-        """This run is the child's now."""
-        self.run, self.stopping, self.kill_at = run_id, False, None
+    def add(self, orders: Sequence[WorkOrder], *, short: bool) -> list[str]:
+        """These runs are the child's now; their orders as JSON text."""
+        self.short = short
         self.jobs += 1
+        texts = []
+        for order in orders:
+            self.orders += 1
+            self.runs[order.run_id] = self.orders
+            texts.append(wire.text_of(wire.pack_order(order, self.orders)))
+        return texts
+
+    def send(self, text: str) -> None:
+        """One frame, whole. Raises OSError when the process is gone."""
+        with self.sending:
+            wire.send_text(self.channel, text)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may be given orders."""
+        return not (self.starting or self.leaving or self.retired) and self.process.poll() is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +96,15 @@ class Recycling:
     """When a child is replaced although nothing is wrong (slow leaks, reliability.md F43), and when an idle one goes."""
 
     after_jobs: int = 200
+    after_batches: int = 20_000
     above_rss_bytes: int = 1 << 30
     idle_seconds: float = 120.0
 
 
 @dataclass(slots=True)
 class ProcessExecutor:
-    """Implements the Executor port. `argv` starts a child; the number of its channel's descriptor is appended.
+    """Implements the Executor port. `argv` starts a child; the numbers of its channel's descriptor, of this process and of
+    the mark's descriptor are appended.
 
     A thread of its own starts every child and lives until `close`: the kernel's parent-death signal is tied to the
     thread that forked, so children die with this process and never with a thread that merely ended.
@@ -76,18 +123,35 @@ class ProcessExecutor:
     _readers: list[threading.Thread] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closing: bool = False
+    _keep_warm: bool = False
 
     # ------------------------------------------------------------------ the port
     def start(self, order: WorkOrder) -> None:
         """Begin on an idle child, or a new one. After `close` the run is handed straight back."""
-        if self._closing:
-            self._events.put(Stopped(order.run_id))
+        if self._open([order]):
+            self._commands.put(lambda: self._start([order], processes=0))
+
+    def start_short(self, orders: Sequence[WorkOrder], *, processes: int) -> None:
+        """Begin on children that are there, from the caller's thread; or else on new ones. Spread evenly."""
+        if not self._open(orders):
             return
-        if self._thread is None:
-            adopt_orphans()
-            self._thread = threading.Thread(target=self._command_loop, name="executor-parent", daemon=True)
-            self._thread.start()
-        self._commands.put(lambda: self._start(order))
+        size = -(-len(orders) // processes)
+        for some in (orders[start : start + size] for start in range(0, len(orders), size)):
+            with self._lock:
+                found = self._take(some, processes=processes)
+            if found is None:
+                self._commands.put(lambda some=some: self._start(some, processes=processes))  # type: ignore[misc]
+                continue
+            self._send(*found)
+            if len(found[0].runs) > 1:
+                # The parent thread has to look whether they get stuck.
+                self._commands.put(self._nothing)
+
+    def warm(self) -> None:
+        """Start a child now, and keep one from now on."""
+        self._keep_warm = True
+        if self._open(()):
+            self._commands.put(lambda: None if self._children else self._warmed())
 
     def stop(self, run_id: str, reason: str) -> None:
         """Tell the handler, then kill its group after the grace time."""
@@ -113,6 +177,17 @@ class ProcessExecutor:
             reader.join(timeout=REAP_SECONDS)
         self._thread = None
 
+    def _open(self, orders: Sequence[WorkOrder]) -> bool:
+        if self._closing:
+            for order in orders:
+                self._events.put(Stopped(order.run_id))
+            return False
+        if self._thread is None:
+            adopt_orphans()
+            self._thread = threading.Thread(target=self._command_loop, name="executor-parent", daemon=True)
+            self._thread.start()
+        return True
+
     # ------------------------------------------------------------------ the parent thread
     def _command_loop(self) -> None:
         while True:
@@ -125,6 +200,7 @@ class ProcessExecutor:
             try:
                 command()
                 self._kill_overdue()
+                self._free_the_stuck()
                 self._retire_idle()
             except Exception:
                 # This thread is the parent of every child: it must outlive any single failure.
@@ -132,93 +208,129 @@ class ProcessExecutor:
         with self._lock:
             children = list(self._children)
         for child in children:
-            _kill_group(child.process.pid)
+            kill_group(child.process.pid)
 
     def _nothing(self) -> None:
         """A deadline passed without a command."""
 
     def _next_deadline(self) -> float:
         with self._lock:
-            kills = [child.kill_at for child in self._children if child.kill_at is not None]
-        return max(0.0, min(kills) - time.monotonic()) if kills else self.recycling.idle_seconds / 4
+            kills = [at for child in self._children for at in child.stopping.values()]
+            waiting = any(len(child.runs) > 1 for child in self._children)
+        soon = [STUCK_SECONDS / 2] if waiting else [self.recycling.idle_seconds / 4]
+        return max(0.0, min([at - time.monotonic() for at in kills] + soon))
 
-    def _start(self, order: WorkOrder) -> None:
+    def _start(self, orders: Sequence[WorkOrder], *, processes: int) -> None:
+        with self._lock:
+            found = self._take(orders, processes=processes)
         try:
-            child = self._take_idle(order.run_id) or self._spawn(order.run_id)
+            found = found or self._spawn(orders, short=processes > 0)
         except Exception as error:
             # Whatever keeps us from having a process (limits of the machine, mostly): the run ends, and says why.
-            log.exception("executor.spawn_failed", extra={"run": order.run_id})
+            log.exception("executor.spawn_failed", extra={"runs": len(orders)})
             report = ErrorReport.of(Crashed(f"no executor process could be started: {error}"), self.redact)
-            self._events.put(Failed(order.run_id, report))
+            for order in orders:
+                self._events.put(Failed(order.run_id, report))
             return
+        self._send(*found)
+
+    def _take(self, orders: Sequence[WorkOrder], *, processes: int) -> tuple[_Child, list[str]] | None:
+        """A child for these, under the lock: where so many have short runs already, the one that has fewest; else an idle one."""
+        usable = [child for child in self._children if child.usable]
+        busy = [child for child in usable if child.runs and child.short and not child.stopping]
+        if 0 < processes <= len(busy):
+            child = min(busy, key=lambda one: len(one.runs))
+        elif idle := [child for child in usable if not child.runs]:
+            child = idle[0]
+        else:
+            return None
+        return child, child.add(orders, short=processes > 0)
+
+    def _send(self, child: _Child, texts: Sequence[str]) -> None:
         try:
-            wire.send(child.channel, {"order": asdict(order)})
-        except (OSError, TypeError, ValueError) as error:
-            log.warning("executor.channel", extra={"run": order.run_id, "error": str(error)})
-            # Its reader sees the end of the process and reports the run's.
-            _kill_group(child.process.pid)
+            for part in _frames(texts):
+                child.send(part)
+            child.starting = False
+        except (OSError, ValueError) as error:
+            log.warning("executor.channel", extra={"pid": child.process.pid, "error": str(error)})
+            # Its reader sees the end of the process and reports the runs'.
+            kill_group(child.process.pid)
 
-    def _take_idle(self, run_id: str) -> _Child | None:
-        with self._lock:
-            for child in self._children:
-                if child.run is None and not child.retired and child.process.poll() is None:
-                    child.take(run_id)
-                    return child
-        return None
-
-    def _spawn(self, run_id: str) -> _Child:
+    def _spawn(self, orders: Sequence[WorkOrder], *, short: bool) -> tuple[_Child, list[str]]:
         ours, theirs = socket.socketpair()
+        mark = Mark()
         try:
             process = subprocess.Popen(
-                [*self.argv, str(theirs.fileno()), str(os.getpid())],
-                pass_fds=(theirs.fileno(),),
+                [*self.argv, str(theirs.fileno()), str(os.getpid()), str(mark.descriptor)],
+                pass_fds=(theirs.fileno(), mark.descriptor),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 env=dict(self.environment) if self.environment is not None else None,
             )
         except OSError:
             ours.close()
+            mark.close()
             raise
         finally:
             theirs.close()
-        child = _Child(process, ours)
-        child.take(run_id)
+        child = _Child(process, ours, mark, idle_since=time.monotonic())
         reader = threading.Thread(target=self._read, args=(child,), name=f"executor-{process.pid}", daemon=True)
+        texts = child.add(orders, short=short) if orders else []
         try:
             reader.start()
         except RuntimeError:
-            _kill_group(process.pid)
+            kill_group(process.pid)
             process.wait()
             ours.close()
+            mark.close()
             raise
         with self._lock:
             self._children.append(child)
         self._readers = [thread for thread in self._readers if thread.is_alive()] + [reader]
-        return child
+        return child, texts
+
+    def _warmed(self) -> None:
+        child, _ = self._spawn([], short=False)
+        child.starting = False
 
     def _stop(self, run_id: str, reason: str) -> None:
         with self._lock:
-            child = next((one for one in self._children if one.run == run_id), None)
-            if child is None or child.stopping:
+            child = next((one for one in self._children if run_id in one.runs), None)
+            if child is None or run_id in child.stopping:
                 return
-            child.stopping = True
-            child.kill_at = time.monotonic() + self.stop_grace_seconds
+            child.stopping[run_id] = time.monotonic() + self.stop_grace_seconds
         with contextlib.suppress(OSError):  # already dead: its reader says so
-            wire.send(child.channel, {"stop": run_id, "reason": reason})
+            child.send(wire.text_of({"stop": run_id, "reason": reason}))
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
         with self._lock:
-            overdue = [child for child in self._children if child.kill_at is not None and child.kill_at <= now]
+            overdue = [child for child in self._children if any(at <= now for at in child.stopping.values())]
         for child in overdue:
-            child.kill_at = None
-            _kill_group(child.process.pid)
+            kill_group(child.process.pid)
+
+    def _free_the_stuck(self) -> None:
+        """Take back what waits behind a run that takes long."""
+        now = time.monotonic()
+        stuck: list[_Child] = []
+        with self._lock:
+            for child in self._children:
+                number = child.mark.read()
+                if number != child.seen[0] or len(child.runs) < 2:
+                    child.seen = number, now
+                elif now - child.seen[1] >= STUCK_SECONDS and number:
+                    child.seen = number, now
+                    stuck.append(child)
+        for child in stuck:
+            with contextlib.suppress(OSError):  # already dead: its reader says so
+                child.send(wire.text_of({"return": True}))
 
     def _retire_idle(self) -> None:
         now = time.monotonic()
         with self._lock:
-            for child in self._children:
-                if child.run is None and child.jobs and now - child.idle_since >= self.recycling.idle_seconds:
+            living = [child for child in self._children if child.usable]
+            for child in living[1 if self._keep_warm else 0 :]:
+                if not child.runs and child.jobs and now - child.idle_since >= self.recycling.idle_seconds:
                     _retire(child)
 
     # ------------------------------------------------------------------ one reader thread per child
@@ -234,86 +346,83 @@ class ProcessExecutor:
         self._gone(child)
 
     def _frame(self, child: _Child, frame: dict[str, Any]) -> None:
-        run = str(frame["run"])
-        if run != child.run:
-            raise ValueError(f"frame for run {run!r} while {child.run!r} runs")
         if "progress" in frame:
+            run = str(frame["run"])
+            if run not in child.runs:
+                raise ValueError(f"progress of run {run!r}, which is not the child's")
             self._events.put(Progressed(run, ProgressReport.from_json(frame["progress"])))
             return
-        if "result" in frame:
-            event: ExecutorEvent = Succeeded(run, dict(frame["result"]))
-        elif "snooze" in frame:
-            event = Snoozed(run, float(frame["snooze"]), str(frame.get("reason", "")))
-        else:
-            event = Failed(run, ErrorReport.from_json(frame["error"]))
-        fat = int(frame.get("rss", 0)) > self.recycling.above_rss_bytes
+        events = list(_endings(frame))
         with self._lock:
-            child.kill_at = None
-            child.run = None
-            child.idle_since = time.monotonic()
-            if fat or child.jobs >= self.recycling.after_jobs:
-                _retire(child)
-        self._events.put(event)
+            for event in events:
+                if child.runs.pop(event.run_id, None) is None:
+                    raise ValueError(f"the end of run {event.run_id!r}, which is not the child's")
+                child.stopping.pop(event.run_id, None)
+            most = self.recycling.after_batches if child.short else self.recycling.after_jobs
+            if child.jobs >= most or int(frame.get("rss", 0)) > self.recycling.above_rss_bytes:
+                child.leaving = True
+            if not child.runs:
+                child.idle_since = time.monotonic()
+                if child.leaving:
+                    _retire(child)
+        for event in events:
+            self._events.put(event)
 
     def _gone(self, child: _Child) -> None:
-        _kill_group(child.process.pid)
+        kill_group(child.process.pid)
         code = child.process.wait()
-        _reap_group(child.process.pid)
+        reap_group(child.process.pid, REAP_SECONDS)
         with self._lock:
             if child in self._children:
                 self._children.remove(child)
-            child.kill_at = None
-            run = child.run
+            runs, child.runs, last = child.runs, {}, child.mark.read()
         child.channel.close()
-        if run is None:
-            return
-        try:
-            self.discard_scratch(run)
-        except Exception:
-            # The run has ended whatever its folder does; what is left is swept at the next start of a worker.
-            log.exception("scratch.left", extra={"run": run})
-        if child.stopping or self._closing:
-            self._events.put(Stopped(run))
-        else:
-            self._events.put(Failed(run, ErrorReport.of(Crashed(_how(code)))))
+        child.mark.close()
+        for run, number in runs.items():
+            if number > last and not (run in child.stopping or self._closing):
+                self._events.put(Returned(run))
+                continue
+            try:
+                self.discard_scratch(run)
+            except Exception:
+                # The run has ended whatever its folder does; what is left is swept at the next start of a worker.
+                log.exception("scratch.left", extra={"run": run})
+            if run in child.stopping or self._closing:
+                self._events.put(Stopped(run))
+            else:
+                self._events.put(Failed(run, ErrorReport.of(Crashed(said(code)))))
+        if self._keep_warm and not self._closing:
+            self._commands.put(lambda: None if self._children else self._warmed())
+
+
+def _endings(frame: Mapping[str, Any]) -> Iterator[ExecutorEvent]:
+    """How runs ended, by what a child says. Raises KeyError, ValueError or TypeError for what it can't say."""
+    if "done" in frame:
+        for run, result in frame["done"]:
+            yield Succeeded(run, dict(result))
+    elif "returned" in frame:
+        for run in frame["returned"]:
+            yield Returned(run)
+    elif "stopped" in frame:
+        yield Stopped(frame["stopped"])
+    elif "snooze" in frame:
+        yield Snoozed(frame["run"], float(frame["snooze"]), str(frame.get("reason", "")))
+    else:
+        yield Failed(frame["run"], ErrorReport.from_json(frame["error"]))
+
+
+def _frames(texts: Sequence[str]) -> Iterator[str]:
+    start, size = 0, 0
+    for place, text in enumerate(texts):
+        if size and size + len(text) > FRAME_BYTES:
+            yield f'{{"orders":[{",".join(texts[start:place])}]}}'
+            start, size = place, 0
+        size += len(text)
+    if texts[start:]:
+        yield f'{{"orders":[{",".join(texts[start:])}]}}'
 
 
 def _retire(child: _Child) -> None:
     child.retired = True
     with contextlib.suppress(OSError):
         child.channel.shutdown(socket.SHUT_WR)
-
-
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"the job's process exited with code {code} in the middle of the job"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = str(-code)
-    hint = "; out of memory?" if name == "SIGKILL" else ""
-    return f"the job's process was killed by {name}{hint}"
-
-
-def _kill_group(leader: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
-
-
-def _reap_group(leader: int) -> None:
-    """Wait until every process of the group is gone; as sub-reaper we inherit the orphans among them."""
-    deadline = time.monotonic() + REAP_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            pid, _ = os.waitpid(-leader, os.WNOHANG)
-        except ChildProcessError:
-            break
-        if pid == 0:
-            time.sleep(0.005)
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(leader, 0)
-        except (ProcessLookupError, PermissionError):
-            return
-        time.sleep(0.005)
-    log.error("executor.unreaped", extra={"group": leader})

@@ -7,14 +7,66 @@ import socket
 import struct
 from typing import Any
 
+from src.application.ports.executor import WorkOrder
+
 HEADER = struct.Struct("!I")
 LARGEST = 16 * 1024 * 1024
 """Bytes of one frame; a result or an order is far below it, a runaway reply is cut off here."""
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""Made once: `json.dumps` with options makes an encoder per call."""
 
-def send(channel: socket.socket, document: dict[str, Any]) -> None:
+
+def text_of(document: object) -> str:
+    """JSON. Raises TypeError or ValueError for what is none."""
+    return _encode(document)
+
+
+def pack_order(order: WorkOrder, number: int) -> list[Any]:
+    """An order as a list, numbered by its sender: names would be most of a short job's frame."""
+    return [
+        number,
+        order.run_id,
+        order.job_id,
+        order.type,
+        order.tenant,
+        order.subject,
+        order.payload,
+        order.generation,
+        order.fence,
+        order.attempt,
+        order.max_attempts,
+        order.trace,
+    ]
+
+
+def unpack_order(values: list[Any]) -> tuple[int, WorkOrder]:
+    """What `pack_order` packed. Raises ValueError."""
+    number, run, job, kind, tenant, subject, payload, generation, fence, attempt, most, trace = values
+    order = WorkOrder(
+        run_id=run,
+        job_id=job,
+        type=kind,
+        tenant=tenant,
+        subject=subject,
+        payload=payload,
+        generation=generation,
+        fence=fence,
+        attempt=attempt,
+        max_attempts=most,
+        trace=trace,
+    )
+    return number, order
+
+
+def send(channel: socket.socket, document: object) -> None:
     """Write one frame. Raises OSError when the other side is gone, ValueError when the document is too large."""
-    body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    send_text(channel, _encode(document))
+
+
+def send_text(channel: socket.socket, text: str) -> None:
+    """Write one frame that is JSON already."""
+    body = text.encode()
     if len(body) > LARGEST:
         raise ValueError(f"frame of {len(body)} bytes, more than {LARGEST}")
     channel.sendall(HEADER.pack(len(body)) + body)
@@ -41,7 +93,7 @@ def _exactly(channel: socket.socket, length: int) -> bytes | None:
     parts = bytearray()
     while len(parts) < length:
         try:
-            part = channel.recv(min(65536, length - len(parts)))
+            part = channel.recv(min(262144, length - len(parts)))
         except ConnectionResetError:
             return None
         if not part:

@@ -80,10 +80,19 @@ def bindings(settings: Settings) -> dict[type, Binding]:
     return bound
 
 
-def assemble(handler_path: str, adapters: Adapters) -> Handler:
-    """Make the handler "module:Class", filling each field by its type. Raises ConfigError naming fields nothing fills."""
-    handler_class, chosen = _fields(handler_path, adapters.settings())
-    return typing.cast("Handler", handler_class(**{name: make(adapters) for name, make in chosen.items()}))
+@dataclasses.dataclass(frozen=True, slots=True)
+class Assembler:
+    """Makes handlers; what their fields ask for is found out once for each class."""
+
+    adapters: Adapters
+    _known: dict[str, tuple[Callable[..., object], dict[str, Binding]]] = dataclasses.field(default_factory=dict)
+
+    def make(self, handler_path: str) -> Handler:
+        """A new handler "module:Class", each field filled by its type. Raises ConfigError naming fields nothing fills."""
+        if handler_path not in self._known:
+            self._known[handler_path] = _fields(handler_path, self.adapters.settings())
+        handler_class, chosen = self._known[handler_path]
+        return typing.cast("Handler", handler_class(**{name: make(self.adapters) for name, make in chosen.items()}))
 
 
 def check_handlers(settings: Settings, catalog: Catalog) -> int:

@@ -20,8 +20,10 @@ from src.application.engine.held import HeldRuns
 from src.application.engine.intake import Intake
 from src.application.engine.keeper import Keeper
 from src.application.engine.options import EngineOptions, OnLockFailure
+from src.application.engine.pace import Pace
 from src.application.engine.progress_writer import ProgressWriter
 from src.application.engine.settler import Settler
+from src.application.engine.short import ShortRoad
 from src.application.engine.waker import Waker
 from src.application.engine.worker import Worker
 from src.application.ports.scratch import Scratch
@@ -90,24 +92,28 @@ def build_worker(
         dice=random.SystemRandom().random,
         must_go=lambda: any(must() for must in going),
     )
+    intake = Intake(
+        decoders=Decoders(catalog, decoder_settings(settings)),
+        ledger=ledger,
+        dead_letters=adapters.dead_letters(),
+        lock=lock,
+        queue=queue,
+        held=held,
+        clock=clock,
+        options=options,
+        queue_name=settings.queue.name,
+        knows=lambda name: name in catalog.names(),
+        is_short=catalog.is_short,
+        has_short=any(map(catalog.is_short, catalog.names())),
+        redact=redact,
+    )
     worker = Worker(
         queue=queue,
         inspector=adapters.queue_inspector(),
         ledger=ledger,
-        intake=Intake(
-            decoders=Decoders(catalog, decoder_settings(settings)),
-            ledger=ledger,
-            dead_letters=adapters.dead_letters(),
-            lock=lock,
-            queue=queue,
-            held=held,
-            clock=clock,
-            options=options,
-            queue_name=settings.queue.name,
-            knows=lambda name: name in catalog.names(),
-            redact=redact,
-        ),
+        intake=intake,
         settler=settler,
+        short=ShortRoad(intake, settler, executor, held, Pace(clock), clock, slots=options.slots),
         keeper=Keeper(ledger, lock, queue, executor, held, clock, options, on_backend=health.backend),
         waker=Waker(
             ledger,

@@ -1,4 +1,4 @@
-"""Entry point of a handler process: `python -m src.interfaces.workers.executor FD SUPERVISOR_PID`, started by the worker."""
+"""Entry point of a handler process: `python -m src.interfaces.workers.executor FD SUPERVISOR_PID MARK_FD`, started by the worker."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 from src.application.outcome import Handler
 from src.infrastructure.process.child import Child
 from src.infrastructure.process.linux import die_with_parent
+from src.infrastructure.process.mark import Mark
 
 
 def main() -> None:
     """Serve the supervisor that started this process, and die with it."""
-    descriptor, supervisor = int(sys.argv[1]), int(sys.argv[2])
+    descriptor, supervisor, mark = map(int, sys.argv[1:4])
     die_with_parent(supervisor)
     channel = socket.socket(fileno=descriptor)
     # Imported after the death pact: a supervisor that dies while we import must not leave us behind.
     from src.infrastructure.observability import logs
     from src.interfaces.wiring.adapters import build
-    from src.interfaces.wiring.assemble import assemble, build_catalog
+    from src.interfaces.wiring.assemble import Assembler, build_catalog
     from src.interfaces.wiring.environment import load
     from src.interfaces.workers.failpoints import arm_from
 
@@ -31,12 +32,14 @@ def main() -> None:
     catalog = build_catalog(settings)
     adapters = build(settings, catalog)
 
+    assembler = Assembler(adapters)
+
     def prepare(name: str) -> tuple[Callable[[str, Any], Any], Handler]:
         # A handler lives for one attempt, with media tools of its own: stopping those is final.
         job_type = catalog.get(name)
-        return job_type.parse, assemble(job_type.handler, adapters)
+        return job_type.parse, assembler.make(job_type.handler)
 
-    Child(channel, adapters.scratch(), prepare, redact=lines.censor.hidden, bind=lines.bind).run()
+    Child(channel, Mark(mark), adapters.scratch(), prepare, redact=lines.censor.hidden, bind=lines.bind).run()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ class Shop:
             fence=job.fence,
             attempt=job.attempts,
             max_attempts=job.max_attempts,
-            scratch=self.scratch.open(f"{job.id}-{job.fence}"),
+            open_scratch=cache(lambda: self.scratch.open(f"{job.id}-{job.fence}")),
             report=lambda _report: None,
         )
         outcome = handler.handle(VIDEO_JOB.parse(job.tenant, job.payload), run)

@@ -133,7 +133,7 @@ class Stage:
             fence=self.fence,
             attempt=self.fence,
             max_attempts=5,
-            scratch=scratch,
+            open_scratch=lambda: scratch,
             report=self.reports.append,
         )
         threads = set(threading.enumerate())

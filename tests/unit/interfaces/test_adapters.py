@@ -16,7 +16,7 @@ from src.application.ports.clock import Clock
 from src.application.ports.queue import QueueConsumer, QueuePublisher
 from src.domain.errors import ConfigError
 from src.interfaces.wiring.adapters import CHOICES, Adapters, build, imported
-from src.interfaces.wiring.assemble import assemble, build_catalog
+from src.interfaces.wiring.assemble import Assembler, build_catalog
 from src.interfaces.wiring.checks import check_data_dir
 from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.settings import Settings
@@ -134,7 +134,7 @@ def test_an_adapter_is_made_once(adapters: Adapters) -> None:
 
 
 def test_a_handler_is_filled_by_the_types_of_its_fields(adapters: Adapters) -> None:
-    handler = assemble(f"{__name__}:GoodHandler", adapters)
+    handler = Assembler(adapters).make(f"{__name__}:GoodHandler")
     assert isinstance(handler, GoodHandler)
     assert handler.publisher is adapters.queue()
     assert handler.consumer is adapters.queue()
@@ -144,12 +144,12 @@ def test_a_handler_is_filled_by_the_types_of_its_fields(adapters: Adapters) -> N
 
 def test_an_unbound_port_is_named(adapters: Adapters) -> None:
     with pytest.raises(ConfigError, match=r"LostHandler asks for unbound ports \(nothing: Unbound\)"):
-        assemble(f"{__name__}:LostHandler", adapters)
+        Assembler(adapters).make(f"{__name__}:LostHandler")
 
 
 def test_a_handler_that_is_no_dataclass_is_refused(adapters: Adapters) -> None:
     with pytest.raises(ConfigError, match="is not a dataclass"):
-        assemble(f"{__name__}:PlainHandler", adapters)
+        Assembler(adapters).make(f"{__name__}:PlainHandler")
 
 
 def test_a_job_module_that_does_not_exist_is_refused() -> None:
@@ -181,7 +181,7 @@ def test_a_handler_whose_annotations_name_nothing_is_refused(
     )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"half_typed:Half can't be imported: NameError.*Storage"):
-        assemble("half_typed:Half", adapters)
+        Assembler(adapters).make("half_typed:Half")
 
 
 def test_a_job_module_without_job_types_is_refused() -> None:

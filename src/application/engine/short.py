@@ -1,0 +1,126 @@
+"""The road of short jobs: many are received, claimed, run and settled together, so that each costs microseconds of the worker.
+
+Promises are those of any job (claimed in the ledger before it runs, settled under its fence, acknowledged after that); the
+idempotency lock is left out, which only ever spared work.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from src.application.engine.held import Held, HeldRuns, work_order
+from src.application.engine.intake import Intake, Wanted
+from src.application.engine.pace import Pace
+from src.application.engine.settler import Settler
+from src.application.ports.clock import Clock
+from src.application.ports.executor import Executor, Succeeded
+from src.application.ports.queue import Delivery
+
+log = logging.getLogger(__name__)
+
+MIXED_SECONDS = 5.0
+"""After long jobs came in a batch and found no room: how long no more is received than there is room for long ones."""
+
+
+@dataclass(slots=True)
+class ShortRoad:
+    """Says how many messages to ask for, starts the short jobs among them, and settles them as they end."""
+
+    intake: Intake
+    settler: Settler
+    executor: Executor
+    held: HeldRuns
+    pace: Pace
+    clock: Clock
+    slots: int
+    freed: threading.Event = field(default_factory=threading.Event)
+    """set whenever something was settled"""
+    _ended: queue.SimpleQueue[Sequence[Succeeded] | None] = field(default_factory=queue.SimpleQueue)
+    _mixed_until: float = 0.0
+
+    @property
+    def used(self) -> bool:
+        """Whether this worker knows short jobs at all."""
+        return self.intake.has_short
+
+    # ------------------------------------------------------------------ in
+    def places(self) -> int:
+        """Processes in which a long job could start now."""
+        long, short = self.held.count()
+        return max(0, self.slots - long - min(short, self.slots - long))
+
+    def room(self) -> int:
+        """Messages to ask for now. Half of what may be held must be free: many small batches would cost as much as none."""
+        long, short = self.held.count()
+        free = self.slots - long
+        if free <= 0 or not self.used or self.clock.monotonic() < self._mixed_until:
+            return self.places()
+        most = self.pace.allowance(free)
+        return most - short if most - short >= max(1, most // 2) else 0
+
+    def take(self, wanted: Sequence[Wanted]) -> Sequence[Delivery]:
+        """Claim and start short jobs; the messages that `Intake.take` has to look at. Raises DatabaseUnavailable."""
+        held, others = self.intake.take_short(wanted)
+        if held:
+            log.debug("batch.started", extra={"jobs": len(held)})
+            self.start(held)
+        return others
+
+    def start(self, held: Sequence[Held]) -> None:
+        """Run claimed short jobs."""
+        long, _ = self.held.count()
+        self.pace.took(len(held))
+        self.executor.start_short([work_order(one.job) for one in held], processes=max(1, self.slots - long))
+
+    def has_place(self) -> bool:
+        """Whether a long job could start now. If not, smaller batches are received for a while, so that long jobs are not
+        taken only to be given back."""
+        if self.places() > 0:
+            return True
+        self._mixed_until = self.clock.monotonic() + MIXED_SECONDS
+        return False
+
+    # ------------------------------------------------------------------ out
+    def ended(self, events: Sequence[Succeeded]) -> None:
+        """Short jobs that succeeded: settled by the thread that runs `settle_all`, with those that end meanwhile."""
+        self._ended.put(events)
+
+    def left(self, taken: Held) -> None:
+        """An attempt that was settled by itself is over."""
+        if taken.short:
+            self.pace.ended(1)
+        self.freed.set()
+
+    def settle_all(self, tell: Callable[[Sequence[Held]], object]) -> None:
+        """Settle until `close`; `tell` gets each batch afterwards."""
+        while (events := self._next()) is not None:
+            settled: Sequence[Held] = ()
+            try:
+                settled = self.settler.settle_short(events)
+            except Exception:
+                # The leases run out and the jobs are found again; the worker goes on.
+                log.exception("settle.broken", extra={"jobs": len(events)})
+            self.pace.ended(len(events))
+            self.freed.set()
+            tell(settled)
+
+    def close(self) -> None:
+        """Let `settle_all` return."""
+        self._ended.put(None)
+
+    def _next(self) -> Sequence[Succeeded] | None:
+        events = self._ended.get()
+        if events is None:
+            return None
+        found = list(events)
+        while not self._ended.empty():
+            more = self._ended.get()
+            if more is None:
+                self._ended.put(None)
+                break
+            found += more
+        return found
