@@ -81,9 +81,10 @@ class Decoders:
             return newer
         trace = trace or trace_of(document.get("traceparent"))
         for shape in SHAPES:
-            match shape(document, self.settings):
-                case None:
-                    continue
+            found = shape(document, self.settings)
+            if found is None:
+                continue
+            match found:
                 case Newer() | Reference() as decoded:
                     return decoded
                 case Wrapped(inner, inner_trace):

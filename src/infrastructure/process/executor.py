@@ -378,6 +378,8 @@ class ProcessExecutor:
             runs, child.runs, last = child.runs, {}, child.mark.read()
         child.channel.close()
         child.mark.close()
+        # A process that dies before it begins anything has a fault too; were nobody's attempt counted, it would go on for ever.
+        last = max(last, min(runs.values(), default=0))
         for run, number in runs.items():
             if number > last and not (run in child.stopping or self._closing):
                 self._events.put(Returned(run))
