@@ -96,10 +96,6 @@ class ActHandler:
     def abort(self, request: Act, run: Run) -> None:
         os.abort()
 
-    def sleep_and_die(self, request: Act, run: Run) -> None:
-        time.sleep(request.seconds)
-        os.abort()
-
     def fill_memory(self, request: Act, run: Run) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -131,12 +131,11 @@ def test_a_failure_among_others_is_its_own(bench: Bench) -> None:
 
 
 def test_f27_a_process_that_dies_is_the_fault_of_the_run_that_had_begun(bench: Bench) -> None:
-    before = [bench.order("noop") for _ in range(5)]
-    # Long enough for the ends before it to have been told.
-    culprit = bench.order("sleep_and_die", 0.1)
+    before = [bench.order("noop") for _ in range(50)]
+    culprit = bench.order("abort")
     after = [bench.order("noop") for _ in range(5)]
     bench.start(*before, culprit, *after)
-    assert bench.kinds(*before, culprit, *after) == [Succeeded] * 5 + [Failed] + [Returned] * 5
+    assert bench.kinds(*before, culprit, *after) == [Succeeded] * 50 + [Failed] + [Returned] * 5
     failed = bench.said[culprit.run_id]
     assert isinstance(failed, Failed)
     assert failed.error.policy == "crash"

@@ -21,7 +21,7 @@ from src.application.engine.keeper import Keeper
 from src.application.engine.options import EngineOptions
 from src.application.engine.settler import Settler
 from src.application.engine.waker import Waker, reference
-from src.application.ports.executor import ExecutorEvent, Failed, Snoozed, Stopped, Succeeded, WorkOrder
+from src.application.ports.executor import ExecutorEvent, Failed, Returned, Snoozed, Stopped, Succeeded, WorkOrder
 from src.application.ports.ledger import Beat, DeadLetterFilter, JobFilter, Move
 from src.application.ports.queue import Delivery, Envelope
 from src.domain.errors import DatabaseUnavailable, ErrorReport, InvalidMessage, LockUnavailable, QueueUnavailable
@@ -334,6 +334,9 @@ class World:
             clock=self.clock,
             options=options,
             queue_name="test",
+            # Every job may come by either road: alone, or with others as short ones do.
+            is_short=lambda _type: True,
+            has_short=True,
         )
         settler = Settler(
             ledger=self.ledger,
@@ -384,6 +387,27 @@ class World:
             return taken
         return None
 
+    def deliver_many(self, station: Station, limit: int = 4) -> None:
+        """As a worker receives short jobs: those that are new together, the others one by one."""
+        visibility = station.keeper.options.visibility_seconds
+        deliveries = self.queue.receive(limit, wait_seconds=0, visibility_seconds=visibility)
+        wanted, others = station.intake.sort(deliveries)
+        if wanted:
+            held, known = station.intake.take_short(wanted)
+            station.executor.start_short([work_order(one.job) for one in held], processes=1)
+            others = [*others, *known]
+        for delivery in others:
+            taken = station.intake.take(delivery)
+            if taken is not None:
+                station.executor.start(work_order(taken.job))
+
+    def end_many(self, station: Station) -> None:
+        """Everything that runs succeeds, together."""
+        events = [Succeeded(run, {"fence": int(run.rsplit("-", 1)[1])}) for run in sorted(station.executor.running)]
+        for event in events:
+            station.executor.running.pop(event.run_id)
+        station.settler.settle_short(events)
+
     def end(self, station: Station, run: str, how: str) -> Job | None:
         station.executor.running.pop(run, None)
         fence = int(run.rsplit("-", 1)[1])
@@ -394,6 +418,8 @@ class World:
             event = Snoozed(run, 5.0, "later")
         elif how == "stop":
             event = Stopped(run)
+        elif how == "return":
+            event = Returned(run)
         else:
             event = Failed(run, FAILURES[how])
         settled = station.settler.settle(event)

@@ -76,7 +76,7 @@ class Child:
     _outbox: Outbox = field(init=False)
 
     def __post_init__(self) -> None:
-        self._outbox = Outbox(self.channel, _memory)
+        self._outbox = Outbox(self.channel, self.mark, _memory)
 
     def run(self) -> None:
         """Serve orders until the supervisor closes the channel. Call on the main thread: a stop is a signal to it."""

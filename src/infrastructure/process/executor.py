@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import queue
@@ -376,8 +377,13 @@ class ProcessExecutor:
             if child in self._children:
                 self._children.remove(child)
             runs, child.runs, last = child.runs, {}, child.mark.read()
+        untold = _untold(child.mark)
         child.channel.close()
         child.mark.close()
+        for event in untold:
+            # One that was told with its last breath may stand here as well.
+            if runs.pop(event.run_id, None) is not None:
+                self._events.put(event)
         # A process that dies before it begins anything has a fault too; were nobody's attempt counted, it would go on for ever.
         last = max(last, min(runs.values(), default=0))
         for run, number in runs.items():
@@ -411,6 +417,16 @@ def _endings(frame: Mapping[str, Any]) -> Iterator[ExecutorEvent]:
         yield Snoozed(frame["run"], float(frame["snooze"]), str(frame.get("reason", "")))
     else:
         yield Failed(frame["run"], ErrorReport.from_json(frame["error"]))
+
+
+def _untold(mark: Mark) -> list[ExecutorEvent]:
+    """Successes that a dead child had no time to tell of."""
+    try:
+        return list(_endings({"done": json.loads(mark.ends())}))
+    except (ValueError, TypeError) as error:
+        # A job wrote over them; their runs count as unfinished.
+        log.warning("executor.protocol", extra={"error": str(error)})
+        return []
 
 
 def _frames(texts: Sequence[str]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from src.domain.progress import ProgressReport
 from src.infrastructure.process import wire
+from src.infrastructure.process.mark import Mark
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ class Outbox:
     written by the thread that runs the jobs, after what was reported before them."""
 
     channel: socket.socket
+    mark: Mark
+    """keeps the ends that are held, should this process die first"""
     extra: Callable[[], str]
     """more members of a frame of ends, as JSON text (", ..."): the process's memory"""
     _readings: list[dict[str, Any]] = field(default_factory=list)
@@ -55,7 +58,7 @@ class Outbox:
         """A run's success, as JSON text; held for a moment while others run."""
         with self._wake:
             self._ends.append(end)
-            if more_to_come and time.monotonic() - self._last_told < HOLD_SECONDS:
+            if self.mark.add(end.encode()) and more_to_come and time.monotonic() - self._last_told < HOLD_SECONDS:
                 if len(self._ends) == 1:
                     self._wake.notify()
                 return
@@ -95,6 +98,11 @@ class Outbox:
             except (OSError, ValueError):
                 # The supervisor is gone, or would never learn the outcome: it finds a dead process and counts a crash.
                 end_group()
+            if ends:
+                with self._wake:
+                    self.mark.clear()
+                    for end in self._ends:
+                        self.mark.add(end.encode())
 
 
 def end_group() -> None:

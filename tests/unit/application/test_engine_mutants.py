@@ -136,6 +136,43 @@ def terminal_states_can_be_overwritten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Job, "_holds", holds)
 
 
+def many_successes_without_a_fence(patch: pytest.MonkeyPatch) -> None:
+    original = MemoryLedger.succeed
+
+    def succeed(self: MemoryLedger, results: dict[str, Any]) -> Any:
+        rows = {name: self.find(name) for name in results}
+        now = {name: (row.fence, results[name][1]) for name, row in rows.items() if row is not None}
+        return original(self, now)
+
+    patch.setattr(MemoryLedger, "succeed", succeed)
+
+
+def refused_successes_are_acknowledged_too(patch: pytest.MonkeyPatch) -> None:
+    def finish(self: Settler, many: Any) -> None:
+        self.queue.ack([taken.delivery for taken in many])
+
+    original = Settler.settle_short
+
+    def settle(self: Settler, events: Any) -> Any:
+        many = [held for event in events if (held := self.held.get(event.run_id))]
+        settled = original(self, events)
+        finish(self, many)
+        return settled
+
+    patch.setattr(Settler, "settle_short", settle)
+
+
+def known_jobs_begin_anew(patch: pytest.MonkeyPatch) -> None:
+    original = MemoryLedger.begin
+
+    def begin(self: MemoryLedger, drafts: Any, *, owner: str, lease_seconds: float) -> Any:
+        for draft in drafts:
+            self._jobs.pop(draft.id, None)
+        return original(self, drafts, owner=owner, lease_seconds=lease_seconds)
+
+    patch.setattr(MemoryLedger, "begin", begin)
+
+
 MUTANTS = [
     no_fence_in_complete,
     renew_without_fence,
@@ -148,6 +185,9 @@ MUTANTS = [
     refused_lock_deletes_the_message,
     busy_deletes_the_message,
     terminal_states_can_be_overwritten,
+    many_successes_without_a_fence,
+    refused_successes_are_acknowledged_too,
+    known_jobs_begin_anew,
 ]
 
 HUNT = settings(SETTINGS, max_examples=2000, phases=tuple(phase for phase in SETTINGS.phases if phase.name != "shrink"))

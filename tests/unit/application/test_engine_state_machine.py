@@ -31,7 +31,7 @@ WORKER_POINTS = (
     "lock.released",
     "message.acked",
 )
-ENDINGS = ["succeed", "succeed", "snooze", *FAILURES]
+ENDINGS = ["succeed", "succeed", "snooze", "return", *FAILURES]
 worker = st.integers(0, 2)
 job = st.sampled_from(["job-a", "job-b", "job-c", "job-d"])
 
@@ -74,6 +74,28 @@ class EngineMachine(RuleBasedStateMachine):
     def deliver(self, number: int) -> None:
         if not self._at(number).paused:
             self._tolerant(lambda: self.world.deliver(self._at(number)))
+
+    @rule(number=worker, limit=st.integers(1, 6))
+    def deliver_many(self, number: int, limit: int) -> None:
+        if not self._at(number).paused:
+            self._tolerant(lambda: self.world.deliver_many(self._at(number), limit))
+
+    @rule(number=worker)
+    def end_many(self, number: int) -> None:
+        if not self._at(number).paused:
+            self._tolerant(lambda: self.world.end_many(self._at(number)))
+
+    @rule(number=worker, point=st.sampled_from(WORKER_POINTS))
+    def killed_while_receiving_many(self, number: int, point: str) -> None:
+        station = self._at(number)
+        if not station.paused:
+            self.world.killed_at(station, point, lambda: self.world.deliver_many(station))
+
+    @rule(number=worker, point=st.sampled_from(WORKER_POINTS))
+    def killed_while_settling_many(self, number: int, point: str) -> None:
+        station = self._at(number)
+        if not station.paused:
+            self.world.killed_at(station, point, lambda: self.world.end_many(station))
 
     @rule(number=worker, how=st.sampled_from(ENDINGS), which=st.integers(0, 3))
     def end(self, number: int, how: str, which: int) -> None:

@@ -1,0 +1,195 @@
+"""The road of short jobs: how many are asked for, and what happens to those that do not go smoothly."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.application.catalog import JobType
+from src.application.engine.pace import HORIZON_SECONDS, MOST, Pace
+from src.application.engine.short import MIXED_SECONDS, ShortRoad
+from src.application.ports.ledger import Effect
+from src.domain.errors import ConfigError, DatabaseUnavailable
+from src.domain.job import Job, JobState
+from tests.fakes.clock import FrozenClock
+from tests.fakes.world import LEASE, World
+
+
+@pytest.fixture
+def world() -> World:
+    return World(workers=2)
+
+
+def published(world: World, count: int) -> list[str]:
+    names = [f"job-{number}" for number in range(count)]
+    for name in names:
+        world.foreign([name])
+    return names
+
+
+def states(world: World) -> set[JobState]:
+    return {row.state for name in world.jobs if (row := world.memory.find(name))}
+
+
+# ---------------------------------------------------------------------- the road
+def test_new_jobs_are_claimed_run_and_settled_together(world: World) -> None:
+    names = published(world, 6)
+    station = world.workers[0]
+    world.deliver_many(station, 10)
+    assert len(station.held) == len(names)
+    assert states(world) == {JobState.RUNNING}
+    world.end_many(station)
+    assert states(world) == {JobState.SUCCEEDED}
+    assert len(station.held) == 0
+    assert world.queue.inner.depth().ready + world.queue.inner.depth().in_flight == 0
+    assert world.breaches == []
+
+
+def test_copies_in_one_batch_are_one_execution(world: World) -> None:
+    published(world, 2)
+    published(world, 2)
+    station = world.workers[0]
+    world.deliver_many(station, 10)
+    assert len(station.held) == 2
+    world.end_many(station)
+    world.quiesce()
+    assert states(world) == {JobState.SUCCEEDED}
+    assert {row.attempts for name in set(world.jobs) if (row := world.memory.find(name))} == {1}
+
+
+def test_a_replay_of_finished_jobs_is_acknowledged_and_runs_nothing(world: World) -> None:
+    published(world, 5)
+    station = world.workers[0]
+    world.deliver_many(station, 10)
+    world.end_many(station)
+    published(world, 5)
+    world.deliver_many(station, 10)
+    assert len(station.held) == 0
+    assert world.queue.inner.depth().ready + world.queue.inner.depth().in_flight == 0
+
+
+def test_f03_a_batch_of_a_frozen_worker_writes_nothing_over_its_successor(world: World) -> None:
+    published(world, 3)
+    frozen, successor = world.workers
+    world.deliver_many(frozen, 10)
+    world.clock.advance(LEASE * 2)
+    world.deliver_many(successor, 10)
+    assert len(successor.held) == 3
+    world.end_many(frozen)
+    assert states(world) == {JobState.RUNNING}
+    world.end_many(successor)
+    assert states(world) == {JobState.SUCCEEDED}
+    assert world.breaches == []
+
+
+def test_f08_a_lost_reply_to_a_batch_is_found_to_be_our_own(world: World) -> None:
+    published(world, 3)
+    station = world.workers[0]
+    world.deliver_many(station, 10)
+    world.ledger.fault = "after"
+    world.end_many(station)
+    assert states(world) == {JobState.SUCCEEDED}
+    assert world.queue.inner.depth().ready + world.queue.inner.depth().in_flight == 0
+    assert world.breaches == []
+
+
+def test_f08_jobs_whose_claim_was_answered_by_nobody_are_run_once_after_their_lease(world: World) -> None:
+    published(world, 3)
+    world.ledger.fault = "after"
+    with pytest.raises(DatabaseUnavailable):
+        world.deliver_many(world.workers[0], 10)
+    assert states(world) == {JobState.RUNNING}
+    world.quiesce()
+    assert states(world) == {JobState.SUCCEEDED}
+    assert world.breaches == []
+
+
+def test_what_was_returned_is_given_back_untried(world: World) -> None:
+    (name,) = published(world, 1)
+    station = world.workers[0]
+    world.deliver_many(station)
+    (run,) = station.executor.running
+    world.end(station, run, "return")
+    row = world.memory.find(name)
+    assert row is not None
+    assert (row.state, row.attempts) == (JobState.QUEUED, 0)
+    assert world.queue.inner.depth().ready == 1
+
+
+# ---------------------------------------------------------------------- how many
+def test_the_pace_follows_what_gets_done() -> None:
+    clock = FrozenClock()
+    pace = Pace(clock)
+    assert pace.allowance(2) == 2, "nothing is known yet"
+    for _ in range(20):
+        pace.took(100)
+        clock.advance(0.1)
+        pace.ended(100)
+    assert pace.allowance(1) == pytest.approx(1000 * HORIZON_SECONDS, rel=0.05)
+    clock.advance(3600)
+    assert pace.allowance(1) == pytest.approx(1000 * HORIZON_SECONDS, rel=0.05), "idle time says nothing"
+
+
+def test_the_pace_falls_while_nothing_ends() -> None:
+    clock = FrozenClock()
+    pace = Pace(clock)
+    pace.took(1000)
+    clock.advance(0.5)
+    pace.ended(999)
+    before = pace.allowance(1)
+    clock.advance(60)
+    assert pace.allowance(1) < before / 20
+
+
+def test_the_pace_has_an_end() -> None:
+    clock = FrozenClock()
+    pace = Pace(clock)
+    pace.took(1_000_000)
+    clock.advance(0.001)
+    pace.ended(1_000_000)
+    assert pace.allowance(1) == MOST
+
+
+def road(world: World, slots: int = 2) -> ShortRoad:
+    station = world.workers[0]
+    return ShortRoad(
+        station.intake, station.settler, station.executor, station.held, Pace(world.clock), world.clock, slots=slots
+    )
+
+
+def test_batches_are_asked_for_when_half_of_what_may_be_held_is_free(world: World) -> None:
+    short = road(world)
+    short.pace.took(100)
+    world.clock.advance(0.25)
+    short.pace.ended(100)
+    assert short.room() == 100
+    published(world, 60)
+    world.deliver_many(world.workers[0], 40)
+    assert short.room() == 60
+    world.deliver_many(world.workers[0], 20)
+    assert short.room() == 0
+
+
+def test_a_long_job_without_a_place_makes_the_next_batches_small(world: World) -> None:
+    short = road(world, slots=1)
+    assert short.has_place()
+    assert short.room() == 1
+    short.pace.took(100)
+    world.clock.advance(0.25)
+    short.pace.ended(100)
+    published(world, 1)
+    world.deliver_many(world.workers[0])
+    assert not short.has_place()
+    assert short.room() == 0
+    world.end_many(world.workers[0])
+    assert short.room() == 1
+    world.clock.advance(MIXED_SECONDS)
+    assert short.room() == 100
+
+
+# ---------------------------------------------------------------------- registration
+def test_a_short_type_with_effects_is_refused_when_it_is_registered() -> None:
+    def effects(_old: Job | None, _new: Job) -> list[Effect]:
+        return []
+
+    with pytest.raises(ConfigError, match="short and has effects"):
+        JobType(name="odd", parse=lambda _tenant, _payload: None, handler="m:C", short=True, effects=effects)
