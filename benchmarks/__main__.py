@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
-from benchmarks import pipeline, probing, start
+from benchmarks import pipeline, probing, queues, start
 
-PARTS = {"start": start.main, "probing": probing.main, "pipeline": pipeline.main}
+PARTS: dict[str, Callable[[], None]] = {
+    "start": start.main,
+    "probing": probing.main,
+    "pipeline": pipeline.main,
+    "queues": queues.main,
+}
 
 
 def main() -> None:

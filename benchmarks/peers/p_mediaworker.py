@@ -21,7 +21,6 @@ POOL = os.environ.get("BENCH_POOL", "redis")
 BACKEND = {"sqlite": "none"}.get(POOL, POOL)
 
 
-
 def folder() -> Path:
     """Beside the harness's records, so that it goes with them."""
     made = Path(os.environ["BENCH_LOG"]).parent / "mediaworker"
@@ -71,7 +70,8 @@ def message(kind: str, arg: object) -> tuple[str, bytes]:
 class P(common.Peer):  # type: ignore[misc]
     """See the module."""
 
-    name, backend, conc, n_hint = f"mediaworker-{POOL}", BACKEND.split("-")[0], 1, 40000 if POOL != "sqs" else 4000
+    name, backend, conc = f"mediaworker-{POOL}", BACKEND.split("-")[0], 1
+    n_hint = {"sqs": 8000, "sqlite": 20000}.get(POOL, 60000)
 
     def reset(self) -> None:
         if self.backend != "none":
@@ -93,6 +93,10 @@ class P(common.Peer):  # type: ignore[misc]
             made = boto3.client("sqs", endpoint_url=common.SQS, region_name="us-east-1")
             made.create_queue(QueueName="bench", Attributes={"MessageRetentionPeriod": "1209600"})
         settings = load(os.environ)
+        if POOL == "pg":
+            from src.infrastructure.db import schema
+
+            schema.upgrade(environment()["WORKER_DATABASE__URL"])
         adapters = build(settings, build_catalog(settings))
         check_backends(settings, adapters)
         self.queue = adapters.queue_publisher()
@@ -128,5 +132,5 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["_worker"]:
         os.environ.update(environment())
         os.chdir(ROOT)
-        os.execv(sys.executable, [sys.executable, "-m", "src.interfaces.workers.video.main"])
+        os.execv(sys.executable, [sys.executable, "-m", "src.interfaces.workers.video.main"])  # noqa: S606 - ourselves
     common.main(P())
