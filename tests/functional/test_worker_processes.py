@@ -79,17 +79,6 @@ def test_k14_killed_after_the_failure_was_committed_the_row_drives_the_retry(fle
     assert len(fleet.entries("start", "job-1")) == 2
 
 
-@pytest.mark.parametrize("action", ["sleep", "spin", "hold_the_interpreter"])
-def test_f01_a_job_longer_than_its_lease_is_started_once(fleet: Fleet, action: str) -> None:
-    fleet.settings = {"WORKER_LEASE__TTL_SECONDS": "1", "WORKER_LEASE__SCAN_SECONDS": "0.5"}
-    fleet.submit("job-1", action, seconds=5)
-    fleet.start()
-    fleet.start()
-    wait_for(lambda: fleet.job("job-1").state.is_terminal, 40, "the job ends")
-    assert fleet.job("job-1").state is JobState.SUCCEEDED
-    assert len(fleet.entries("start", "job-1")) == 1
-
-
 def test_kill_9_in_the_middle_leaves_no_process_and_another_worker_finishes(fleet: Fleet) -> None:
     fleet.submit("job-1", "leave_a_grandchild", seconds=1)
     worker = fleet.start()
