@@ -483,9 +483,7 @@ def test_f03_an_attempt_that_is_later_than_its_successors_end_takes_back_what_it
 
     def overtaken(chunk: int) -> None:
         if chunk == 1:
-            stage.videos.update(
-                "v1", lambda video: video.ready(job_id="job-1", fence=99, source_key=KEY, result=shown)
-            )
+            stage.videos.update("v1", lambda video: video.ready(job_id="job-1", fence=99, source_key=KEY, result=shown))
             if error is not None:
                 raise error
 
