@@ -3,6 +3,7 @@ a replayed message costs at most 20 ms."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -22,4 +23,5 @@ def test_three_hundred_videos_eight_times_are_three_hundred_encodes(queue: str, 
         again = once_and_never_again(
             fleet, queue, bodies, videos=VIDEOS, copies=COPIES, workers=2, patience_seconds=1500, told=print
         )
-        assert again.milliseconds_each <= MOST_MILLISECONDS
+        busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+        assert again.milliseconds_each <= MOST_MILLISECONDS, f"with {busy:.1f} processes waiting per core"

@@ -13,7 +13,7 @@ VIDEOS, ACTS, COPIES = 2, 18, 8
 
 @on_every_queue
 def test_f04_f05_eight_copies_at_once_and_a_replay_run_every_job_once(queue: str, tmp_path: Path) -> None:
-    with fleet_on(queue, tmp_path / "data", **SMALL_VIDEOS, WORKER_CONCURRENCY="3") as fleet:
+    with fleet_on(queue, tmp_path / "data", **SMALL_VIDEOS, WORKER_CONCURRENCY="2") as fleet:
         bodies = video_bodies(fleet, make_tiny_clip(tmp_path / "tiny.mp4"), VIDEOS)
         bodies += [act_body(fleet, f"job-a{number}") for number in range(ACTS)]
         once_and_never_again(
