@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import pipeline, probing, queues, start
+from benchmarks import pipeline, probing, queues, replay, start
 
-PARTS: dict[str, Callable[[], None]] = {
+PARTS: dict[str, Callable[[], object]] = {
     "start": start.main,
     "probing": probing.main,
+    "replay": replay.main,
     "pipeline": pipeline.main,
     "queues": queues.main,
 }

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from src.application.catalog import Catalog, JobType
+from src.application.decoders import Decoders, DecoderSettings
+from src.application.decoders.decoded import Requests
 from src.application.ports.ledger import DeadLetterFilter, Effect, Limits
 from src.domain.errors import Conflict, DatabaseUnavailable, ErrorReport, InvalidPayload, LeaseLost, NotFound
 from src.domain.job import HANDED_BACK, LOST, Claimed, Job, JobState
@@ -236,7 +239,14 @@ def test_a_job_that_ends_without_success_leaves_one_dead_letter(state: State, cl
     (letter,) = state.dead_letters().list(DeadLetterFilter())
     assert (letter.job_id, letter.type, letter.tenant, letter.attempts) == ("job-1", "work", "t1", 1)
     assert (letter.error.code, letter.created_at) == ("invalid_payload", clock.now())
-    assert b'"payload": {"n": 1.5' in letter.body
+    decoders = Decoders(
+        Catalog([JobType(name="work", parse=lambda _tenant, _payload: None, handler="m:C")]), DecoderSettings()
+    )
+    # NUL is no text that a message may carry; all else comes back as it was.
+    decoded = decoders.decode(letter.body.replace(b"\\u0000", b""), {})
+    assert isinstance(decoded, Requests)
+    (again,) = decoded.drafts
+    assert (again.id, again.tenant, again.payload["n"], again.max_attempts) == ("job-1", "t1", 1.5, 3)
     assert letter.error.traceback
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -77,17 +75,6 @@ def test_k14_killed_after_the_failure_was_committed_the_row_drives_the_retry(fle
     assert fleet.drain() == 0
     assert (fleet.job("job-1").state, fleet.job("job-1").attempts) == (JobState.DEAD, 2)
     assert len(fleet.entries("start", "job-1")) == 2
-
-
-@pytest.mark.parametrize("action", ["sleep", "spin", "hold_the_interpreter"])
-def test_f01_a_job_longer_than_its_lease_is_started_once(fleet: Fleet, action: str) -> None:
-    fleet.settings = {"WORKER_LEASE__TTL_SECONDS": "1", "WORKER_LEASE__SCAN_SECONDS": "0.5"}
-    fleet.submit("job-1", action, seconds=5)
-    fleet.start()
-    fleet.start()
-    wait_for(lambda: fleet.job("job-1").state.is_terminal, 40, "the job ends")
-    assert fleet.job("job-1").state is JobState.SUCCEEDED
-    assert len(fleet.entries("start", "job-1")) == 1
 
 
 def test_kill_9_in_the_middle_leaves_no_process_and_another_worker_finishes(fleet: Fleet) -> None:
@@ -247,40 +234,6 @@ def test_a_second_sigterm_stops_now(fleet: Fleet) -> None:
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(10) == 0
     assert fleet.job("job-1").state is JobState.QUEUED
-
-
-def freeze(fleet: Fleet, worker: subprocess.Popen[bytes]) -> None:
-    """Stop a worker between two of its transactions: one that is frozen inside of one keeps everybody from writing into the
-    embedded database, which is what that database is and not what the test is about."""
-    for _ in range(50):
-        worker.send_signal(signal.SIGSTOP)
-        try:
-            with closing(
-                sqlite3.connect(fleet.folder / "mediaworker.db", timeout=0.2, isolation_level=None)
-            ) as database:
-                database.execute("BEGIN IMMEDIATE")
-                database.execute("ROLLBACK")
-            return
-        except sqlite3.OperationalError:
-            worker.send_signal(signal.SIGCONT)
-            time.sleep(0.05)
-    raise AssertionError("the worker was inside a transaction every time")
-
-
-def test_f03_a_frozen_worker_finds_its_lease_gone_and_writes_nothing(fleet: Fleet) -> None:
-    fleet.settings = {"WORKER_LEASE__TTL_SECONDS": "1", "WORKER_LEASE__SCAN_SECONDS": "0.5"}
-    fleet.submit("job-1", "sleep", seconds=5)
-    frozen = fleet.start()
-    wait_for(lambda: fleet.entries("start", "job-1"), 30, "the job runs")
-    freeze(fleet, frozen)
-    fleet.start()
-    wait_for(lambda: len(fleet.entries("start", "job-1")) == 2, 30, "another worker takes over")
-    frozen.send_signal(signal.SIGCONT)
-    wait_for(lambda: fleet.job("job-1").state.is_terminal, 30, "the job ends")
-    job = fleet.job("job-1")
-    assert (job.state, job.fence) == (JobState.SUCCEEDED, 2)
-    assert job.result == {"attempt": 2, "fence": 2}
-    wait_for(lambda: any(event["event"] == "attempt.stopping" for event in fleet.events(0)), 10, "the zombie stops")
 
 
 def test_f04_the_same_message_many_times_to_many_workers_runs_once(fleet: Fleet) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from src.domain.errors import ErrorReport, UnexpectedError
@@ -188,7 +189,7 @@ def payload_body(job: Job) -> dict[str, Any]:
         "type": job.type,
         "payload": dict(job.payload),
         "tenant_id": job.tenant,
-        "created_at": job.created_at,
+        "created_at": datetime.fromtimestamp(job.created_at, UTC).isoformat(),
         "retry_count": max(0, job.attempts - 1),
         "max_retries": job.max_attempts - 1,
     }

@@ -79,11 +79,14 @@ class ProcessVideoJobHandler:
             self.encoder.stop()
             self.pictures.stop()
             uploads.close()
-            if isinstance(error, (Permanent, Cancelled)):
+            if isinstance(error, (Permanent, Cancelled)) or self._came_late(request, run):
                 self._remove_output(request, run)
             raise
         uploads.close()
-        self._sweep_losers(request, run)
+        if self._came_late(request, run):
+            self._remove_output(request, run)
+        else:
+            self._sweep_losers(request, run)
         return Done(result)
 
     def _result_of_this_source(self, video: Video, request: EncodeVideo, steady: Steady) -> Mapping[str, Any] | None:
@@ -106,6 +109,18 @@ class ProcessVideoJobHandler:
         check_tenant(request.file_key, request.tenant)
         if self.settings.require_tenant_prefix and tenant_of_key(request.file_key) != request.tenant:
             raise TenantMismatch(f"the source key is not under tenants/{request.tenant}/", fix="upload it there")
+
+    def _came_late(self, request: EncodeVideo, run: Run) -> bool:
+        """Whether a later attempt of this job has made the video READY: a worker that was frozen goes on uploading for a
+        moment, and that attempt has swept already. While it still runs, it may be taking over chunks from here, and
+        sweeps at its end."""
+        try:
+            video = self.videos.find(request.video_id)
+        except NetworkError as error:
+            # An attempt's outcome does not hang on this; the orphan sweep comes by later.
+            log.warning("video.cleanup_failed", extra={"video": request.video_id, "error": str(error)})
+            return False
+        return video is not None and video.is_ready and video.job_id == run.job_id and video.fence > run.fence
 
     def _sweep_losers(self, request: EncodeVideo, run: Run) -> None:
         """The chunks' rows stay until the video is READY: they name this attempt's objects, and save the encode when the

@@ -475,6 +475,27 @@ def test_i3_an_attempt_that_lost_its_video_sweeps_nothing(stage: Stage) -> None:
     assert older <= set(stage.output())
 
 
+@pytest.mark.parametrize("error", [None, Interrupted("the lease is lost"), FfmpegFailed("died")])
+def test_f03_an_attempt_that_is_later_than_its_successors_end_takes_back_what_it_wrote(
+    stage: Stage, error: WorkerError | None
+) -> None:
+    shown = {"hls_path": f"{OUT}1-99-00000000/master.m3u8", "duration_seconds": 8.0}
+
+    def overtaken(chunk: int) -> None:
+        if chunk == 1:
+            stage.videos.update("v1", lambda video: video.ready(job_id="job-1", fence=99, source_key=KEY, result=shown))
+            if error is not None:
+                raise error
+
+    if error is None:
+        stage.attempt(ScriptedEncoder(fault=overtaken))
+    else:
+        with pytest.raises(type(error)):
+            stage.attempt(ScriptedEncoder(fault=overtaken))
+    assert stage.output() == []
+    assert stage.videos.get("v1").hls_path == shown["hls_path"]
+
+
 def test_scratch_holds_no_segments_after_their_upload(stage: Stage) -> None:
     stage.attempt()
     assert [path.name for path in (stage.folder / "1").rglob("*.m4s")] == []
