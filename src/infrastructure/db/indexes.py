@@ -19,7 +19,13 @@ def _partial(name: str, *columns: Column[Any], where: str, unique: bool = False)
 
 
 INDEXES = (
-    _partial("one_active_job_per_subject", jobs.c.type, jobs.c.subject, where=ACTIVE, unique=True),
+    _partial(
+        "one_active_job_per_subject",
+        jobs.c.type,
+        jobs.c.subject,
+        where=f"{ACTIVE} AND subject IS NOT NULL",
+        unique=True,
+    ),
     _partial("jobs_to_wake", jobs.c.wake_at, where="wake_at IS NOT NULL"),
     Index("jobs_by_tenant", jobs.c.tenant, jobs.c.state),
     Index("jobs_by_age", jobs.c.created_at),

@@ -24,7 +24,8 @@ both sides."""
 FLOOR_SECONDS = 1.0
 """Between two looks while notifications arrive: they are a hint, and what becomes visible by itself sends none (F46)."""
 
-TAKE = "SELECT * FROM worker_take(%(queue)s, %(limit)s::int, %(visibility)s)"
+TAKE = """SELECT place, id, body, receipt, receive_count, enqueued_at, attributes::text
+FROM worker_take(%(queue)s, %(limit)s::int, %(visibility)s)"""
 """A function of the database (migration 0002), because only a function brings its own planner settings with it. Its rows have
 no order: hence the first column, their position."""
 
@@ -145,7 +146,8 @@ class PostgresQueue(SqlQueue):
                 receipt=receipt,
                 receive_count=count,
                 enqueued_at=enqueued_at,
-                attributes=attributes,
+                # Most have none, and parsing costs as much as all the rest of a row.
+                attributes=json.loads(attributes) if attributes != "{}" else {},
             )
             for _position, number, body, receipt, count, enqueued_at, attributes in rows
         ]
