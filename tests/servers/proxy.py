@@ -12,10 +12,11 @@ import re
 import socket
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import takewhile
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -50,6 +51,9 @@ class Fault:
 
     act: Act
     pattern: bytes
+    after: bytes | None = None
+    """Only where a request with this in it came before on the same connection, since the last one that `pattern` fits: the
+    COMMIT of a certain transaction."""
     nth: int = 1
     times: int | None = 1
     seconds: float = 0.0
@@ -62,9 +66,12 @@ class Fault:
     """how often it was done"""
     reached: threading.Event = field(default_factory=threading.Event)
 
-    def meets(self, request: Request) -> bool:
-        """Whether this request's turn has come."""
+    def meets(self, request: Request, before: Sequence[bytes]) -> bool:
+        """Whether this request's turn has come. `before`: what was asked on the same connection, oldest first."""
         if not re.search(self.pattern, request.text, re.DOTALL):
+            return False
+        since = list(takewhile(lambda text: not re.search(self.pattern, text, re.DOTALL), reversed(before)))
+        if self.after is not None and not any(re.search(self.after, text, re.DOTALL) for text in since):
             return False
         self.met += 1
         return self.met >= self.nth and (self.times is None or self.met < self.nth + self.times)
@@ -158,12 +165,12 @@ class Proxy:
         assert planned.hits, f"{act} at {pattern!r} was never reached; it was asked {self._asked[-20:]}"
 
     # ------------------------------------------------------------------ for the links
-    def met(self, request: Request) -> Fault | None:
+    def met(self, request: Request, before: Sequence[bytes]) -> Fault | None:
         """The fault that this request meets, if any; the first of them."""
         with self._lock:
             self._asked.append(request.text[:2000])
             self.done["request"] += 1
-            return next((fault for fault in self._faults if fault.meets(request)), None)
+            return next((fault for fault in self._faults if fault.meets(request, before)), None)
 
     def did(self, fault: Fault) -> None:
         """Counted before the client can see it."""
@@ -205,6 +212,7 @@ class Link:
         self.proxy, self.client, self.server, self.framing = proxy, client, server, framing
         self._unanswered: deque[tuple[Request, Fault | None]] = deque()
         self._answered = threading.Condition()
+        self._before: deque[bytes] = deque(maxlen=20)
 
     def start(self) -> None:
         """Begin to pass things on."""
@@ -235,7 +243,8 @@ class Link:
         while True:
             tap.out = held.extend
             request = self.framing.request(tap)
-            fault = self.proxy.met(request)
+            fault = self.proxy.met(request, self._before)
+            self._before.append(request.text)
             if fault is not None and fault.act is Act.LOSE_REQUEST:
                 self.proxy.did(fault)
                 raise Ended

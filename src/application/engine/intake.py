@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING
 from src.application.decoders.decoded import Newer, Reference, Requests
 from src.application.engine.held import Held, HeldRuns
 from src.application.engine.options import EngineOptions, OnLockFailure
+from src.application.engine.uncertain import UncertainClaims
 from src.application.failpoints import failpoint
 from src.application.ports.clock import Clock
 from src.application.ports.ledger import DeadLetter, DeadLetters, JobLedger, TenantFull
 from src.application.ports.lock import Idempotency
 from src.application.ports.queue import Delivery, QueueConsumer
-from src.domain.errors import ErrorReport, JobNotFound, LockUnavailable, NotFound, Permanent, TenantMismatch
+from src.domain.errors import (
+    DatabaseUnavailable,
+    ErrorReport,
+    JobNotFound,
+    LockUnavailable,
+    NetworkError,
+    NotFound,
+    Permanent,
+    TenantMismatch,
+)
 from src.domain.job import Busy, ClaimAnswer, Claimed, Finished, Job, JobDraft, JobState, NotDue, Throttled
 
 if TYPE_CHECKING:
@@ -62,6 +72,8 @@ class Intake:
     """whether a job type is registered in this worker"""
     redact: Callable[[str], str] = str
     """takes secrets out of an error's texts before they are stored"""
+    uncertain: UncertainClaims | None = None
+    """is told of claims whose commit may have happened"""
 
     def take(self, delivery: Delivery) -> Held | None:
         """The job to run now, or None when the message is dealt with. Raises DatabaseUnavailable or QueueUnavailable;
@@ -149,6 +161,10 @@ class Intake:
             self._unlock(job_id, token)
             self._unknown(delivery, job_id)
             return None
+        except NetworkError:
+            # The message comes back soon: a lock left behind would keep it waiting for as long as a lease.
+            self._unlock(job_id, token)
+            raise
         if isinstance(answer, Claimed):
             failpoint("claim.committed")
             now = self.clock.monotonic()
@@ -174,6 +190,10 @@ class Intake:
 
         try:
             self.ledger.change(job_id, move, running_per_tenant=self.options.running_per_tenant)
+        except DatabaseUnavailable:
+            if self.uncertain is not None and answers and isinstance(answers[-1], Claimed):
+                self.uncertain.note(answers[-1].job)
+            raise
         except TenantFull:
             return Throttled(min(60.0, THROTTLE_SECONDS * 2 ** min(4, received - 1)))
         return answers[-1]

@@ -16,6 +16,7 @@ from botocore.config import Config
 from src.application.ports.storage import StoredObject
 from src.domain.errors import FileAccessError, InvalidPayload, SourceMissing, StorageUnavailable
 from src.domain.ids import storage_key
+from src.infrastructure.aws.answers import refuse_cut_answers
 from src.infrastructure.s3.errors import BEYOND, at_start, code_of, translated
 
 CONNECT_SECONDS = 5
@@ -219,7 +220,7 @@ class S3Storage:
             s3={"addressing_style": "path"} if self.endpoint_url else {},
         )
         with translated("reach", self.bucket):
-            return session.client("s3", endpoint_url=self.endpoint_url, config=config)
+            return refuse_cut_answers(session.client("s3", endpoint_url=self.endpoint_url, config=config))
 
 
 def _headers(content_type: str, cache_control: str) -> dict[str, str]:
