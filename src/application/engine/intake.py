@@ -46,6 +46,9 @@ THROTTLE_SECONDS = 5.0
 FOREIGN_SECONDS = 60.0
 """A row whose job type this worker does not know."""
 
+BACK_SECONDS = 5.0
+"""After an outage of the database: what those who still hold a job get to renew their lease, or to write their outcome."""
+
 SUBJECT_BUSY_SECONDS = 15.0
 """While another job about the same subject is active."""
 
@@ -74,6 +77,8 @@ class Intake:
     """takes secrets out of an error's texts before they are stored"""
     uncertain: UncertainClaims | None = None
     """is told of claims whose commit may have happened"""
+    database_was_away: Callable[[], bool] = lambda: False
+    """whether the database has only just come back: nobody could renew a lease meanwhile"""
 
     def take(self, delivery: Delivery) -> Held | None:
         """The job to run now, or None when the message is dealt with. Raises DatabaseUnavailable or QueueUnavailable;
@@ -183,6 +188,9 @@ class Intake:
             if not self.knows(job.type):
                 # Another worker's kind of job (another queue's, a newer release's): not ours to fail.
                 answers.append(NotDue(FOREIGN_SECONDS))
+                return job
+            if job.state is JobState.RUNNING and (job.lease_until or 0) <= now and self.database_was_away():
+                answers.append(Busy(BACK_SECONDS))
                 return job
             after, answer = job.claim(now, owner=self.options.owner, lease_seconds=self.options.lease_seconds)
             answers.append(answer)
