@@ -15,6 +15,7 @@ from typing import Any
 
 from src.application.catalog import JobType
 from src.application.outcome import Done, Outcome, Run, Snooze
+from src.application.ports.storage import Storage
 from src.domain.errors import FileAccessError, InvalidPayload, UnsupportedFormat
 from src.domain.progress import ProgressReport
 
@@ -128,6 +129,23 @@ class ActHandler:
         time.sleep(request.seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class KeepHandler:
+    """Writes to the storage and reads it back: a job that needs it."""
+
+    storage: Storage
+
+    def handle(self, request: Act, run: Run) -> Outcome:
+        _write(request, f"start {run.job_id} {run.attempt} {os.getpid()}")
+        time.sleep(request.seconds)
+        key, content = f"tenants/{run.tenant}/kept/{run.job_id}", f"{run.job_id} {run.fence}".encode()
+        self.storage.put_bytes(key, content, content_type="text/plain", cache_control="no-cache")
+        if self.storage.read(key, 0, 1000) != content:
+            raise RuntimeError(f"{key} is not what was written")
+        _write(request, f"end {run.job_id} {run.attempt} {os.getpid()}")
+        return Done({"key": key})
+
+
 def _write(request: Act, line: str) -> None:
     """One line, whole, from any number of processes."""
     if request.diary is None:
@@ -142,4 +160,5 @@ def _write(request: Act, line: str) -> None:
 JOB_TYPES = [
     JobType(name="act", parse=parse, handler="tests.jobs:ActHandler"),
     JobType(name="quick", parse=parse, handler="tests.jobs:ActHandler", short=True),
+    JobType(name="keep", parse=parse, handler="tests.jobs:KeepHandler"),
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from src.application.ports.clock import Clock
@@ -15,8 +16,12 @@ class Health:
 
     clock: Clock
     wedged_after_seconds: float = 30.0
+    answer_seconds: float = 4.0
+    """a backend that has been asked this long ago and has not answered counts as away"""
     _turned_at: dict[str, float] = field(default_factory=dict)
     _backends: dict[str, bool] = field(default_factory=dict)
+    _asked_at: dict[str, float] = field(default_factory=dict)
+    _away_at: dict[str, float] = field(default_factory=dict)
     _draining: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -25,10 +30,28 @@ class Health:
         with self._lock:
             self._turned_at[loop] = self.clock.monotonic()
 
+    def asking(self, name: str) -> None:
+        """A backend is asked; `backend` tells the answer. A question that hangs must not keep the worker ready."""
+        with self._lock:
+            self._asked_at.setdefault(name, self.clock.monotonic())
+
     def backend(self, name: str, reachable: bool) -> None:
         """A backend was used."""
         with self._lock:
             self._backends[name] = reachable
+            self._asked_at.pop(name, None)
+            if not reachable:
+                self._away_at[name] = self.clock.monotonic()
+
+    def away_since(self, name: str, since: float) -> bool:
+        """Whether a backend is away now, or was seen away at that time (monotonic) or later."""
+        with self._lock:
+            return not self._answers(name) or self._away_at.get(name, -math.inf) >= since
+
+    def away(self, names: Collection[str]) -> list[str]:
+        """Those of these backends that are away now. One that was never used is not."""
+        with self._lock:
+            return [name for name in names if not self._answers(name)]
 
     def draining(self) -> None:
         """No more work is taken."""
@@ -44,9 +67,14 @@ class Health:
     def ready(self) -> bool:
         """True while new work can be taken."""
         with self._lock:
-            return not self._draining and bool(self._backends) and all(self._backends.values())
+            return not self._draining and bool(self._backends) and all(map(self._answers, self._backends))
 
     def backends(self) -> Mapping[str, bool]:
         """{backend: reachable}, as last used."""
         with self._lock:
-            return dict(self._backends)
+            return {name: self._answers(name) for name in self._backends}
+
+    def _answers(self, name: str) -> bool:
+        asked = self._asked_at.get(name)
+        late = asked is not None and self.clock.monotonic() - asked > self.answer_seconds
+        return self._backends.get(name, True) and not late

@@ -5,18 +5,28 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from src.application.decoders.decoded import Newer, Reference, Requests
 from src.application.engine.held import Held, HeldRuns
 from src.application.engine.options import EngineOptions, OnLockFailure
+from src.application.engine.uncertain import UncertainClaims
 from src.application.failpoints import failpoint
 from src.application.ports.clock import Clock
 from src.application.ports.ledger import DeadLetter, DeadLetters, JobLedger, TenantFull
 from src.application.ports.lock import Idempotency
 from src.application.ports.queue import Delivery, QueueConsumer
-from src.domain.errors import ErrorReport, JobNotFound, LockUnavailable, NotFound, Permanent, TenantMismatch
+from src.domain.errors import (
+    DatabaseUnavailable,
+    ErrorReport,
+    JobNotFound,
+    LockUnavailable,
+    NetworkError,
+    NotFound,
+    Permanent,
+    TenantMismatch,
+)
 from src.domain.job import Busy, ClaimAnswer, Claimed, Finished, Job, JobDraft, JobState, NotDue, Throttled
 
 if TYPE_CHECKING:
@@ -35,6 +45,9 @@ THROTTLE_SECONDS = 5.0
 
 FOREIGN_SECONDS = 60.0
 """A row whose job type this worker does not know."""
+
+BACK_SECONDS = 5.0
+"""After an outage of the database: what those who still hold a job get to renew their lease, or to write their outcome."""
 
 SUBJECT_BUSY_SECONDS = 15.0
 """While another job about the same subject is active."""
@@ -70,6 +83,10 @@ class Intake:
     """whether there are any"""
     redact: Callable[[str], str] = str
     """takes secrets out of an error's texts before they are stored"""
+    uncertain: UncertainClaims | None = None
+    """is told of claims whose commit may have happened"""
+    database_was_away: Callable[[], bool] = lambda: False
+    """whether the database has only just come back: nobody could renew a lease meanwhile"""
 
     def take(self, delivery: Delivery, room: Callable[[], bool] = lambda: True) -> Held | None:
         """The job to run now, or None when the message is dealt with: given back when the job is a long one and there is no
@@ -123,7 +140,14 @@ class Intake:
         """Claim new short jobs, all in one commit: those that are held now, and the messages whose jobs the ledger knows
         already, which `take` has to look at. Raises DatabaseUnavailable; the messages then come back by themselves."""
         drafts = [draft for _, draft in wanted]
-        begun = self.ledger.begin(drafts, owner=self.options.owner, lease_seconds=self.options.lease_seconds)
+        owner, lease = self.options.owner, self.options.lease_seconds
+        try:
+            begun = self.ledger.begin(drafts, owner=owner, lease_seconds=lease)
+        except DatabaseUnavailable:
+            for draft in drafts if self.uncertain is not None else ():
+                claimed = Job.begun(draft, 0.0, owner=owner, lease_seconds=lease)
+                self.uncertain.note(replace(claimed, started_at=None))
+            raise
         failpoint("claim.committed")
         now = self.clock.monotonic()
         held = [
@@ -198,6 +222,10 @@ class Intake:
             self._unlock(job_id, token)
             self._unknown(delivery, job_id)
             return None
+        except NetworkError:
+            # The message comes back soon: a lock left behind would keep it waiting for as long as a lease.
+            self._unlock(job_id, token)
+            raise
         if isinstance(answer, Claimed):
             failpoint("claim.committed")
             now = self.clock.monotonic()
@@ -218,6 +246,9 @@ class Intake:
                 # Another worker's kind of job (another queue's, a newer release's): not ours to fail.
                 answers.append(NotDue(FOREIGN_SECONDS))
                 return job
+            if job.state is JobState.RUNNING and (job.lease_until or 0) <= now and self.database_was_away():
+                answers.append(Busy(BACK_SECONDS))
+                return job
             after, answer = job.claim(now, owner=self.options.owner, lease_seconds=self.options.lease_seconds)
             if isinstance(answer, Claimed) and not self.is_short(job.type) and not room():
                 answers.append(NotDue(0.0))
@@ -227,6 +258,10 @@ class Intake:
 
         try:
             self.ledger.change(job_id, move, running_per_tenant=self.options.running_per_tenant)
+        except DatabaseUnavailable:
+            if self.uncertain is not None and answers and isinstance(answers[-1], Claimed):
+                self.uncertain.note(answers[-1].job)
+            raise
         except TenantFull:
             return Throttled(min(60.0, THROTTLE_SECONDS * 2 ** min(4, received - 1)))
         return answers[-1]

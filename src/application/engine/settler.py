@@ -36,6 +36,9 @@ RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0)
 """Seconds between tries to write an outcome while the database is away; the last one repeats. The result of a long
 encode is kept until it is written, the lease is lost to somebody else, or the worker has to go (reliability.md F07)."""
 
+OUTAGE_SECONDS = 1.0
+"""Before a job that an outage broke off can be taken again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settler:
@@ -51,6 +54,9 @@ class Settler:
     """random number in [0, 1), for retry jitter"""
     must_go: Callable[[], bool] = lambda: False
     """True when the worker's grace time is over: stop trying to reach a database that is away"""
+
+    outage: Callable[[str, float], bool] = lambda _error_code, _since: False
+    """whether an error of this class is that of a backend which was away at some time since then (monotonic)"""
 
     def settle(self, event: ExecutorEvent) -> Job | None:
         """The row as settled, or None when the outcome is not this worker's to write (lease lost, row gone, no time left)."""
@@ -125,6 +131,10 @@ class Settler:
                 return lambda job, now: job.succeed(now, fence=fence, result=result)
             case Snoozed(_, seconds, _):
                 return lambda job, now: job.hand_back(now, fence=fence, delay_seconds=seconds)
+            case Failed(_, error) if self.outage(error.code, taken.received_at):
+                # No fault of the job's, and no reason to count the attempt: it is taken again when the backend is back.
+                log.warning("attempt.outage", extra=_context(taken, error_class=error.code, error=error.message))
+                return lambda job, now: job.hand_back(now, fence=fence, delay_seconds=OUTAGE_SECONDS)
             case Failed(_, error):
                 return self._fail(fence, error)
             case Stopped():

@@ -14,9 +14,11 @@ from src.application.engine.held import Held, HeldRuns, StopReason, work_order
 from src.application.engine.intake import Intake
 from src.application.engine.keeper import Keeper
 from src.application.engine.options import EngineOptions
+from src.application.engine.probes import TURN_SECONDS, Probe
 from src.application.engine.progress_writer import ProgressWriter
 from src.application.engine.settler import Settler
 from src.application.engine.short import ShortRoad
+from src.application.engine.uncertain import UncertainClaims
 from src.application.engine.waker import Waker
 from src.application.ports.clock import Clock
 from src.application.ports.executor import Executor, ExecutorEvent, Progressed, Succeeded
@@ -28,6 +30,9 @@ log = logging.getLogger(__name__)
 
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
 """Pauses of a loop whose backend is away; the last repeats (reliability.md F06: no busy loop)."""
+
+AWAY_SECONDS = 0.2
+"""Between two looks whether a backend that jobs need is back."""
 
 UNKNOWN_ETA_GRACE_SECONDS = 2.0
 """At a drain, how long an attempt may go on that can't say when it ends."""
@@ -68,6 +73,9 @@ class Worker:
     on_first_receive: Callable[[], None] = lambda: None
     can_take: Callable[[], bool] = lambda: True
     """whether there is room for another job (scratch space)"""
+    probes: Sequence[Probe] = ()
+    """backends that are asked now and then; while one of them is away, no job is taken"""
+    uncertain: UncertainClaims | None = None
     sweep: Callable[[], object] | None = None
     """What is tidied up now and then, in a loop of its own: slow storage must hold up neither wake-ups nor alarms"""
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -111,6 +119,10 @@ class Worker:
                 name="sweep",
                 daemon=True,
             ).start()
+        for probe in self.probes:
+            # Not in `loops` either: a backend that hangs is not ready, but the worker is not wedged.
+            probing = ("probe", probe.tick, TURN_SECONDS, False)
+            threading.Thread(target=self._loop, args=probing, name=f"probe-{probe.name}", daemon=True).start()
         receiver = threading.Thread(target=self._receive_loop, name="receiver", daemon=True)
         settling = ThreadPoolExecutor(max_workers=max(2, self.options.slots), thread_name_prefix="settle")
         batches = threading.Thread(target=self.short.settle_all, args=(self._ended_short,), name="batches", daemon=True)
@@ -190,6 +202,11 @@ class Worker:
             self.short.freed.wait(FULL_SECONDS)
             self.short.freed.clear()
             return
+        if self.health.away([probe.name for probe in self.probes]):
+            self._stopping.wait(AWAY_SECONDS)
+            return
+        if self.uncertain is not None:
+            self.uncertain.settle()
         self.on_first_receive()
         deliveries = self.queue.receive(
             room,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from botocore.config import Config
 from src.application.ports.storage import StoredObject
 from src.domain.errors import FileAccessError, InvalidPayload, SourceMissing, StorageUnavailable
 from src.domain.ids import storage_key
+from src.infrastructure.aws.answers import refuse_cut_answers
 from src.infrastructure.s3.errors import BEYOND, at_start, code_of, translated
 
 CONNECT_SECONDS = 5
@@ -73,7 +75,8 @@ class S3Storage:
         try:
             with translated("read", key):
                 answer = self._client().get_object(Bucket=self.bucket, Key=name, Range=wanted, **condition)
-                with answer["Body"] as body:
+                # As a context manager itself it gives the stream beneath, whose errors are not the SDK's.
+                with closing(answer["Body"]) as body:
                     content: bytes = body.read()
         except StorageUnavailable as error:
             if code_of(error.__cause__) not in BEYOND:
@@ -219,7 +222,7 @@ class S3Storage:
             s3={"addressing_style": "path"} if self.endpoint_url else {},
         )
         with translated("reach", self.bucket):
-            return session.client("s3", endpoint_url=self.endpoint_url, config=config)
+            return refuse_cut_answers(session.client("s3", endpoint_url=self.endpoint_url, config=config))
 
 
 def _headers(content_type: str, cache_control: str) -> dict[str, str]:
@@ -227,10 +230,13 @@ def _headers(content_type: str, cache_control: str) -> dict[str, str]:
 
 
 def _described(key: str, answer: Mapping[str, Any]) -> StoredObject:
-    # Whole seconds: listings and heads round differently.
-    return StoredObject(
-        key=key,
-        size=int(answer["ContentLength"]),
-        version=str(answer["ETag"]),
-        modified_at=float(int(answer["LastModified"].timestamp())),
-    )
+    try:
+        # Whole seconds: listings and heads round differently.
+        return StoredObject(
+            key=key,
+            size=int(answer["ContentLength"]),
+            version=str(answer["ETag"]),
+            modified_at=float(int(answer["LastModified"].timestamp())),
+        )
+    except KeyError as error:
+        raise StorageUnavailable(f"the answer about {key} was cut: it has no {error.args[0]}") from error

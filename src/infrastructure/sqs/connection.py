@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from src.application.ports.clock import Clock
 from src.domain.errors import ConfigError, QueueUnavailable
+from src.infrastructure.aws.answers import refuse_cut_answers
 from src.infrastructure.sqs.errors import NONSENSE, SDK_ERRORS, at_start, code_of, failed_entries, unavailable
 
 CONNECT_SECONDS = 3
@@ -162,7 +163,8 @@ class SqsConnection:
             tcp_keepalive=True,
         )
         with MAKING:
-            return session.client("sqs", endpoint_url=endpoint, region_name=region, config=limits)
+            made = session.client("sqs", endpoint_url=endpoint, region_name=region, config=limits)
+        return refuse_cut_answers(made)
 
     def _queue_url(self) -> str:
         with self._lock:

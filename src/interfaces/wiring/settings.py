@@ -233,6 +233,17 @@ class LogSettings(Group):
         return value.upper() if isinstance(value, str) else value
 
 
+class HealthSettings(Group):
+    """`/healthz/live` and `/healthz/ready` over HTTP, for whoever starts and watches workers."""
+
+    port: int = Field(default=0, ge=0, le=65_535, description="Port of its own for this; 0: none is opened.")
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address it listens on: this machine alone, unless you say `0.0.0.0` (a container's probes need that).",
+    )
+
+
 class Settings(BaseSettings):
     """What an operator can choose. Read once at start-up by `load` (environment.py); frozen."""
 
@@ -266,6 +277,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     jobs: JobSettings = JobSettings()
     log: LogSettings = LogSettings()
+    health: HealthSettings = HealthSettings()
     video: VideoSettings = VideoSettings()
 
     @classmethod

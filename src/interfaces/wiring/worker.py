@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,18 +18,20 @@ from src.application.decoders import Decoders, DecoderSettings
 from src.application.engine.alarm import Alarm
 from src.application.engine.health import Health
 from src.application.engine.held import HeldRuns
-from src.application.engine.intake import Intake
+from src.application.engine.intake import BACK_SECONDS, Intake
 from src.application.engine.keeper import Keeper
 from src.application.engine.options import EngineOptions, OnLockFailure
 from src.application.engine.pace import Pace
+from src.application.engine.probes import Outages, Probe
 from src.application.engine.progress_writer import ProgressWriter
 from src.application.engine.settler import Settler
 from src.application.engine.short import ShortRoad
+from src.application.engine.uncertain import UncertainClaims
 from src.application.engine.waker import Waker
 from src.application.engine.worker import Worker
 from src.application.ports.scratch import Scratch
 from src.application.video.abandoned import SweepAbandoned
-from src.domain.errors import JobError
+from src.domain.errors import JobError, SourceMissing
 from src.infrastructure.process.executor import ProcessExecutor
 from src.interfaces.wiring.adapters import Adapters
 from src.interfaces.wiring.queues import HOLD_LIMIT_SECONDS, SLICED
@@ -38,6 +41,9 @@ log = logging.getLogger(__name__)
 
 RECEIVE_WAIT_SECONDS = 1.0
 """One receive of a queue that is asked in slices (queues.py says which and why)."""
+
+NOBODYS = "mediaworker-readiness"
+"""A key that nothing is stored or locked under."""
 
 
 def engine_options(settings: Settings) -> EngineOptions:
@@ -80,6 +86,9 @@ def build_worker(
     clock, queue, ledger = adapters.clock(), adapters.queue_consumer(), adapters.ledger()
     lock, held, health = adapters.lock(), HeldRuns(), Health(adapters.clock())
     executor = ProcessExecutor(executor_argv(), discard_scratch=adapters.scratch().discard, redact=redact)
+    probes = make_probes(settings, adapters, catalog, health)
+    outages = Outages(health, {probe.name: probe for probe in probes})
+    uncertain = UncertainClaims(ledger)
     # The settler asks the worker whether there is time left; the worker exists only after it.
     going: list[Callable[[], bool]] = []
     settler = Settler(
@@ -91,6 +100,7 @@ def build_worker(
         options=options,
         dice=random.SystemRandom().random,
         must_go=lambda: any(must() for must in going),
+        outage=outages.explains,
     )
     intake = Intake(
         decoders=Decoders(catalog, decoder_settings(settings)),
@@ -106,6 +116,8 @@ def build_worker(
         is_short=catalog.is_short,
         has_short=any(map(catalog.is_short, catalog.names())),
         redact=redact,
+        uncertain=uncertain,
+        database_was_away=lambda: health.away_since("database", clock.monotonic() - BACK_SECONDS),
     )
     worker = Worker(
         queue=queue,
@@ -130,12 +142,31 @@ def build_worker(
         options=options,
         on_first_receive=_said_once(settings),
         can_take=space_left(adapters.scratch(), settings.scratch_reserve_bytes),
+        probes=probes,
+        uncertain=uncertain,
         sweep=SweepAbandoned(
             jobs=ledger, storage=adapters.storage(), videos=adapters.videos(), chunks=adapters.chunks(), clock=clock
         ).tick,
     )
     going.append(worker.must_go)
     return worker
+
+
+def make_probes(settings: Settings, adapters: Adapters, catalog: Catalog, health: Health) -> list[Probe]:
+    """What a job needs besides the queue, whose receives tell enough. The lock only where jobs are not taken without it."""
+    ledger, storage, lock = adapters.ledger(), adapters.storage(), adapters.lock()
+
+    def ask_storage() -> None:
+        with suppress(SourceMissing):
+            storage.head(NOBODYS)
+
+    asked: dict[str, Callable[[], object]] = {
+        "database": lambda: ledger.to_wake(1, catalog.names()),
+        "storage": ask_storage,
+    }
+    if settings.lock.on_failure == OnLockFailure.PAUSE.value:
+        asked["lock"] = lambda: lock.renew(NOBODYS, NOBODYS, ttl_seconds=1)
+    return [Probe(name, ask, health) for name, ask in asked.items()]
 
 
 def space_left(scratch: Scratch, reserve_bytes: int) -> Callable[[], bool]:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from src.domain.errors import ConfigError, WorkerError
 
 if TYPE_CHECKING:
+    from src.application.engine.health import Health
+    from src.interfaces.http.health import HealthServer
     from src.interfaces.wiring.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         check_startup(settings, adapters)
         swept = adapters.scratch().sweep()
         worker = build_worker(settings, adapters, catalog, redact=lines.censor.hidden)
+        answering = serve_health(settings, worker.health)
     except WorkerError as error:
         # Whatever is wrong before the first receive is wrong with the set-up: nothing was lost, nothing was taken.
         # Said once: as a line of the log where programs read it, in plain words where people do.
@@ -95,9 +98,22 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         signal.signal(number, on_signal)
     before = set(threading.enumerate())
     worker.run(drain=drain)
+    if answering is not None:
+        answering.close()
     log.info("worker.stopped", extra={"worker": name})
     leave(EXIT_OK, before)
     return EXIT_OK
+
+
+def serve_health(settings: Settings, health: Health) -> HealthServer | None:
+    """Opens the port when one is set. Raises ConfigError."""
+    if not settings.health.port:
+        return None
+    from src.interfaces.http.health import HealthServer
+
+    made = HealthServer(health, settings.health.host, settings.health.port)
+    log.info("health.answering", extra={"host": settings.health.host, "port": made.start()})
+    return made
 
 
 def leave(code: int, before: set[threading.Thread]) -> None:

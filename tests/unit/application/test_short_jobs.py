@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from src.application.catalog import JobType
 from src.application.engine.pace import HORIZON_SECONDS, MOST, Pace
 from src.application.engine.short import MIXED_SECONDS, ShortRoad
+from src.application.engine.uncertain import UncertainClaims
 from src.application.ports.ledger import Effect
 from src.domain.errors import ConfigError, DatabaseUnavailable
 from src.domain.job import Job, JobState
@@ -100,6 +103,21 @@ def test_f08_jobs_whose_claim_was_answered_by_nobody_are_run_once_after_their_le
     assert states(world) == {JobState.RUNNING}
     world.quiesce()
     assert states(world) == {JobState.SUCCEEDED}
+    assert world.breaches == []
+
+
+def test_f08_a_batch_whose_claim_was_answered_by_nobody_is_given_back_when_the_database_is_back(world: World) -> None:
+    names = published(world, 3)
+    uncertain = UncertainClaims(world.ledger)
+    station = world.workers[0]
+    station.intake = replace(station.intake, uncertain=uncertain)
+    world.ledger.fault = "after"
+    with pytest.raises(DatabaseUnavailable):
+        world.deliver_many(station, 10)
+    assert uncertain.settle() == 3
+    assert states(world) == {JobState.QUEUED}
+    assert {row.attempts for name in names if (row := world.memory.find(name))} == {0}
+    assert uncertain.settle() == 0
     assert world.breaches == []
 
 

@@ -1,0 +1,62 @@
+"""Claims whose fate is unknown: the database went away between the commit and its answer (reliability.md 2).
+
+Such a row may say RUNNING, with this worker's lease, while nobody runs it. Left alone it would come back when the lease ends,
+an attempt poorer. So as soon as the database answers it is read back, and given back untried when the claim went through.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+
+from src.application.ports.ledger import JobLedger
+from src.domain.errors import NotFound
+from src.domain.job import Job
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class UncertainClaims:
+    """Thread-safe. What a worker that dies forgets in here is found by the end of its lease, as any job of a dead worker."""
+
+    ledger: JobLedger
+    _claims: dict[str, Job] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, claimed: Job) -> None:
+        """This claim was asked for, and what became of it was not heard."""
+        with self._lock:
+            self._claims[claimed.id] = claimed
+
+    def settle(self) -> int:
+        """Read every such row back; how many had been claimed and are given back. Raises DatabaseUnavailable: the rest
+        stays noted."""
+        with self._lock:
+            noted = list(self._claims.values())
+        given_back = 0
+        for claimed in noted:
+            given_back += self._settle(claimed)
+            with self._lock:
+                if self._claims.get(claimed.id) is claimed:
+                    del self._claims[claimed.id]
+        return given_back
+
+    def _settle(self, claimed: Job) -> bool:
+        ours: list[bool] = []
+
+        def move(job: Job, now: float) -> Job:
+            same = (job.state, job.fence, job.lease_owner) == (claimed.state, claimed.fence, claimed.lease_owner)
+            # The time of the claim tells ours from that of another worker that has the same name and got the same fence. Of
+            # a claim of many it was in the answer that was lost.
+            ours.append(same and claimed.started_at in (None, job.started_at))
+            return job.hand_back(now, fence=claimed.fence) if ours[-1] else job
+
+        try:
+            self.ledger.change(claimed.id, move)
+        except NotFound:
+            return False
+        if ours[-1]:
+            log.info("claim.taken_back", extra={"job": claimed.id, "fence": claimed.fence})
+        return ours[-1]

@@ -1,0 +1,1 @@
+"""What the adapters of AWS's services share."""
