@@ -7,8 +7,9 @@ jobs expire with all that belongs to them; active ones never do. What is where i
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, compress
 
 from src.application.ports.ledger import Admission, Beat, Limits, Move, TenantFull, letter_of
 from src.domain.errors import Conflict, DatabaseUnavailable, ErrorReport, NotFound
@@ -21,6 +22,7 @@ from src.infrastructure.redis.ledger_rows import (
     attempt_text,
     changing,
     encode,
+    encoded,
     escaped,
     fixed,
     group,
@@ -35,6 +37,9 @@ TRIES = 100
 """Times that a move is made, when others write the same row in between. Each time one of them gets on."""
 
 MICROS = 1_000_000
+
+NO, YES, CANCEL = b"012"
+"""Words of the scripts' answers, one letter for each job."""
 
 TRIAL = "selftest"
 """Type, tenant and subject of the jobs of a start-up check."""
@@ -59,7 +64,7 @@ class RedisLedger(RedisJobQueries):
             repr(float(draft.delay_seconds)),
             group(draft),
             about(draft),
-            fixed(draft),
+            fixed(draft, encode(draft.payload)),
             most.active_per_tenant,
             most.active_total,
             most.total_per_subject,
@@ -95,26 +100,37 @@ class RedisLedger(RedisJobQueries):
         """Admit and claim the new ones with one script."""
         if not drafts:
             return {}
-        ids = "".join([f"{quoted(draft.id)[1:-1]}\n" for draft in drafts])
-        rows = "".join([f"{group(draft)}\n{about(draft)}\n{fixed(draft)}\n" for draft in drafts])
-        seconds, micros, said = self.store.run("ledger_begin", quoted(owner), repr(float(lease_seconds)), ids, rows)
+        batches: dict[tuple[str, str, bool], list[JobDraft]] = {}
+        for draft in drafts:
+            batches.setdefault((draft.type, draft.tenant, draft.subject is not None), []).append(draft)
+        args: list[str] = []
+        for (_, _, subjects), some in batches.items():
+            rests = map(fixed, some, encoded([draft.payload for draft in some]))
+            rows = [f"{about(draft)}\n{rest}" for draft, rest in zip(some, rests, strict=True)] if subjects else rests
+            args += (
+                group(some[0]),
+                "1" if subjects else "",
+                lines([quoted(draft.id)[1:-1] for draft in some]),
+                lines(rows),
+            )
+        seconds, micros, said = self.store.run("ledger_begin", quoted(owner), repr(float(lease_seconds)), *args)
         now = _time(seconds, micros)
-        return {
-            draft.id: Job.begun(draft, now, owner=owner, lease_seconds=lease_seconds)
-            for draft, word in zip(drafts, said or b"1" * len(drafts), strict=True)
-            if word == ord("1")
-        }
+        asked: Iterable[JobDraft] = chain.from_iterable(batches.values())
+        if said:
+            asked = compress(asked, map(YES.__eq__, said))
+        return {draft.id: Job.begun(draft, now, owner=owner, lease_seconds=lease_seconds) for draft in asked}
 
     def succeed(self, results: Mapping[str, tuple[int, Mapping[str, object]]]) -> Collection[str]:
         """Write the successes whose fence holds with one script."""
         if not results:
             return ()
-        ids = "".join([f"{quoted(job_id)[1:-1]}\n" for job_id in results])
-        ends = "".join([f"{fence} {encode(result)}\n" for fence, result in results.values()])
-        said = self.store.run("ledger_succeed", self.store.keep_millis, ids, ends)
+        ids = lines([quoted(job_id)[1:-1] for job_id in results])
+        fences = lines([str(fence) for fence, _ in results.values()])
+        ends = lines(encoded([result for _, result in results.values()]))
+        said = self.store.run("ledger_succeed", self.store.keep_millis, ids, fences, ends)
         if not said:
             return results.keys()
-        return [job_id for job_id, word in zip(results, said, strict=True) if word == ord("1")]
+        return [job_id for job_id, word in zip(results, said, strict=True) if word == YES]
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew the leases that are still held, with one script."""
@@ -128,7 +144,7 @@ class RedisLedger(RedisJobQueries):
         """Active rows whose time has come."""
         if types is not None and not types:
             return []
-        wanted = "" if types is None else lines(*map(escaped, sorted(types)))
+        wanted = "" if types is None else lines(map(escaped, sorted(types)))
         found = self.store.run("ledger_wake", limit, wanted)
         return [to_row(plain(name), text).job for name, text in zip(found[::2], found[1::2], strict=True)]
 
@@ -152,10 +168,10 @@ class RedisLedger(RedisJobQueries):
     def _look(self, holds: Mapping[str, int], lease: str) -> Mapping[str, Beat]:
         if not holds:
             return {}
-        ids, fences = lines(*map(escaped, holds)), lines(*map(str, holds.values()))
+        ids, fences = lines(map(escaped, holds)), lines(map(str, holds.values()))
         said = self.store.run("ledger_beat", lease, ids, fences)
         return {
-            job_id: Beat(held=word != ord("0"), cancel_requested=word == ord("2"))
+            job_id: Beat(held=word != NO, cancel_requested=word == CANCEL)
             for job_id, word in zip(holds, said, strict=True)
         }
 

@@ -28,22 +28,38 @@ local function after(version)
   return string.format('%.0f', math.max(micros, version + 1))
 end
 
+-- By the ends of lines; without patterns, which look at every letter.
+local find, sub = string.find, string.sub
 local function lines(given)
-  local found = {}
-  for line in string.gmatch(given, '([^\n]*)\n') do
-    found[#found + 1] = line
+  local found, n, from = {}, 0, 1
+  local to = find(given, '\n', from, true)
+  while to do
+    n = n + 1
+    found[n] = sub(given, from, to - 1)
+    from = to + 1
+    to = find(given, '\n', from, true)
   end
   return found
 end
 
-local function rows_of(ids)
-  local keys, rows = {}, {}
-  for i, id in ipairs(ids) do
-    keys[i] = base .. 'job:' .. id
+local function keys_of(ids)
+  local keys, beginning = {}, base .. 'job:'
+  for i = 1, #ids do
+    keys[i] = beginning .. ids[i]
   end
+  return keys
+end
+
+local function rows_of(ids)
+  local keys = keys_of(ids)
+  if #keys <= STEP then
+    return redis.call('MGET', unpack(keys)), keys
+  end
+  local rows, n = {}, 0
   for i = 1, #keys, STEP do
     for _, row in ipairs(redis.call('MGET', unpack(keys, i, math.min(i + STEP - 1, #keys)))) do
-      rows[#rows + 1] = row
+      n = n + 1
+      rows[n] = row
     end
   end
   return rows, keys
