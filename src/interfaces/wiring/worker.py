@@ -124,12 +124,23 @@ def build_worker(
         options=options,
         on_first_receive=_said_once(settings),
         can_take=space_left(adapters.scratch(), settings.scratch_reserve_bytes),
-        sweep=SweepAbandoned(
-            jobs=ledger, storage=adapters.storage(), videos=adapters.videos(), chunks=adapters.chunks(), clock=clock
-        ).tick,
+        sweep=_sweep(adapters, catalog),
     )
     going.append(worker.must_go)
     return worker
+
+
+def _sweep(adapters: Adapters, catalog: Catalog) -> Callable[[], int] | None:
+    """Takes away what abandoned attempts at videos left, where videos are encoded."""
+    if "video" not in catalog.names():
+        return None
+    return SweepAbandoned(
+        jobs=adapters.ledger(),
+        storage=adapters.storage(),
+        videos=adapters.videos(),
+        chunks=adapters.chunks(),
+        clock=adapters.clock(),
+    ).tick
 
 
 def space_left(scratch: Scratch, reserve_bytes: int) -> Callable[[], bool]:
