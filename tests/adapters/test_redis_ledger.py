@@ -104,6 +104,30 @@ def test_a_row_that_others_never_leave_alone_is_unavailable_in_the_end(
     assert not other.watch({"job-1": 1})["job-1"].cancel_requested
 
 
+def test_a_process_that_stood_still_over_its_move_makes_it_again(
+    ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lease reckoned from a time long past would have ended before it began."""
+    ledger.admit(draft())
+    run, stood = ledger.store.run, list[int]()
+
+    def late(name: str, *args: Any) -> Any:
+        if name == "ledger_write" and not stood:
+            stood.append(args[2])
+            return run(name, *args[:2], args[2] - 6_000_000, *args[3:])
+        return run(name, *args)
+
+    monkeypatch.setattr(ledger.store, "run", late)
+    moves: list[float] = []
+
+    def move(job: Job, now: float) -> Job:
+        moves.append(now)
+        return job.claim(now, owner="w1", lease_seconds=30)[0]
+
+    assert ledger.change("job-1", move).fence == 1
+    assert len(moves) == 2
+
+
 def test_an_id_that_expired_and_came_again_is_another_row(ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     begun(ledger, "job-1")
     other, once = new_ledger(name=ledger.name), iter([True])
@@ -278,6 +302,17 @@ def test_long_lists_are_complete_in_order_and_paged(ledger: RedisLedger) -> None
     done = ledger.list(JobFilter(limit=1000, ended_from=0.0))
     assert {job.id for job in done} == {*ids[::-3], *ids[1::99]}
     assert done == sorted(done, key=lambda job: (job.finished_at, job.id))
+
+
+def test_jobs_that_wait_longest_do_not_hide_the_newest(ledger: RedisLedger) -> None:
+    """Those whose message is in the queue are due an hour later than those that came after them."""
+    ids = [f"job-{number:03}" for number in range(250)]
+    for name in ids:
+        ledger.admit(draft(name))
+    for name in ids[:220]:
+        ledger.change(name, lambda job, now: job.published(now))
+    assert [job.id for job in ledger.list(JobFilter(limit=1))] == ids[-1:]
+    assert [job.id for job in ledger.list(JobFilter(limit=5, offset=28))] == ids[221:216:-1]
 
 
 def test_names_of_any_kind_stay_apart(ledger: RedisLedger) -> None:
