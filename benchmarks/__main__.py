@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
-from benchmarks import pipeline, probing, start
+from benchmarks import ledger, pipeline, probing, start
 
-PARTS = {"start": start.main, "probing": probing.main, "pipeline": pipeline.main}
+PARTS: dict[str, Callable[[], object]] = {
+    "start": start.main,
+    "ledger": ledger.main,
+    "probing": probing.main,
+    "pipeline": pipeline.main,
+}
 
 
 def main() -> None:
