@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import pipeline, probing, queues, replay, start
+from benchmarks import ledger, pipeline, probing, queues, replay, start
 
 PARTS: dict[str, Callable[[], object]] = {
     "start": start.main,
+    "ledger": ledger.main,
     "probing": probing.main,
     "replay": replay.main,
     "pipeline": pipeline.main,

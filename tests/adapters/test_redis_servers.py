@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -11,14 +12,17 @@ import pytest
 import redis
 
 from src.application.ports.checkable import Checkable
-from src.domain.errors import ConfigError, LockUnavailable, NetworkError, QueueUnavailable
+from src.domain.errors import ConfigError, DatabaseUnavailable, LockUnavailable, NetworkError, QueueUnavailable
+from src.domain.job import JobState
 from src.domain.progress import ProgressReport
 from src.infrastructure.clock import SystemClock
 from src.infrastructure.redis.address import Address, RedisLink
+from src.infrastructure.redis.ledger import RedisLedger
 from src.infrastructure.redis.lock import RedisIdempotency
 from src.infrastructure.redis.progress import RedisProgress
 from src.infrastructure.redis.queue import RedisQueue
 from tests.adapters.redis_servers import bodies, client, cluster, message, new_queue, own_server, sentinel, take, url
+from tests.contracts.moves import draft
 from tests.servers.process import Server, free_ports
 from tests.servers.shared import shared
 
@@ -26,10 +30,11 @@ SECRET = "p%40ss:w0rd/canary"
 KEY = "job:video:1:lock"
 REPORT = ProgressReport(percent=40.0, step="transcode", step_index=4, step_total=7)
 
-Adapter = RedisQueue | RedisIdempotency | RedisProgress
+Adapter = RedisQueue | RedisIdempotency | RedisProgress | RedisLedger
 Make = Callable[[str], Adapter]
 MAKERS: dict[str, tuple[Make, type[NetworkError]]] = {
     "queue": (lambda address: RedisQueue(address, "video", SystemClock()), QueueUnavailable),
+    "ledger": (lambda address: RedisLedger(address, "ledger"), DatabaseUnavailable),
     "lock": (RedisIdempotency, LockUnavailable),
     "progress": (RedisProgress, NetworkError),
 }
@@ -44,6 +49,11 @@ def use(adapter: Adapter) -> None:
         assert bodies(taken) == [b"a"]
         adapter.ack(taken)
         assert adapter.depth().in_flight == 0
+    elif isinstance(adapter, RedisLedger):
+        one = draft(f"job-{uuid.uuid4().hex}")
+        adapter.admit(one)
+        assert adapter.change(one.id, lambda job, now: job.request_cancel(now)).state is JobState.CANCELLED
+        assert adapter.find(one.id) is not None
     elif isinstance(adapter, RedisIdempotency):
         token = adapter.acquire(KEY, ttl_seconds=30)
         assert token
@@ -267,7 +277,7 @@ def test_missing_rights_are_an_error_of_the_configuration(kind: str, rights: str
 
 
 def test_the_rights_that_the_words_name_are_enough(kind: str) -> None:
-    rights = "~video ~{video}:* ~job:* +@read +@write +@scripting +@connection +@blocking +time +info"
+    rights = "~video ~{video}:* ~{ledger}:* ~job:* +@read +@write +@scripting +@connection +@blocking +time +info"
     with own_server() as server, client(server.url) as asking:
         asking.execute_command("ACL", "SETUSER", "worker", "on", ">pw", *rights.split())
         address = server.url.replace("//", "//worker:pw@")

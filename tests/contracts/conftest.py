@@ -13,6 +13,7 @@ from tests.contracts.backends import (
     CLOCKS,
     HOSTILE,
     HOSTILE_STORAGES,
+    LEDGERS,
     LOCKS,
     PROGRESSES,
     QUEUES,
@@ -21,7 +22,7 @@ from tests.contracts.backends import (
     STORAGES,
     WRAPPED_QUEUES,
 )
-from tests.contracts.backends.state import ALL, LockPlace, ProgressPlace, QueueAbilities, QueuePlace, State
+from tests.contracts.backends.state import ALL, LedgerPlace, LockPlace, ProgressPlace, QueueAbilities, QueuePlace, State
 from tests.fakes.clock import FrozenClock
 
 
@@ -38,6 +39,13 @@ def clock(request: pytest.FixtureRequest) -> FrozenClock:
 @pytest.fixture(params=sorted({**STATES, **HOSTILE}))
 def state(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[State]:
     made = {**STATES, **HOSTILE}[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted({**LEDGERS, **HOSTILE}))
+def ledgers(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[LedgerPlace]:
+    made = {**LEDGERS, **HOSTILE}[request.param](clock, tmp_path)
     yield made
     made.close()
 

@@ -8,13 +8,13 @@ import pytest
 
 from src.application.ports.ledger import DeadLetter, DeadLetterFilter, DeadLetters
 from src.domain.errors import Conflict, ErrorReport
-from tests.contracts.backends.state import State
+from tests.contracts.backends.state import LedgerPlace
 from tests.fakes.clock import FrozenClock
 
 
 @pytest.fixture
-def letters(state: State) -> DeadLetters:
-    return state.dead_letters()
+def letters(ledgers: LedgerPlace) -> DeadLetters:
+    return ledgers.dead_letters()
 
 
 def letter(

@@ -7,14 +7,14 @@ import pytest
 from src.application.ports.ledger import JobFilter
 from src.domain.errors import Conflict
 from src.domain.job import JobDraft, JobState
-from tests.contracts.backends.state import State
+from tests.contracts.backends.state import LedgerPlace
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import WholeLedger
 
 
 @pytest.fixture
-def ledger(state: State, clock: FrozenClock) -> WholeLedger:
-    made = state.ledger()
+def ledger(ledgers: LedgerPlace, clock: FrozenClock) -> WholeLedger:
+    made = ledgers.ledger()
     for job_id, job_type, tenant in (("abcdef-1", "a", "t1"), ("abcdef-2", "b", "t1"), ("ABCDEF-3", "a", "t2")):
         made.admit(JobDraft(id=job_id, type=job_type, tenant=tenant, payload={}))
         clock.advance(1)

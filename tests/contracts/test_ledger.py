@@ -12,32 +12,34 @@ from src.application.decoders.decoded import Requests
 from src.application.ports.ledger import DeadLetterFilter, Effect, Limits
 from src.domain.errors import Conflict, DatabaseUnavailable, ErrorReport, InvalidPayload, LeaseLost, NotFound
 from src.domain.job import HANDED_BACK, LOST, Claimed, Job, JobState
-from tests.contracts.backends.state import AddVideo, State
+from tests.contracts.backends.state import AddVideo, LedgerPlace, State
 from tests.contracts.moves import at_once, claim, draft, failing
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import AFTER, BEFORE, FlakyLedger, WholeLedger
 
 
 @pytest.fixture
-def ledger(state: State) -> WholeLedger:
-    return state.ledger()
+def ledger(ledgers: LedgerPlace) -> WholeLedger:
+    return ledgers.ledger()
 
 
 # ---------------------------------------------------------------------- admission
-def test_an_admitted_job_reads_back_as_it_was_written(ledger: WholeLedger, state: State, clock: FrozenClock) -> None:
+def test_an_admitted_job_reads_back_as_it_was_written(
+    ledger: WholeLedger, ledgers: LedgerPlace, clock: FrozenClock
+) -> None:
     admission = ledger.admit(draft(subject="v1"))
     assert (admission.created, admission.rejected) == (True, None)
     assert admission.job == Job.admitted(draft(subject="v1"), clock.now())
-    assert state.ledger().find("job-1") == admission.job
+    assert ledgers.ledger().find("job-1") == admission.job
 
 
-def test_every_field_survives_the_ledger(ledger: WholeLedger, state: State) -> None:
+def test_every_field_survives_the_ledger(ledger: WholeLedger, ledgers: LedgerPlace) -> None:
     ledger.admit(draft())
     claim(ledger)
     error = ErrorReport("ffmpeg", "it broke: \x1b[0m\u0000 ü", True, "ffmpeg", "Traceback ...")
     failed = ledger.change("job-1", lambda job, now: job.fail(now, fence=1, error=error, dice=0.25))
     assert failed.state is JobState.RETRY_WAIT
-    assert state.ledger().find("job-1") == failed
+    assert ledgers.ledger().find("job-1") == failed
 
 
 def test_the_same_id_is_admitted_once(ledger: WholeLedger) -> None:
@@ -100,24 +102,24 @@ def test_a_job_that_exists_is_not_rejected(ledger: WholeLedger) -> None:
     assert ledger.admit(draft(), Limits(active_total=1)).rejected is None
 
 
-def test_two_admissions_of_one_job_make_one_row(state: State) -> None:
-    created = at_once(6, lambda number: state.ledger().admit(draft(f"job-{number}", subject="v1")).created)
+def test_two_admissions_of_one_job_make_one_row(ledgers: LedgerPlace) -> None:
+    created = at_once(6, lambda number: ledgers.ledger().admit(draft(f"job-{number}", subject="v1")).created)
     assert sorted(created) == [False] * 5 + [True]
-    assert sum(state.ledger().counts().values()) == 1
+    assert sum(ledgers.ledger().counts().values()) == 1
 
 
-def test_two_admissions_of_one_id_make_one_row(state: State) -> None:
-    created = at_once(6, lambda _number: state.ledger().admit(draft()).created)
+def test_two_admissions_of_one_id_make_one_row(ledgers: LedgerPlace) -> None:
+    created = at_once(6, lambda _number: ledgers.ledger().admit(draft()).created)
     assert sorted(created) == [False] * 5 + [True]
 
 
 @pytest.mark.parametrize("limits", [Limits(active_per_tenant=2), Limits(active_total=2), Limits(total_per_subject=2)])
-def test_admissions_at_once_do_not_exceed_a_limit(state: State, limits: Limits) -> None:
+def test_admissions_at_once_do_not_exceed_a_limit(ledgers: LedgerPlace, limits: Limits) -> None:
     def admit(number: int) -> bool:
         subject = None if limits.total_per_subject == 0 else "v1"
-        made = state.ledger().admit(draft(f"job-{number}", subject=subject), limits)
+        made = ledgers.ledger().admit(draft(f"job-{number}", subject=subject), limits)
         if made.created and subject:
-            state.ledger().change(f"job-{number}", lambda job, now: job.request_cancel(now))
+            ledgers.ledger().change(f"job-{number}", lambda job, now: job.request_cancel(now))
         return made.created
 
     created = sum(at_once(6, admit))
@@ -160,11 +162,11 @@ def test_an_unknown_job_is_not_found(ledger: WholeLedger) -> None:
         ledger.change("nobody", lambda job, _now: job)
 
 
-def test_two_claims_of_one_job_give_one_winner(state: State) -> None:
-    state.ledger().admit(draft())
-    answers = at_once(8, lambda number: claim(state.ledger(), owner=f"w{number}"))
+def test_two_claims_of_one_job_give_one_winner(ledgers: LedgerPlace) -> None:
+    ledgers.ledger().admit(draft())
+    answers = at_once(8, lambda number: claim(ledgers.ledger(), owner=f"w{number}"))
     assert sum(isinstance(answer, Claimed) for answer in answers) == 1
-    found = state.ledger().find("job-1")
+    found = ledgers.ledger().find("job-1")
     assert found is not None
     assert (found.fence, found.attempts) == (1, 1)
 
@@ -231,12 +233,12 @@ def test_history_keeps_every_execution(ledger: WholeLedger, clock: FrozenClock) 
     assert (last.error.message, last.ended_at, last.started_at) == ("bad input", clock.now(), clock.now() - 5)
 
 
-def test_a_job_that_ends_without_success_leaves_one_dead_letter(state: State, clock: FrozenClock) -> None:
-    ledger = state.ledger()
+def test_a_job_that_ends_without_success_leaves_one_dead_letter(ledgers: LedgerPlace, clock: FrozenClock) -> None:
+    ledger = ledgers.ledger()
     ledger.admit(draft())
     claim(ledger)
     ledger.change("job-1", failing(1, InvalidPayload("bad input")))
-    (letter,) = state.dead_letters().list(DeadLetterFilter())
+    (letter,) = ledgers.dead_letters().list(DeadLetterFilter())
     assert (letter.job_id, letter.type, letter.tenant, letter.attempts) == ("job-1", "work", "t1", 1)
     assert (letter.error.code, letter.created_at) == ("invalid_payload", clock.now())
     decoders = Decoders(
@@ -250,26 +252,26 @@ def test_a_job_that_ends_without_success_leaves_one_dead_letter(state: State, cl
     assert letter.error.traceback
 
 
-def test_a_successful_or_cancelled_job_leaves_no_dead_letter(state: State) -> None:
-    ledger = state.ledger()
+def test_a_successful_or_cancelled_job_leaves_no_dead_letter(ledgers: LedgerPlace) -> None:
+    ledger = ledgers.ledger()
     for job_id in ("job-1", "job-2"):
         ledger.admit(draft(job_id))
     claim(ledger, "job-1")
     ledger.change("job-1", lambda job, now: job.succeed(now, fence=1, result={}))
     ledger.change("job-2", lambda job, now: job.request_cancel(now))
-    assert state.dead_letters().list(DeadLetterFilter()) == []
+    assert ledgers.dead_letters().list(DeadLetterFilter()) == []
 
 
-def test_a_new_generation_removes_the_letter_of_the_one_before(state: State) -> None:
-    ledger = state.ledger()
+def test_a_new_generation_removes_the_letter_of_the_one_before(ledgers: LedgerPlace) -> None:
+    ledger = ledgers.ledger()
     ledger.admit(draft())
     for fence in (1, 2):
         claim(ledger)
         ledger.change("job-1", failing(fence, InvalidPayload("bad input")))
-        letters = state.dead_letters().list(DeadLetterFilter())
+        letters = ledgers.dead_letters().list(DeadLetterFilter())
         assert [letter.id for letter in letters] == [f"job-1.{fence}"]
         ledger.change("job-1", lambda job, now: job.reopen(now))
-        assert list(state.dead_letters().list(DeadLetterFilter())) == []
+        assert list(ledgers.dead_letters().list(DeadLetterFilter())) == []
 
 
 # ---------------------------------------------------------------------- effects

@@ -7,7 +7,7 @@ import pytest
 from src.application.ports.ledger import DeadLetterFilter
 from src.domain.errors import DatabaseUnavailable, InvalidPayload
 from src.domain.job import Claimed, Job, JobState
-from tests.contracts.backends.state import State
+from tests.contracts.backends.state import LedgerPlace
 from tests.contracts.moves import at_once, claim, draft, failing
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import AFTER, FlakyLedger, WholeLedger
@@ -16,8 +16,8 @@ MANY = 450
 
 
 @pytest.fixture
-def ledger(state: State) -> WholeLedger:
-    return state.ledger()
+def ledger(ledgers: LedgerPlace) -> WholeLedger:
+    return ledgers.ledger()
 
 
 def begin(ledger: WholeLedger, *ids: str, owner: str = "w1", subject: str | None = None) -> set[str]:
@@ -26,14 +26,16 @@ def begin(ledger: WholeLedger, *ids: str, owner: str = "w1", subject: str | None
 
 
 # ---------------------------------------------------------------------- begin
-def test_new_jobs_are_admitted_and_claimed_as_one_by_one(ledger: WholeLedger, state: State, clock: FrozenClock) -> None:
+def test_new_jobs_are_admitted_and_claimed_as_one_by_one(
+    ledger: WholeLedger, ledgers: LedgerPlace, clock: FrozenClock
+) -> None:
     wanted = [draft("job-1", subject="v1"), draft("job-2", tenant="t2"), draft("job-3", job_type="other")]
     begun = ledger.begin(wanted, owner="w1", lease_seconds=30)
     for one in wanted:
         row, answer = Job.admitted(one, clock.now()).claim(clock.now(), owner="w1", lease_seconds=30)
         assert isinstance(answer, Claimed)
         assert begun[one.id] == row
-        assert state.ledger().find(one.id) == row
+        assert ledgers.ledger().find(one.id) == row
         assert [(attempt.number, attempt.owner, attempt.outcome) for attempt in ledger.attempts(one.id)] == [
             (1, "w1", None)
         ]
@@ -57,13 +59,13 @@ def test_a_subject_somebody_works_on_is_left_alone(ledger: WholeLedger) -> None:
     assert begin(ledger, "third", subject="v1") == {"third"}
 
 
-def test_workers_with_the_same_jobs_get_each_of_them_once(state: State) -> None:
+def test_workers_with_the_same_jobs_get_each_of_them_once(ledgers: LedgerPlace) -> None:
     ids = [f"job-{number}" for number in range(60)]
-    ledgers = [state.ledger() for _ in range(4)]
-    taken = at_once(4, lambda number: begin(ledgers[number], *(ids if number % 2 else ids[::-1]), owner=f"w{number}"))
+    handles = [ledgers.ledger() for _ in range(4)]
+    taken = at_once(4, lambda number: begin(handles[number], *(ids if number % 2 else ids[::-1]), owner=f"w{number}"))
     assert sorted(name for some in taken for name in some) == sorted(ids)
     for number, some in enumerate(taken):
-        assert all(row is not None and row.lease_owner == f"w{number}" for row in map(state.ledger().find, some))
+        assert all(row is not None and row.lease_owner == f"w{number}" for row in map(ledgers.ledger().find, some))
 
 
 def test_nothing_asked_is_nothing_done(ledger: WholeLedger) -> None:
@@ -72,14 +74,14 @@ def test_nothing_asked_is_nothing_done(ledger: WholeLedger) -> None:
 
 
 # ---------------------------------------------------------------------- succeed
-def test_many_successes_are_those_of_one_by_one(ledger: WholeLedger, state: State, clock: FrozenClock) -> None:
+def test_many_successes_are_those_of_one_by_one(ledger: WholeLedger, ledgers: LedgerPlace, clock: FrozenClock) -> None:
     ids = [f"job-{number}" for number in range(MANY)]
     assert begin(ledger, *ids) == set(ids)
     clock.advance(2)
     results = {name: (1, {"n": number, "text": "é\u0000"}) for number, name in enumerate(ids)}
     assert set(ledger.succeed(results)) == set(ids)
     for name in (ids[0], ids[-1]):
-        row = state.ledger().find(name)
+        row = ledgers.ledger().find(name)
         began = Job.begun(draft(name), clock.now() - 2, owner="w1", lease_seconds=30)
         assert row == began.succeed(clock.now(), fence=1, result=results[name][1])
         (attempt,) = ledger.attempts(name)
@@ -118,8 +120,8 @@ def test_f08_a_lost_reply_to_many_successes_is_safe_to_repeat(ledger: WholeLedge
     assert ledger.find("job-1") == before
 
 
-def test_a_success_after_a_retry_keeps_the_failures_history(state: State, clock: FrozenClock) -> None:
-    ledger = state.ledger()
+def test_a_success_after_a_retry_keeps_the_failures_history(ledgers: LedgerPlace, clock: FrozenClock) -> None:
+    ledger = ledgers.ledger()
     begin(ledger, "job-1")
     retried = ledger.change("job-1", failing(1, RuntimeError("once")))
     assert retried.state is JobState.RETRY_WAIT
@@ -130,7 +132,7 @@ def test_a_success_after_a_retry_keeps_the_failures_history(state: State, clock:
     assert row is not None
     assert row.error is None
     assert [(one.owner, one.outcome) for one in ledger.attempts("job-1")] == [("w1", "RETRY_WAIT"), ("w2", "SUCCEEDED")]
-    assert list(state.dead_letters().list(DeadLetterFilter())) == []
+    assert list(ledgers.dead_letters().list(DeadLetterFilter())) == []
 
 
 def test_a_reopened_success_stays_in_history(ledger: WholeLedger) -> None:

@@ -6,15 +6,15 @@ import pytest
 
 from src.application.ports.ledger import TenantFull
 from src.domain.job import Job, JobState
-from tests.contracts.backends.state import State
+from tests.contracts.backends.state import LedgerPlace
 from tests.contracts.moves import at_once, claim, draft
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import WholeLedger
 
 
 @pytest.fixture
-def ledger(state: State) -> WholeLedger:
-    return state.ledger()
+def ledger(ledgers: LedgerPlace) -> WholeLedger:
+    return ledgers.ledger()
 
 
 # ---------------------------------------------------------------------- leases
@@ -90,11 +90,11 @@ def test_other_moves_of_a_full_tenant_go_on(ledger: WholeLedger) -> None:
     assert done.state is JobState.SUCCEEDED
 
 
-def test_two_workers_cannot_both_take_a_tenants_last_place(state: State) -> None:
+def test_two_workers_cannot_both_take_a_tenants_last_place(ledgers: LedgerPlace) -> None:
     ids = [f"job-{number}" for number in range(8)]
     for job_id in ids:
-        state.ledger().admit(draft(job_id))
-    handles = [state.ledger() for _ in ids]
+        ledgers.ledger().admit(draft(job_id))
+    handles = [ledgers.ledger() for _ in ids]
 
     def take(number: int) -> bool:
         try:
@@ -141,8 +141,8 @@ def test_a_finished_job_is_never_woken(ledger: WholeLedger, clock: FrozenClock) 
     assert ledger.to_wake(9) == []
 
 
-def test_f33_one_of_many_wakers_takes_a_row(state: State) -> None:
-    job = state.ledger().admit(draft()).job
+def test_f33_one_of_many_wakers_takes_a_row(ledgers: LedgerPlace) -> None:
+    job = ledgers.ledger().admit(draft()).job
     assert job is not None
 
     def wake(_number: int) -> bool:
@@ -153,7 +153,7 @@ def test_f33_one_of_many_wakers_takes_a_row(state: State) -> None:
             answers.append(took)
             return new
 
-        state.ledger().change("job-1", move)
+        ledgers.ledger().change("job-1", move)
         return answers[-1]
 
     assert sorted(at_once(6, wake)) == [False] * 5 + [True]

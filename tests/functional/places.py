@@ -99,6 +99,15 @@ LOCKS: Mapping[str, Callable[[Find], Mapping[str, str]]] = {
     },
 }
 
+LEDGERS: Mapping[str, Callable[[Find], Mapping[str, str]]] = {
+    "database": lambda _find: {},
+    "redis": lambda find: {
+        "WORKER_LEDGER__BACKEND": "redis",
+        "WORKER_LEDGER__NAME": f"ledger-{uuid.uuid4().hex[:8]}",
+        "WORKER_REDIS__URL": find("redis").url,
+    },
+}
+
 
 @contextmanager
 def place(
@@ -107,6 +116,7 @@ def place(
     database: str = "sqlite",
     storage: str = "filesystem",
     lock: str = "database",
+    ledger: str = "database",
     own: bool = False,
     options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Place]:
@@ -129,5 +139,6 @@ def place(
         made.environ.update(DATABASES[database](find))
         made.environ.update(STORAGES[storage](find))
         made.environ.update(LOCKS[lock](find))
+        made.environ.update(LEDGERS[ledger](find))
         made.environ.update(QUEUES[queue](find, queue))
         yield made

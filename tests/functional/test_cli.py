@@ -254,6 +254,7 @@ def test_lesson_32_doctor_tries_everything(fleet: Fleet) -> None:
         "data directory",
         "scratch",
         "database",
+        "ledger",
         "queue",
         "lock",
         "progress",

@@ -144,9 +144,10 @@ class Intake:
         try:
             begun = self.ledger.begin(drafts, owner=owner, lease_seconds=lease)
         except DatabaseUnavailable:
-            for draft in drafts if self.uncertain is not None else ():
-                claimed = Job.begun(draft, 0.0, owner=owner, lease_seconds=lease)
-                self.uncertain.note(replace(claimed, started_at=None))
+            if self.uncertain is not None:
+                for draft in drafts:
+                    claimed = Job.begun(draft, 0.0, owner=owner, lease_seconds=lease)
+                    self.uncertain.note(replace(claimed, started_at=None))
             raise
         failpoint("claim.committed")
         now = self.clock.monotonic()

@@ -26,11 +26,13 @@ TEXT = 300
 NO_LOGIN = "correct user and password in WORKER_REDIS__URL"
 NO_PERMISSION = (
     "give this Redis user the keys and commands it needs: the queue's name, its name in braces with a colon and anything after"
-    " it, job:* for locks and progress; +@read +@write +@scripting +@connection +@blocking +time +info"
+    " it, the ledger's name in braces with a colon and anything after it, job:* for locks and progress; +@read +@write +@scripting +@connection +@blocking +time +info"
 )
-OTHER_TYPE = "another program keeps something else under this name: choose another WORKER_QUEUE__NAME"
+OTHER_TYPE = (
+    "another program keeps something else under this name: choose another WORKER_QUEUE__NAME or WORKER_LEDGER__NAME"
+)
 REPLICA = "WORKER_REDIS__URL leads to a replica: give the primary's address, or the Sentinels'"
-TOO_OLD = "the queue needs Redis 7.0 or later, or Valkey"
+TOO_OLD = "the queue needs Redis 7.0 or later, the ledger Redis 6.2 or later; or Valkey"
 NO_SUCH_DATABASE = "correct the database number in WORKER_REDIS__URL"
 AWAY = "is Redis running and reachable from here, and WORKER_REDIS__URL right?"
 FULL = "give Redis more memory (maxmemory), or let workers catch up"

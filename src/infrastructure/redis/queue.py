@@ -19,6 +19,7 @@ from src.application.ports.clock import Clock
 from src.application.ports.queue import Delivery, Envelope, QueueDepth
 from src.domain.errors import ConfigError, QueueUnavailable
 from src.infrastructure.redis.address import RedisLink
+from src.infrastructure.redis.server import facts
 
 PARTS = ("claiming", "messages", "ready", "delayed", "leases", "claims", "keys", "seq")
 BATCH = 200
@@ -156,7 +157,7 @@ class RedisQueue:
                 )
         finally:
             self.link.ask(lambda client: client.delete(*trial.keys))
-        return facts(self.link)
+        return facts(self.link, kept="messages", keeper="queue")
 
     # ------------------------------------------------------------------ inside
     def _run(self, name: str, *args: Any) -> Any:
@@ -169,23 +170,6 @@ class RedisQueue:
             return
         inbox, claiming = self.keys[:2]
         self.link.ask(lambda client: client.blmove(inbox, claiming, seconds))  # type: ignore[arg-type]
-
-
-def facts(link: RedisLink) -> Sequence[str]:
-    """What an operator should know of a server that keeps messages. Raises ConfigError for one that throws them away."""
-    found = link.info()
-    if not found:
-        return [f"Redis at {link.address.shown}"]
-    policy = str(found.get("maxmemory_policy", ""))
-    if policy.startswith("allkeys") and int(found.get("maxmemory", 0)):
-        raise ConfigError(
-            f"Redis at {link.address.shown} throws keys away when its memory is full (maxmemory-policy {policy})",
-            fix="set its maxmemory-policy to noeviction, or use another Redis for the queue",
-        )
-    told = [f"Redis {found.get('redis_version', 'of an unknown version')} at {link.address.shown}"]
-    if not int(found.get("aof_enabled", 0)):
-        told.append("warning: without an append-only file Redis forgets messages when it restarts (set appendonly yes)")
-    return told
 
 
 def _deliveries(ids: bytes, counts: bytes, lengths: bytes, records: bytes) -> list[Delivery]:

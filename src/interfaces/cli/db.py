@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from src.interfaces.cli.output import json_option, print_json
-from src.interfaces.cli.session import place
+from src.interfaces.cli.session import database_place
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.checks import check_data_dir
@@ -33,10 +33,10 @@ def upgrade(as_json: bool) -> None:
     if settings.queue_database_url != settings.database_url:
         schema.upgrade(settings.queue_database_url, server)
     if as_json:
-        print_json({"database": place(settings), "before": before, "now": now})
+        print_json({"database": database_place(settings), "before": before, "now": now})
     else:
         click.echo(
-            f"{place(settings)}: revision {now}"
+            f"{database_place(settings)}: revision {now}"
             + (" (was current)" if before == now else f" (was {before or 'empty'})")
         )
 

@@ -9,7 +9,7 @@ from src.domain.errors import ConfigError, NetworkError
 from src.interfaces.cli.errors import CONFIG, OK, UNREACHABLE
 from src.interfaces.cli.output import json_option, print_json
 from src.interfaces.wiring.adapters import build
-from src.interfaces.wiring.assemble import build_catalog, check_handlers
+from src.interfaces.wiring.assemble import build_catalog, check_handlers, left_out
 from src.interfaces.wiring.checks import Finding, diagnose
 from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.settings import Settings
@@ -55,4 +55,6 @@ def _job_types(settings: Settings, catalog: Catalog) -> Finding:
         check_handlers(settings, catalog)
     except ConfigError as error:
         return Finding("job types", error.message, error)
-    return Finding("job types", ", ".join(catalog.names()))
+    without = left_out(settings)
+    said = f" (without {', '.join(without)}: the {settings.ledger.backend} ledger can't write what it commits)"
+    return Finding("job types", ", ".join(catalog.names()) + (said if without else ""))

@@ -12,7 +12,7 @@ from src.domain.errors import NotFound
 from src.domain.job import Job
 from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import build_catalog
-from src.interfaces.wiring.checks import check_backends, check_database
+from src.interfaces.wiring.checks import check_backends, check_kept
 from src.interfaces.wiring.environment import load, variable
 from src.interfaces.wiring.settings import Settings
 
@@ -84,7 +84,7 @@ def open_existing(wanted: str = "jobs", *, queue: bool = False) -> Session:
         )
     catalog = build_catalog(settings)
     session = Session(settings, catalog, build(settings, catalog))
-    check_database(settings, session.adapters)
+    check_kept(settings, session.adapters)
     if queue:
         # Only asked how deep it is: an operator's role need not permit what a worker's does.
         session.adapters.queue_inspector().depth()
@@ -93,7 +93,7 @@ def open_existing(wanted: str = "jobs", *, queue: bool = False) -> Session:
 
 def _absent(settings: Settings) -> Path | None:
     """Where the embedded database should be, if it is not there or nobody has made its tables yet."""
-    if not settings.database_url.startswith("sqlite:"):
+    if settings.ledger.backend != "database" or not settings.database_url.startswith("sqlite:"):
         return None
     from src.infrastructure.db.engine import Database
     from src.infrastructure.db.schema import schema_version
@@ -103,6 +103,15 @@ def _absent(settings: Settings) -> Path | None:
 
 def place(settings: Settings) -> str:
     """Where the jobs are kept, fit to be shown."""
+    from src.infrastructure.observability.redaction import redacted
+
+    if settings.ledger.backend == "redis":
+        return f"{redacted(settings.redis_url or '')} ({settings.ledger.name})"
+    return database_place(settings)
+
+
+def database_place(settings: Settings) -> str:
+    """Where the database is, fit to be shown."""
     from src.infrastructure.observability.redaction import redacted
 
     return redacted(settings.database_url)

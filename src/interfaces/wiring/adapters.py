@@ -99,12 +99,29 @@ class Adapters(containers.DeclarativeContainer):
             clock=clock,
         ),
     )
-    dead_letters = providers.Singleton(lazy("src.infrastructure.db.dead_letters:SqlDeadLetters"), database=database)
-    ledger = providers.Singleton(
-        lazy("src.infrastructure.db.ledger:SqlLedger"),
-        database=database,
-        effects=catalog.provided.effects,
-        appliers=providers.Callable(lazy("src.infrastructure.db.videos:appliers")),
+    dead_letters = providers.Selector(
+        _setting("ledger.backend", settings),
+        database=providers.Singleton(lazy("src.infrastructure.db.dead_letters:SqlDeadLetters"), database=database),
+        redis=providers.Singleton(
+            lazy("src.infrastructure.redis.dead_letters:RedisDeadLetters"),
+            url=_setting("redis_url", settings),
+            name=_setting("ledger.name", settings),
+        ),
+    )
+    ledger = providers.Selector(
+        _setting("ledger.backend", settings),
+        database=providers.Singleton(
+            lazy("src.infrastructure.db.ledger:SqlLedger"),
+            database=database,
+            effects=catalog.provided.effects,
+            appliers=providers.Callable(lazy("src.infrastructure.db.videos:appliers")),
+        ),
+        redis=providers.Singleton(
+            lazy("src.infrastructure.redis.ledger:RedisLedger"),
+            url=_setting("redis_url", settings),
+            name=_setting("ledger.name", settings),
+            keep_seconds=_setting("ledger.keep_seconds", settings),
+        ),
     )
     lock = providers.Selector(
         _setting("lock.backend", settings),
@@ -161,6 +178,7 @@ class Adapters(containers.DeclarativeContainer):
 
 CHOICES = {
     "queue.backend": Adapters.queue,
+    "ledger.backend": Adapters.ledger,
     "lock.backend": Adapters.lock,
     "progress.backend": Adapters.progress,
     "storage.backend": Adapters.storage,

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from src.application.catalog import Catalog, JobType
+from src.application.catalog import Catalog, JobType, no_effects
 from src.application.outcome import Handler
 from src.application.ports.clock import Clock
 from src.application.ports.ledger import DeadLetters, JobLedger, JobQueries
@@ -23,10 +23,14 @@ from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.application.video.settings import VideoSettings
 from src.domain.errors import ConfigError
 from src.interfaces.wiring.adapters import Adapters, imported
+from src.interfaces.wiring.environment import variable
 from src.interfaces.wiring.settings import Settings
 
 BUILT_IN = ("src.application.video.job_types",)
 """Modules whose JOB_TYPES every worker knows."""
+
+WITH_EFFECTS = ("database",)
+"""Ledgers that write a job type's effects in the commit of the move."""
 
 Binding = Callable[[Adapters], object]
 """Gives the object for a field of some type. Called when a handler asks for it."""
@@ -55,14 +59,32 @@ PORTS: Mapping[type, Binding] = {
 
 
 def build_catalog(settings: Settings) -> Catalog:
-    """The built-in job types and those of `jobs.modules`. Raises ConfigError for a module without any, or a name twice."""
+    """The built-in job types and those of `jobs.modules`. Raises ConfigError for a module without any, a name twice, or one
+    that this ledger can't run; a built-in one that it can't run is left out (`left_out`)."""
     types: dict[str, JobType] = {}
     for name in (*BUILT_IN, *settings.jobs.modules):
         for job_type in _exposed(name, "JOB_TYPES"):
             if job_type.name in types:
                 raise ConfigError(f"{name} registers job type {job_type.name!r}, which exists already", fix="rename it")
+            if not _runs(job_type, settings):
+                if name in BUILT_IN:
+                    continue
+                raise ConfigError(
+                    f"job type {job_type.name!r} of {name} has effects, which are written in one commit with the job, and the"
+                    f" {settings.ledger.backend} ledger can't write them",
+                    fix=f"set {variable('ledger.backend')}=database, or register it without effects",
+                )
             types[job_type.name] = _configured(job_type, settings)
     return Catalog(types.values())
+
+
+def left_out(settings: Settings) -> list[str]:
+    """Built-in job types that don't run on this ledger: what they write must be committed with the job."""
+    return [each.name for name in BUILT_IN for each in _exposed(name, "JOB_TYPES") if not _runs(each, settings)]
+
+
+def _runs(job_type: JobType, settings: Settings) -> bool:
+    return job_type.effects is no_effects or settings.ledger.backend in WITH_EFFECTS
 
 
 def _configured(job_type: JobType, settings: Settings) -> JobType:
@@ -96,9 +118,14 @@ class Assembler:
 
 
 def check_handlers(settings: Settings, catalog: Catalog) -> int:
-    """How many job types there are. Imports their handlers (not the adapters) and raises ConfigError when one can't be
-    imported, or asks for what nothing fills."""
-    for name in (names := catalog.names()):
+    """How many job types there are. Imports their handlers (not the adapters) and raises ConfigError when there is none, or
+    one can't be imported, or asks for what nothing fills."""
+    if not (names := catalog.names()):
+        raise ConfigError(
+            f"there is no job type to run: {', '.join(left_out(settings))} needs a ledger that writes effects",
+            fix=f"name modules in {variable('jobs.modules')}, or set {variable('ledger.backend')}=database",
+        )
+    for name in names:
         _fields(catalog.get(name).handler, settings)
     return len(names)
 

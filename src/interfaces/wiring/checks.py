@@ -60,11 +60,18 @@ def check_startup(settings: Settings, adapters: Adapters) -> None:
 
 
 def check_backends(settings: Settings, adapters: Adapters) -> None:
-    """What a command of an operator needs: data directory, database, queue. Raises the first error as it is."""
-    for name in ("data directory", "database"):
-        dict(CHECKS)[name](settings, adapters)
+    """What a command of an operator needs: data directory, ledger, queue. Raises the first error as it is."""
+    check_data_dir(settings, adapters)
+    check_kept(settings, adapters)
     # Only asked how deep it is: an operator's role need not permit what a worker's does.
     adapters.queue_inspector().depth()
+
+
+def check_kept(settings: Settings, adapters: Adapters) -> None:
+    """What there is of jobs can be read. Raises ConfigError, DatabaseUnavailable."""
+    check_database(settings, adapters)
+    if settings.ledger.backend != "database":
+        adapters.ledger().counts()
 
 
 def refuse(failed: Sequence[Finding]) -> None:
@@ -98,9 +105,16 @@ def check_scratch(settings: Settings, adapters: Adapters) -> str:
 def check_database(settings: Settings, adapters: Adapters) -> str:
     """The database answers, lets us do what we do, and has this version's tables. The embedded one is brought up to date
     here."""
+    if not settings.uses_database:
+        return "not used"
     if not is_server(settings.database_url):
         return f"embedded, schema {imported('src.infrastructure.db.schema:upgrade')(settings.database_url)}"
     return "; ".join(imported("src.infrastructure.db.check:DatabaseCheck")(adapters.database()).check())
+
+
+def check_ledger(settings: Settings, adapters: Adapters) -> str:
+    """Whoever keeps the jobs permits what a worker does. The database has a check of its own."""
+    return "; ".join((settings.ledger.backend, *_facts(adapters.ledger())))
 
 
 def check_queue(settings: Settings, adapters: Adapters) -> str:
@@ -186,6 +200,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("data directory", check_data_dir),
     ("scratch", check_scratch),
     ("database", check_database),
+    ("ledger", check_ledger),
     ("queue", check_queue),
     ("lock", check_lock),
     ("progress", check_progress),

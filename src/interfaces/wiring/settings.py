@@ -17,6 +17,7 @@ from pydantic_settings import (
 from src.domain.errors import InvalidPayload
 from src.domain.ids import storage_key
 from src.interfaces.wiring.group import Count, Group, Positive
+from src.interfaces.wiring.ledger_settings import LedgerSettings
 from src.interfaces.wiring.video_settings import VideoSettings
 
 PREFIX = "WORKER_"
@@ -266,6 +267,7 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
+    ledger: LedgerSettings = LedgerSettings()
     lock: LockSettings = LockSettings()
     progress: ProgressSettings = ProgressSettings()
     storage: StorageSettings = StorageSettings()
@@ -297,6 +299,7 @@ class Settings(BaseSettings):
         if self.video.chunk_seconds < self.video.segment_seconds:
             raise ValueError("video.chunk_seconds is shorter than video.segment_seconds: a chunk holds whole segments")
         for port, wanted in (
+            ("ledger", self.ledger.backend),
             ("lock", self.lock.backend),
             ("progress", self.progress.backend),
             ("queue", self.queue.backend),
@@ -328,6 +331,13 @@ class Settings(BaseSettings):
             return self.database.url.get_secret_value()
         # Quoted, because SQLAlchemy reads % and ? in the path as parts of a URL.
         return f"sqlite:///{quote(str((self.data_dir / 'mediaworker.db').absolute()))}"
+
+    @property
+    def uses_database(self) -> bool:
+        """Whether anything is kept in the database at `database_url`."""
+        kept = (self.ledger.backend, self.lock.backend, self.progress.backend)
+        queued = self.queue.backend in ("sqlite", "postgres") and self.queue_database_url == self.database_url
+        return queued or "database" in kept
 
     @property
     def queue_database_url(self) -> str:

@@ -144,9 +144,7 @@ def build_worker(
         can_take=space_left(adapters.scratch(), settings.scratch_reserve_bytes),
         probes=probes,
         uncertain=uncertain,
-        sweep=SweepAbandoned(
-            jobs=ledger, storage=adapters.storage(), videos=adapters.videos(), chunks=adapters.chunks(), clock=clock
-        ).tick,
+        sweep=_sweep(adapters, catalog),
     )
     going.append(worker.must_go)
     return worker
@@ -167,6 +165,19 @@ def make_probes(settings: Settings, adapters: Adapters, catalog: Catalog, health
     if settings.lock.on_failure == OnLockFailure.PAUSE.value:
         asked["lock"] = lambda: lock.renew(NOBODYS, NOBODYS, ttl_seconds=1)
     return [Probe(name, ask, health) for name, ask in asked.items()]
+
+
+def _sweep(adapters: Adapters, catalog: Catalog) -> Callable[[], int] | None:
+    """Takes away what abandoned attempts at videos left, where videos are encoded."""
+    if "video" not in catalog.names():
+        return None
+    return SweepAbandoned(
+        jobs=adapters.ledger(),
+        storage=adapters.storage(),
+        videos=adapters.videos(),
+        chunks=adapters.chunks(),
+        clock=adapters.clock(),
+    ).tick
 
 
 def space_left(scratch: Scratch, reserve_bytes: int) -> Callable[[], bool]:

@@ -64,7 +64,7 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
     """Work until SIGTERM (or, with `drain`, until the queue is empty). Returns the exit code."""
     from src.infrastructure.observability import logs
     from src.interfaces.wiring.adapters import build
-    from src.interfaces.wiring.assemble import build_catalog, check_handlers
+    from src.interfaces.wiring.assemble import build_catalog, check_handlers, left_out
     from src.interfaces.wiring.checks import check_startup
     from src.interfaces.wiring.worker import build_worker
     from src.interfaces.workers.failpoints import arm_from
@@ -89,6 +89,8 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         else:
             print(f"mediaworker: {lines.censor.text(str(error))}", file=sys.stderr)
         return EXIT_CONFIG
+    if without := left_out(settings):
+        log.warning("jobs.left_out", extra={"types": without, "because": f"{settings.ledger.backend} ledger"})
     log.info("worker.starting", extra={"worker": name, "owner": worker.options.owner, "scratch_swept": swept})
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

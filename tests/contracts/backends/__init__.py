@@ -23,6 +23,7 @@ from tests.contracts.backends.redis import redis_place
 from tests.contracts.backends.s3 import s3_storage
 from tests.contracts.backends.sql import sqlite_state
 from tests.contracts.backends.sqs import sqs_place
+from tests.contracts.backends.state import LedgerAbilities
 from tests.fakes.flaky import FlakyStorage
 
 
@@ -59,9 +60,13 @@ CLOCKS: Mapping[str, Any] = {"postgres": postgres_clock}
 """{name: () -> clock} of the harnesses whose server has to follow the tests' time."""
 
 QUEUES: Mapping[str, Any] = {**STATES, "redis": redis_place, "sqs": sqs_place}
+LEDGERS: Mapping[str, Any] = {**STATES, "redis": redis_place}
 LOCKS: Mapping[str, Any] = {**STATES, "redis": redis_place}
 PROGRESSES: Mapping[str, Any] = {**STATES, "redis": redis_place}
 """{name: (clock, folder) -> place}: the states, and the servers that serve one port or two."""
+
+LEDGER_ABILITIES: Mapping[str, LedgerAbilities] = {"redis": LedgerAbilities(effects=False)}
+"""Of the ledgers that don't have them all."""
 
 WRAPPED_QUEUES: Mapping[str, Any] = {"claimed": claimed_place}
 """Queues seen through something of ours; no choice of the wiring's own, so not counted as one."""

@@ -5,15 +5,35 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 
+from src.application.catalog import no_effects
+from src.application.ports.ledger import Effects
+from src.infrastructure.redis.dead_letters import RedisDeadLetters
+from src.infrastructure.redis.ledger import RedisLedger
+from src.infrastructure.redis.ledger_store import LedgerStore, script
 from src.infrastructure.redis.lock import RedisIdempotency
 from src.infrastructure.redis.progress import RedisProgress
 from src.infrastructure.redis.queue import RedisQueue
 from tests.fakes.clock import FrozenClock
 from tests.servers.process import Server
 from tests.servers.shared import shared
+
+TIME = "local time = redis.call('TIME')\n"
+STEADY = "local ticks = math.floor((time[1] * 1000000 + time[2]) / 50000 + 0.5)\n"
+STEADY += "time = { math.floor(ticks / 20), ticks % 20 * 50000 }\n"
+
+
+class SteadyStore(LedgerStore):
+    """The server reckons the time of a call from a clock of its own beside the one that stands still: some microseconds
+    more, now and then fewer. Here its time is rounded to twentieths of a second."""
+
+    def run(self, name: str, *args: Any) -> Any:
+        text = script(name)
+        assert text.count(TIME) == 1
+        return self.link.run(text.replace(TIME, TIME + STEADY), (self.base,), args)
 
 
 @dataclass
@@ -23,7 +43,9 @@ class RedisPlace:
 
     clock: FrozenClock
     server: Server
-    opened: list[RedisQueue | RedisIdempotency | RedisProgress] = field(default_factory=list)
+    opened: list[RedisQueue | RedisIdempotency | RedisProgress | RedisLedger | RedisDeadLetters] = field(
+        default_factory=list
+    )
     mark: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     def queue(self, name: str = "video") -> RedisQueue:
@@ -43,6 +65,20 @@ class RedisPlace:
         progress = RedisProgress(self.server.url)
         self.opened.append(progress)
         return progress
+
+    def ledger(self, effects: Effects = no_effects) -> RedisLedger:
+        """A handle; there is nothing that effects could be written to."""
+        ledger = RedisLedger(self.server.url, self.mark)
+        ledger.store = SteadyStore(self.server.url, self.mark)
+        self.opened.append(ledger)
+        return ledger
+
+    def dead_letters(self) -> RedisDeadLetters:
+        """A handle on the letters of the same ledger."""
+        letters = RedisDeadLetters(self.server.url, self.mark)
+        letters.store = SteadyStore(self.server.url, self.mark)
+        self.opened.append(letters)
+        return letters
 
     def close(self) -> None:
         """Nothing of this test may be found by the next."""

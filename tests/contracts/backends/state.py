@@ -39,6 +39,14 @@ class QueueAbilities:
 ALL = QueueAbilities()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerAbilities:
+    """What the ledger leaves to the technology."""
+
+    effects: bool = True
+    """writes what a job type's effects name in the commit of the move; else such job types don't run on it"""
+
+
 class QueuePlace(Protocol):
     """Where queues of one technology are. Each call gives a handle of its own, as another worker would have it. A place
     without `abilities` has them all."""
@@ -67,11 +75,19 @@ class ProgressPlace(Protocol):
     def close(self) -> None: ...
 
 
-class State(QueuePlace, LockPlace, ProgressPlace, Protocol):
-    """Everything that lives in a database or beside it. Each call gives a handle of its own on the same state, as
-    another worker would have it."""
+class LedgerPlace(Protocol):
+    """Where jobs and dead letters of one technology are kept."""
+
+    clock: FrozenClock
 
     def ledger(self, effects: Effects = no_effects) -> WholeLedger: ...
     def dead_letters(self) -> DeadLetters: ...
+    def close(self) -> None: ...
+
+
+class State(QueuePlace, LockPlace, ProgressPlace, LedgerPlace, Protocol):
+    """Everything that lives in a database or beside it. Each call gives a handle of its own on the same state, as
+    another worker would have it."""
+
     def videos(self) -> VideoRepository: ...
     def chunks(self) -> ChunkRepository: ...

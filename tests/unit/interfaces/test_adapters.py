@@ -122,7 +122,9 @@ def test_only_the_chosen_adapter_is_imported(tmp_path: Path) -> None:
 
 
 def test_each_choice_offers_what_its_setting_accepts() -> None:
-    accepted = {name: Settings.model_fields[name].annotation for name in ("queue", "lock", "progress", "storage")}
+    accepted = {
+        name: Settings.model_fields[name].annotation for name in ("queue", "ledger", "lock", "progress", "storage")
+    }
     for setting, selector in CHOICES.items():
         group = accepted[setting.partition(".")[0]]
         choices = group.model_fields["backend"].annotation.__args__  # type: ignore[union-attr]

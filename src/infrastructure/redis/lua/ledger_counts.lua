@@ -1,0 +1,20 @@
+-- keep -> {type, state, number of rows}*; changes nothing
+local ended = { SUCCEEDED = true, FAILED = true, DEAD = true, CANCELLED = true }
+local since = '(' .. text(now - ARGV[1] / 1000)
+local answer = {}
+for _, type in ipairs(redis.call('SMEMBERS', base .. 'types')) do
+  local function add(state, count)
+    if count > 0 then
+      for _, value in ipairs({ type, state, count }) do
+        answer[#answer + 1] = value
+      end
+    end
+  end
+  for state in pairs(ACTIVE) do
+    add(state, redis.call('ZCARD', base .. state .. ':' .. type))
+  end
+  for state in pairs(ended) do
+    add(state, redis.call('ZCOUNT', base .. state .. ':' .. type, since, '+inf'))
+  end
+end
+return answer
