@@ -64,8 +64,8 @@ class Plan:
     last_blow: bool
     """whether at its end all servers and all workers are killed at the same time"""
     seed: int = 1
-    patience: float = 900.0
-    """after which a storm that gets nowhere is broken"""
+    patience: float = 120.0
+    """after which a storm in which no job ends any more is broken"""
 
     @property
     def jobs(self) -> int:
@@ -264,7 +264,7 @@ def storm(fleet: Fleet, servers: Mapping[str, Server], clip: Path, plan: Plan) -
         ):
             crew.turn()
             faults.turn()
-            _go_on(look, began + plan.patience)
+            look.go_on(plan)
         kills, stormed = crew.kills, time.monotonic() - began
         last_fault = time.monotonic()
         if plan.last_blow:
@@ -273,7 +273,7 @@ def storm(fleet: Fleet, servers: Mapping[str, Server], clip: Path, plan: Plan) -
         faults.all_up()
         while not (look.ended() >= plan.jobs and look.empty()):
             crew.turn(killing=False)
-            _go_on(look, began + 2 * plan.patience)
+            look.go_on(plan)
         drained = time.monotonic() - last_fault
     finally:
         faults.all_up()
@@ -299,16 +299,19 @@ class Look:
     fleet: Fleet
     _ended: int = 0
     _next: float = 0.0
+    _moved_at: float = field(default_factory=time.monotonic)
 
     def ended(self) -> int:
         """Jobs in a final state; asked now and then."""
         if time.monotonic() >= self._next:
             try:
                 counts = self.fleet.adapters.ledger().counts()
-                self._ended = sum(count for (_type, state), count in counts.items() if state.is_terminal)
             except DatabaseUnavailable:
-                pass
+                counts = {}
+            ended = sum(count for (_type, state), count in counts.items() if state.is_terminal)
             self._next = time.monotonic() + LOOK_SECONDS
+            if ended > self._ended:
+                self._ended, self._moved_at = ended, self._next
         return self._ended
 
     def empty(self) -> bool:
@@ -319,12 +322,12 @@ class Look:
             return False
         return (depth.ready, depth.delayed, depth.in_flight) == (0, 0, 0)
 
-
-def _go_on(look: Look, deadline: float) -> None:
-    if time.monotonic() > deadline:
-        left = [row for row in look.fleet.states().items() if not row[1].is_terminal]
-        raise AssertionError(f"the storm gets nowhere: {look.ended()} ended, {len(left)} are there: {left[:10]}")
-    time.sleep(0.05)
+    def go_on(self, plan: Plan) -> None:
+        """A moment later. Raises AssertionError when the storm gets nowhere."""
+        if time.monotonic() > self._moved_at + plan.patience:
+            left = [f"{name} {state}" for name, state in self.fleet.states().items() if not state.is_terminal]
+            raise AssertionError(f"{self._ended} of {plan.jobs} ended, then none; active: {len(left)}, {left[:10]}")
+        time.sleep(0.05)
 
 
 def _account(fleet: Fleet, plan: Plan, crew: Crew, witness: Witness, **known: Any) -> Account:

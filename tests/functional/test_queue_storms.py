@@ -24,7 +24,6 @@ PLAN = Plan(
     faults=1,
     most_faults=1,
     last_blow=False,
-    patience=100,
 )
 
 
