@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from src.domain.errors import CorruptSource, LimitsExceeded, SourceEmpty, TruncatedSource, UnsupportedFormat
-from src.domain.job import Attempt, Job, JobState
+from src.domain.history import Attempt
+from src.domain.job import Job, JobState
 from src.domain.retry import POLICIES
 
 SOURCE_FAULTS = frozenset(

@@ -145,6 +145,50 @@ def test_k13_a_dead_process_that_nobody_reaped_is_dead(scratch: FilesystemScratc
     os.waitpid(child, 0)
 
 
+def test_k13_a_process_killed_while_it_writes_its_note_leaves_nothing(
+    scratch: FilesystemScratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(Path, "replace", lambda *_: os.kill(os.getpid(), 9))
+        try:
+            scratch.open("run-1")
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+    assert len(list(scratch.root.iterdir())) == 1
+    scratch.sweep()
+    assert list(scratch.root.iterdir()) == []
+
+
+def test_a_note_that_is_being_written_is_not_swept(scratch: FilesystemScratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.replace
+
+    def swept_before(part: Path, note: Path) -> Path:
+        FilesystemScratch(scratch.root).sweep()
+        return rename(part, note)
+
+    monkeypatch.setattr(Path, "replace", swept_before)
+    assert scratch.open("run-1").is_dir()
+
+
+def test_a_sweep_that_takes_a_part_before_its_writer_has_it_costs_the_writer_nothing(
+    scratch: FilesystemScratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close, sweeps = os.close, [FilesystemScratch(scratch.root).sweep]
+
+    def swept_after(descriptor: int) -> None:
+        close(descriptor)
+        if sweeps:
+            sweeps.pop()()
+
+    monkeypatch.setattr(os, "close", swept_after)
+    assert scratch.open("run-1").is_dir()
+    assert sweeps == []
+    monkeypatch.undo()
+    assert sorted(path.name for path in scratch.root.iterdir()) == ["run-1", f"run-1{NOTE}"]
+
+
 def test_a_folder_without_a_note_is_left_alone(scratch: FilesystemScratch) -> None:
     (scratch.root / "precious").mkdir(parents=True)
     (scratch.root / f"torn{NOTE}").write_text("{")

@@ -11,7 +11,8 @@ from src.application.decoders import Decoders, DecoderSettings
 from src.application.decoders.decoded import Requests
 from src.application.ports.ledger import DeadLetterFilter, Effect, Limits
 from src.domain.errors import Conflict, DatabaseUnavailable, ErrorReport, InvalidPayload, LeaseLost, NotFound
-from src.domain.job import HANDED_BACK, LOST, Claimed, Job, JobState
+from src.domain.history import HANDED_BACK, LOST
+from src.domain.job import Claimed, Job, JobState
 from tests.contracts.backends.state import AddVideo, LedgerPlace, State
 from tests.contracts.moves import at_once, claim, draft, failing
 from tests.fakes.clock import FrozenClock

@@ -28,7 +28,8 @@ from src.domain.errors import (
     QueueUnavailable,
     StorageUnavailable,
 )
-from src.domain.job import Attempt, Job, JobDraft, JobState
+from src.domain.history import Attempt
+from src.domain.job import Job, JobDraft, JobState
 from src.domain.progress import ProgressReport
 
 OK = "ok"

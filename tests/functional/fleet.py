@@ -37,6 +37,8 @@ class Fleet:
     def environ(self, **more: str) -> dict[str, str]:
         """What a worker sees; nothing of this process's own WORKER_ variables."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKER_", "MEDIAWORKER_"))}
+        # Compiled once, like an installed worker: else every start compiles everything, which is most of its work.
+        clean.pop("PYTHONDONTWRITEBYTECODE", None)
         return {
             **clean,
             "PYTHONPATH": str(ROOT),

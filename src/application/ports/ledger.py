@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from src.domain.errors import ErrorReport, UnexpectedError
-from src.domain.job import Attempt, Job, JobDraft, JobState
+from src.domain.history import Attempt
+from src.domain.job import Job, JobDraft, JobState
 
 Answer = TypeVar("Answer")
 

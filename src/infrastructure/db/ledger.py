@@ -11,16 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from src.application.catalog import no_effects
 from src.application.ports.ledger import Admission, Beat, Effect, Effects, Limits, Move, TenantFull, letter_of
 from src.domain.errors import Conflict, NotFound
-from src.domain.job import (
-    ACTIVE_STATES,
-    Job,
-    JobDraft,
-    JobState,
-    closed_attempt,
-    is_dead_letter,
-    is_reopened,
-    starts_attempt,
-)
+from src.domain.history import closed_attempt, is_dead_letter, is_reopened, starts_attempt
+from src.domain.job import ACTIVE_STATES, Job, JobDraft, JobState
 from src.infrastructure.db import batches
 from src.infrastructure.db.engine import database_now, insert_new, serialize, upsert
 from src.infrastructure.db.queries import SqlJobQueries

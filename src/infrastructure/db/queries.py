@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
 
 from src.application.ports.ledger import JobFilter
 from src.domain.errors import Conflict
-from src.domain.job import Attempt, Job, JobState, told_by
+from src.domain.history import Attempt, told_by
+from src.domain.job import Job, JobState
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.rows import to_attempt, to_job
 from src.infrastructure.db.tables import job_attempts, jobs

@@ -11,7 +11,8 @@ from sqlalchemy import Row
 from src.application.ports.ledger import DeadLetter
 from src.application.ports.videos import FinishedChunk, StoredSegment
 from src.domain.errors import ErrorReport
-from src.domain.job import Attempt, Job, JobState
+from src.domain.history import Attempt
+from src.domain.job import Job, JobState
 from src.domain.video.video import Video, VideoStatus
 
 JOB_FIELDS = tuple(field.name for field in fields(Job))

@@ -25,18 +25,8 @@ from src.application.ports.ledger import (
     letter_of,
 )
 from src.domain.errors import Conflict, NotFound
-from src.domain.job import (
-    ACTIVE_STATES,
-    Attempt,
-    Job,
-    JobDraft,
-    JobState,
-    closed_attempt,
-    is_dead_letter,
-    is_reopened,
-    starts_attempt,
-    told_by,
-)
+from src.domain.history import Attempt, closed_attempt, is_dead_letter, is_reopened, starts_attempt, told_by
+from src.domain.job import ACTIVE_STATES, Job, JobDraft, JobState
 
 Undo = Callable[[], None]
 MemoryApplier = Callable[[Effect, float], Undo]

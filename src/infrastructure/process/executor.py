@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import queue
@@ -11,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,15 +19,14 @@ from src.application.ports.executor import (
     Failed,
     Progressed,
     Returned,
-    Snoozed,
     Stopped,
-    Succeeded,
     WorkOrder,
 )
 from src.domain.errors import Crashed, ErrorReport
 from src.domain.progress import ProgressReport
 from src.infrastructure.process import wire
 from src.infrastructure.process.group import kill_group, reap_group, said
+from src.infrastructure.process.handle import ChildProcess, endings, frames, untold_ends
 from src.infrastructure.process.linux import adopt_orphans
 from src.infrastructure.process.mark import Mark
 
@@ -39,57 +37,6 @@ REAP_SECONDS = 10.0
 
 STUCK_SECONDS = 0.5
 """Runs that wait behind one that takes longer than this are taken back: others may do them."""
-
-FRAME_BYTES = 4 << 20
-"""Orders of one frame; the wire's limit is far above it."""
-
-
-@dataclass(slots=True)
-class _Child:
-    """One executor process and what it is doing."""
-
-    process: subprocess.Popen[bytes]
-    channel: socket.socket
-    mark: Mark
-    runs: dict[str, int] = field(default_factory=dict)
-    """{run: number of its order}, in the order in which they begin"""
-    short: bool = False
-    """what it holds are short runs, and more of them may be added"""
-    stopping: dict[str, float] = field(default_factory=dict)
-    """{run: monotonic time at which the process is killed for it}"""
-    jobs: int = 0
-    """frames of orders so far"""
-    orders: int = 0
-    idle_since: float = 0.0
-    starting: bool = True
-    """its first orders are on their way; later ones must not overtake them"""
-    leaving: bool = False
-    """takes no more orders; retired when it holds nothing"""
-    retired: bool = False
-    seen: tuple[int, float] = (0, 0.0)
-    """(number that was begun last, monotonic time since when that is so)"""
-    sending: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, orders: Sequence[WorkOrder], *, short: bool) -> list[str]:
-        """These runs are the child's now; their orders as JSON text."""
-        self.short = short
-        self.jobs += 1
-        texts = []
-        for order in orders:
-            self.orders += 1
-            self.runs[order.run_id] = self.orders
-            texts.append(wire.text_of(wire.pack_order(order, self.orders)))
-        return texts
-
-    def send(self, text: str) -> None:
-        """One frame, whole. Raises OSError when the process is gone."""
-        with self.sending:
-            wire.send_text(self.channel, text)
-
-    @property
-    def usable(self) -> bool:
-        """Whether it may be given orders."""
-        return not (self.starting or self.leaving or self.retired) and self.process.poll() is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +66,7 @@ class ProcessExecutor:
     redact: Callable[[str], str] = str
     _events: queue.SimpleQueue[ExecutorEvent] = field(default_factory=queue.SimpleQueue)
     _commands: queue.SimpleQueue[Callable[[], None] | None] = field(default_factory=queue.SimpleQueue)
-    _children: list[_Child] = field(default_factory=list)
+    _children: list[ChildProcess] = field(default_factory=list)
     _thread: threading.Thread | None = None
     _readers: list[threading.Thread] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -235,7 +182,7 @@ class ProcessExecutor:
             return
         self._send(*found)
 
-    def _take(self, orders: Sequence[WorkOrder], *, processes: int) -> tuple[_Child, list[str]] | None:
+    def _take(self, orders: Sequence[WorkOrder], *, processes: int) -> tuple[ChildProcess, list[str]] | None:
         """A child for these, under the lock: where so many have short runs already, the one that has fewest; else an idle one."""
         usable = [child for child in self._children if child.usable]
         busy = [child for child in usable if child.runs and child.short and not child.stopping]
@@ -247,9 +194,9 @@ class ProcessExecutor:
             return None
         return child, child.add(orders, short=processes > 0)
 
-    def _send(self, child: _Child, texts: Sequence[str]) -> None:
+    def _send(self, child: ChildProcess, texts: Sequence[str]) -> None:
         try:
-            for part in _frames(texts):
+            for part in frames(texts):
                 child.send(part)
             child.starting = False
         except (OSError, ValueError) as error:
@@ -257,7 +204,7 @@ class ProcessExecutor:
             # Its reader sees the end of the process and reports the runs'.
             kill_group(child.process.pid)
 
-    def _spawn(self, orders: Sequence[WorkOrder], *, short: bool) -> tuple[_Child, list[str]]:
+    def _spawn(self, orders: Sequence[WorkOrder], *, short: bool) -> tuple[ChildProcess, list[str]]:
         ours, theirs = socket.socketpair()
         mark = Mark()
         try:
@@ -274,7 +221,7 @@ class ProcessExecutor:
             raise
         finally:
             theirs.close()
-        child = _Child(process, ours, mark, idle_since=time.monotonic())
+        child = ChildProcess(process, ours, mark, idle_since=time.monotonic())
         reader = threading.Thread(target=self._read, args=(child,), name=f"executor-{process.pid}", daemon=True)
         texts = child.add(orders, short=short) if orders else []
         try:
@@ -313,7 +260,7 @@ class ProcessExecutor:
     def _free_the_stuck(self) -> None:
         """Take back what waits behind a run that takes long."""
         now = time.monotonic()
-        stuck: list[_Child] = []
+        stuck: list[ChildProcess] = []
         with self._lock:
             for child in self._children:
                 number = child.mark.read()
@@ -332,10 +279,10 @@ class ProcessExecutor:
             living = [child for child in self._children if child.usable]
             for child in living[1 if self._keep_warm else 0 :]:
                 if not child.runs and child.jobs and now - child.idle_since >= self.recycling.idle_seconds:
-                    _retire(child)
+                    child.retire()
 
     # ------------------------------------------------------------------ one reader thread per child
-    def _read(self, child: _Child) -> None:
+    def _read(self, child: ChildProcess) -> None:
         try:
             while (frame := wire.receive(child.channel)) is not None:
                 self._frame(child, frame)
@@ -346,14 +293,14 @@ class ProcessExecutor:
             log.warning("executor.channel", extra={"pid": child.process.pid, "error": str(error)})
         self._gone(child)
 
-    def _frame(self, child: _Child, frame: dict[str, Any]) -> None:
+    def _frame(self, child: ChildProcess, frame: dict[str, Any]) -> None:
         if "progress" in frame:
             run = str(frame["run"])
             if run not in child.runs:
                 raise ValueError(f"progress of run {run!r}, which is not the child's")
             self._events.put(Progressed(run, ProgressReport.from_json(frame["progress"])))
             return
-        events = list(_endings(frame))
+        events = list(endings(frame))
         with self._lock:
             for event in events:
                 if child.runs.pop(event.run_id, None) is None:
@@ -365,11 +312,11 @@ class ProcessExecutor:
             if not child.runs:
                 child.idle_since = time.monotonic()
                 if child.leaving:
-                    _retire(child)
+                    child.retire()
         for event in events:
             self._events.put(event)
 
-    def _gone(self, child: _Child) -> None:
+    def _gone(self, child: ChildProcess) -> None:
         kill_group(child.process.pid)
         code = child.process.wait()
         reap_group(child.process.pid, REAP_SECONDS)
@@ -377,7 +324,7 @@ class ProcessExecutor:
             if child in self._children:
                 self._children.remove(child)
             runs, child.runs, last = child.runs, {}, child.mark.read()
-        untold = _untold(child.mark)
+        untold = untold_ends(child.mark)
         child.channel.close()
         child.mark.close()
         for event in untold:
@@ -401,46 +348,3 @@ class ProcessExecutor:
                 self._events.put(Failed(run, ErrorReport.of(Crashed(said(code)))))
         if self._keep_warm and not self._closing:
             self._commands.put(lambda: None if self._children else self._warmed())
-
-
-def _endings(frame: Mapping[str, Any]) -> Iterator[ExecutorEvent]:
-    """How runs ended, by what a child says. Raises KeyError, ValueError or TypeError for what it can't say."""
-    if "done" in frame:
-        for run, result in frame["done"]:
-            yield Succeeded(run, dict(result))
-    elif "returned" in frame:
-        for run in frame["returned"]:
-            yield Returned(run)
-    elif "stopped" in frame:
-        yield Stopped(frame["stopped"])
-    elif "snooze" in frame:
-        yield Snoozed(frame["run"], float(frame["snooze"]), str(frame.get("reason", "")))
-    else:
-        yield Failed(frame["run"], ErrorReport.from_json(frame["error"]))
-
-
-def _untold(mark: Mark) -> list[ExecutorEvent]:
-    """Successes that a dead child had no time to tell of."""
-    try:
-        return list(_endings({"done": json.loads(mark.ends())}))
-    except (ValueError, TypeError) as error:
-        # A job wrote over them; their runs count as unfinished.
-        log.warning("executor.protocol", extra={"error": str(error)})
-        return []
-
-
-def _frames(texts: Sequence[str]) -> Iterator[str]:
-    start, size = 0, 0
-    for place, text in enumerate(texts):
-        if size and size + len(text) > FRAME_BYTES:
-            yield f'{{"orders":[{",".join(texts[start:place])}]}}'
-            start, size = place, 0
-        size += len(text)
-    if texts[start:]:
-        yield f'{{"orders":[{",".join(texts[start:])}]}}'
-
-
-def _retire(child: _Child) -> None:
-    child.retired = True
-    with contextlib.suppress(OSError):
-        child.channel.shutdown(socket.SHUT_WR)

@@ -13,7 +13,8 @@ from itertools import chain, compress
 
 from src.application.ports.ledger import Admission, Beat, Limits, Move, TenantFull, letter_of
 from src.domain.errors import Conflict, DatabaseUnavailable, ErrorReport, NotFound
-from src.domain.job import Job, JobDraft, JobState, closed_attempt, is_dead_letter, is_reopened, starts_attempt
+from src.domain.history import closed_attempt, is_dead_letter, is_reopened, starts_attempt
+from src.domain.job import Job, JobDraft, JobState
 from src.infrastructure.redis.ledger_letters import head_of
 from src.infrastructure.redis.ledger_queries import RedisJobQueries
 from src.infrastructure.redis.ledger_rows import (

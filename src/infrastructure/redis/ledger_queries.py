@@ -13,7 +13,8 @@ from redis import Redis
 
 from src.application.ports.ledger import JobFilter
 from src.domain.errors import Conflict
-from src.domain.job import ACTIVE_STATES, Attempt, Job, JobState, told_by
+from src.domain.history import Attempt, told_by
+from src.domain.job import ACTIVE_STATES, Job, JobState
 from src.infrastructure.redis.ledger_rows import escaped, plain, to_attempt, to_row
 from src.infrastructure.redis.ledger_store import KEEP_SECONDS, LedgerStore
 

@@ -24,7 +24,8 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from src.domain.errors import ErrorReport
-from src.domain.job import Attempt, Job, JobDraft, JobState
+from src.domain.history import Attempt
+from src.domain.job import Job, JobDraft, JobState
 
 NONE = "-"
 

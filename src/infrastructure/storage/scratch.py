@@ -23,6 +23,9 @@ from src.domain.ids import IDENTIFIER
 NOTE = ".owner.json"
 """Beside folder `x` lies `x.owner.json`: the folder itself has to be empty."""
 
+PART = "*.owner.[0-9]*-*[0-9]"
+"""A note before it has its name; whoever is killed then leaves it like this."""
+
 ALIVE = -1
 """In place of a descriptor: another process holds the lock."""
 
@@ -97,6 +100,11 @@ class FilesystemScratch:
                         swept += 1
                 finally:
                     os.close(descriptor)
+            for part in self.root.glob(PART):
+                descriptor = _locked(part)
+                if descriptor is not None and descriptor != ALIVE:
+                    part.unlink(missing_ok=True)
+                    os.close(descriptor)
         return swept
 
     def free_bytes(self) -> int:
@@ -166,10 +174,13 @@ def _locked(note: Path) -> int | None:
 def _new_note(note: Path) -> int:
     """The note of this process, in place and locked; the descriptor that holds the lock."""
     part = note.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-    descriptor = os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    descriptor: int | None = None
+    while descriptor is None or descriptor == ALIVE:
+        # Locked before it has its name: no sweep ever sees a note of ours that could be taken. One that came between
+        # these two lines is about to remove the part.
+        os.close(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        descriptor = _locked(part)
     try:
-        # Locked before it has its name: no sweep ever sees a note of ours that could be taken.
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         part.write_text(json.dumps(asdict(Owner.current())))
         part.replace(note)
     except BaseException:

@@ -9,7 +9,8 @@ from typing import Any
 
 from src.application.ports.ledger import DeadLetter
 from src.domain.errors import ErrorReport
-from src.domain.job import Attempt, Job, JobState
+from src.domain.history import Attempt
+from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
 from src.infrastructure.observability.redaction import HIDDEN, SECRET_KEY, redacted
 

@@ -7,7 +7,8 @@ import click
 from src.application.explain import explain as explained
 from src.application.operate import CancelJob, RetryJob
 from src.application.ports.ledger import JobFilter
-from src.domain.job import Attempt, Job, JobState
+from src.domain.history import Attempt
+from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
 from src.infrastructure.observability.redaction import one_line
 from src.interfaces.cli.documents import iso, job_document, shown, status_document

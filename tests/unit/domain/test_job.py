@@ -7,19 +7,8 @@ from dataclasses import replace
 import pytest
 
 from src.domain.errors import Conflict, Crashed, ErrorReport, FileAccessError, LeaseLost, SourceMissing, UnexpectedError
-from src.domain.job import (
-    CRASH_LIMIT,
-    Busy,
-    Claimed,
-    Finished,
-    Job,
-    JobDraft,
-    JobState,
-    NotDue,
-    closed_attempt,
-    is_dead_letter,
-    told_by,
-)
+from src.domain.history import closed_attempt, is_dead_letter, told_by
+from src.domain.job import CRASH_LIMIT, Busy, Claimed, Finished, Job, JobDraft, JobState, NotDue
 
 
 def a_job(**fields: object) -> Job:

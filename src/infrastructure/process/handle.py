@@ -1,0 +1,114 @@
+"""The supervisor's side of one executor process: what it was told to do, and what its frames mean."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from src.application.ports.executor import ExecutorEvent, Failed, Returned, Snoozed, Stopped, Succeeded, WorkOrder
+from src.domain.errors import ErrorReport
+from src.infrastructure.process import wire
+from src.infrastructure.process.mark import Mark
+
+log = logging.getLogger(__name__)
+
+FRAME_BYTES = 4 << 20
+"""Orders of one frame; the wire's limit is far above it."""
+
+
+@dataclass(slots=True)
+class ChildProcess:
+    """One executor process and what it is doing."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+    mark: Mark
+    runs: dict[str, int] = field(default_factory=dict)
+    """{run: number of its order}, in the order in which they begin"""
+    short: bool = False
+    """what it holds are short runs, and more of them may be added"""
+    stopping: dict[str, float] = field(default_factory=dict)
+    """{run: monotonic time at which the process is killed for it}"""
+    jobs: int = 0
+    """frames of orders so far"""
+    orders: int = 0
+    idle_since: float = 0.0
+    starting: bool = True
+    """its first orders are on their way; later ones must not overtake them"""
+    leaving: bool = False
+    """takes no more orders; retired when it holds nothing"""
+    retired: bool = False
+    seen: tuple[int, float] = (0, 0.0)
+    """(number that was begun last, monotonic time since when that is so)"""
+    sending: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, orders: Sequence[WorkOrder], *, short: bool) -> list[str]:
+        """These runs are the child's now; their orders as JSON text."""
+        self.short = short
+        self.jobs += 1
+        texts = []
+        for order in orders:
+            self.orders += 1
+            self.runs[order.run_id] = self.orders
+            texts.append(wire.text_of(wire.pack_order(order, self.orders)))
+        return texts
+
+    def send(self, text: str) -> None:
+        """One frame, whole. Raises OSError when the process is gone."""
+        with self.sending:
+            wire.send_text(self.channel, text)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may be given orders."""
+        return not (self.starting or self.leaving or self.retired) and self.process.poll() is None
+
+    def retire(self) -> None:
+        """Let it end by itself: it holds nothing, and will be told nothing more."""
+        self.retired = True
+        with contextlib.suppress(OSError):
+            self.channel.shutdown(socket.SHUT_WR)
+
+
+def endings(frame: Mapping[str, Any]) -> Iterator[ExecutorEvent]:
+    """How runs ended, by what a child says. Raises KeyError, ValueError or TypeError for what it can't say."""
+    if "done" in frame:
+        for run, result in frame["done"]:
+            yield Succeeded(run, dict(result))
+    elif "returned" in frame:
+        for run in frame["returned"]:
+            yield Returned(run)
+    elif "stopped" in frame:
+        yield Stopped(frame["stopped"])
+    elif "snooze" in frame:
+        yield Snoozed(frame["run"], float(frame["snooze"]), str(frame.get("reason", "")))
+    else:
+        yield Failed(frame["run"], ErrorReport.from_json(frame["error"]))
+
+
+def untold_ends(mark: Mark) -> list[ExecutorEvent]:
+    """Successes that a dead child had no time to tell of."""
+    try:
+        return list(endings({"done": json.loads(mark.ends())}))
+    except (ValueError, TypeError) as error:
+        # A job wrote over them; their runs count as unfinished.
+        log.warning("executor.protocol", extra={"error": str(error)})
+        return []
+
+
+def frames(texts: Sequence[str]) -> Iterator[str]:
+    start, size = 0, 0
+    for place, text in enumerate(texts):
+        if size and size + len(text) > FRAME_BYTES:
+            yield f'{{"orders":[{",".join(texts[start:place])}]}}'
+            start, size = place, 0
+        size += len(text)
+    if texts[start:]:
+        yield f'{{"orders":[{",".join(texts[start:])}]}}'
