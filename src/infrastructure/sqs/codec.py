@@ -36,6 +36,9 @@ GROUP = "MessageGroupId"
 SYSTEM = (GROUP, "AWSTraceHeader", "DeadLetterQueueSourceArn")
 """System attributes that are shown among the message's own."""
 
+ASKED = ["ApproximateReceiveCount", "SentTimestamp", *SYSTEM]
+"""System attributes that a receive asks for."""
+
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 NAME = re.compile(r"(?!(?i:aws|amazon)\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 

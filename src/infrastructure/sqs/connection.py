@@ -6,8 +6,10 @@ import os
 import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
@@ -17,6 +19,8 @@ from src.application.ports.clock import Clock
 from src.domain.errors import ConfigError, QueueUnavailable
 from src.infrastructure.aws.answers import refuse_cut_answers
 from src.infrastructure.sqs.errors import NONSENSE, SDK_ERRORS, at_start, code_of, failed_entries, unavailable
+
+Answer = TypeVar("Answer")
 
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 5.0
@@ -34,6 +38,9 @@ WAITS = {"act": 0, "look": SHORT_POLL_SECONDS, "poll": LONGEST_POLL_SECONDS}
 
 BATCH = 10
 """Entries that SQS takes in one call."""
+
+AT_ONCE = 8
+"""Calls under way at a time: 80 messages per round trip keep a process busy."""
 
 CALM_SECONDS = (0.2, 0.6)
 """Pauses before the entries that a batch's answer calls failed, through no fault of ours, are sent again."""
@@ -62,6 +69,7 @@ class SqsConnection:
     _session: Any = field(default=None, init=False, repr=False)
     """kept, because it keeps the description of SQS that every client is made from"""
     _address: str | None = field(default=None, init=False, repr=False)
+    _pool: ThreadPoolExecutor | None = field(default=None, init=False, repr=False)
     _owner: int = field(default=0, init=False, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
@@ -87,8 +95,28 @@ class SqsConnection:
     def batch(self, operation: str, entries: Sequence[Mapping[str, Any]], *, passed_over: Collection[str] = ()) -> None:
         """Ask for all entries, ten at a time. Those that fail through no fault of ours are sent again a few times, and those
         whose failure has a code of `passed_over` are well. Raises QueueUnavailable when others are left."""
-        for start in range(0, len(entries), BATCH):
-            self._one_batch(operation, entries[start : start + BATCH], passed_over)
+        self.batches(
+            operation, [entries[start : start + BATCH] for start in range(0, len(entries), BATCH)], passed_over
+        )
+
+    def batches(
+        self, operation: str, batches: Sequence[Sequence[Mapping[str, Any]]], passed_over: Collection[str] = ()
+    ) -> None:
+        """As `batch`, of batches that are packed already. What has an order (FIFO) is sent one after another."""
+        if self.fifo:
+            for entries in batches:
+                self._one_batch(operation, entries, passed_over)
+            return
+        for answer in self.together([partial(self._one_batch, operation, some, passed_over) for some in batches]):
+            if isinstance(answer, QueueUnavailable):
+                raise answer
+
+    def together(self, calls: Sequence[Callable[[], Answer]]) -> list[Answer | QueueUnavailable]:
+        """Make calls, AT_ONCE at a time: an answer of AWS takes ten milliseconds and more, most of which is waiting. All of
+        them are made; what failed stands in its place."""
+        if len(calls) < 2:
+            return [_outcome(call) for call in calls]
+        return list(self._threads().map(_outcome, calls))
 
     def probe(self, operation: str, **arguments: Any) -> None:
         """Ask for something that SQS refuses as nonsense when it permits it at all. Raises ConfigError or QueueUnavailable."""
@@ -120,6 +148,9 @@ class SqsConnection:
         """Let connections go; a later call makes new ones."""
         with self._lock:
             clients, self._clients = list(self._clients.values()), {}
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False)
         for client in clients:
             client.close()
 
@@ -140,11 +171,21 @@ class SqsConnection:
             left = {one.key: left[one.key] for one in failed}
             self.clock.sleep(pause)
 
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            self._check_owner()
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sqs")
+            return self._pool
+
+    def _check_owner(self) -> None:
+        if self._owner != os.getpid():
+            # Sockets that a fork copied belong to the other process, and threads it copies none.
+            self._clients, self._pool, self._owner = {}, None, os.getpid()
+
     def _client(self, kind: str) -> Any:
         with self._lock:
-            if self._owner != os.getpid():
-                # Sockets that a fork copied belong to the other process.
-                self._clients, self._owner = {}, os.getpid()
+            self._check_owner()
             if kind not in self._clients:
                 self._clients[kind] = self._make(kind)
             return self._clients[kind]
@@ -159,6 +200,8 @@ class SqsConnection:
             connect_timeout=CONNECT_SECONDS,
             read_timeout=WAITS[kind] + self.answer_seconds,
             retries={"mode": "standard", "total_max_attempts": TRIES[kind]},
+            # What we send is checked by our own tests; checking each call's costs a tenth of it.
+            parameter_validation=False,
             max_pool_connections=32,
             tcp_keepalive=True,
         )
@@ -171,6 +214,13 @@ class SqsConnection:
             if self._address is None:
                 self._address = self.url or self._client("act").get_queue_url(QueueName=self.name)["QueueUrl"]
             return self._address
+
+
+def _outcome(call: Callable[[], Answer]) -> Answer | QueueUnavailable:
+    try:
+        return call()
+    except QueueUnavailable as error:
+        return error
 
 
 def _kind(operation: str, arguments: Mapping[str, Any]) -> str:

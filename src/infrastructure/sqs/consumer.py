@@ -8,18 +8,22 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from src.application.ports.queue import Delivery
 from src.domain.errors import QueueUnavailable
 from src.infrastructure.sqs import codec
-from src.infrastructure.sqs.connection import BATCH, LONGEST_POLL_SECONDS, SqsConnection
+from src.infrastructure.sqs.connection import AT_ONCE, BATCH, LONGEST_POLL_SECONDS, SqsConnection
 from src.infrastructure.sqs.errors import STALE
 
 log = logging.getLogger(__name__)
 
 LONGEST_HIDE_SECONDS = 43_200
 """SQS hides one receive's message for 12 hours at most, extensions included."""
+
+TIDY_SECONDS = 60.0
+"""Between two looks for receipts that have lived their 12 hours."""
 
 FEW_RECEIVES = 10
 """A redrive policy that moves messages aside after fewer receives than this meets our hand-backs, which count as well."""
@@ -36,6 +40,7 @@ class SqsConsumer:
     connection: SqsConnection
     _held: dict[str, float] = field(default_factory=dict, init=False)
     """{receipt: monotonic seconds when its receive was asked for}"""
+    _tidied_at: float = field(default=0.0, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def receive(self, limit: int, *, wait_seconds: float, visibility_seconds: float) -> Sequence[Delivery]:
@@ -82,19 +87,21 @@ class SqsConsumer:
 
     # ------------------------------------------------------------------ receiving
     def _take(self, limit: int, poll: int, hide: int) -> list[Delivery]:
-        taken: list[Delivery] = []
-        while len(taken) < limit:
-            try:
-                messages = self._receive(min(BATCH, limit - len(taken)), 0 if taken else poll, hide)
-            except QueueUnavailable as error:
-                if not taken:
-                    raise
-                # Those that are here are hidden from everybody else: they must not be dropped with this answer.
-                log.warning("receive.cut_short", extra={"error": str(error), "taken": len(taken)})
-                return taken
+        messages = self._receive(min(BATCH, limit), poll, hide)
+        taken = self._due(messages)
+        asks = 1
+        while messages and limit > BATCH and len(taken) < limit:
+            # Twice as many at a time as long as there is more: asking an empty queue costs money too.
+            sizes = [min(BATCH, limit - len(taken) - start) for start in range(0, limit - len(taken), BATCH)][:asks]
+            found = self.connection.together([partial(self._receive, size, 0, hide) for size in sizes])
+            messages = [message for answer in found if not isinstance(answer, QueueUnavailable) for message in answer]
             taken += self._due(messages)
-            if not messages or limit <= BATCH:
-                return taken
+            for answer in found:
+                if isinstance(answer, QueueUnavailable):
+                    # Those that are here are hidden from everybody else: they must not be dropped with this answer.
+                    log.warning("receive.cut_short", extra={"error": str(answer), "taken": len(taken)})
+                    return taken
+            asks = 1 if self.connection.fifo else min(AT_ONCE, 2 * asks)
         return taken
 
     def _receive(self, limit: int, poll: int, hide: int) -> Sequence[Mapping[str, Any]]:
@@ -106,11 +113,13 @@ class SqsConsumer:
             WaitTimeSeconds=poll,
             VisibilityTimeout=hide,
             MessageAttributeNames=["All"],
-            MessageSystemAttributeNames=["All"],
+            MessageSystemAttributeNames=codec.ASKED,
         )
         messages: Sequence[Mapping[str, Any]] = answer.get("Messages", ())
         with self._lock:
-            self._held = {k: at for k, at in self._held.items() if now - at < LONGEST_HIDE_SECONDS}
+            if now - self._tidied_at > TIDY_SECONDS:
+                self._tidied_at = now
+                self._held = {k: at for k, at in self._held.items() if now - at < LONGEST_HIDE_SECONDS}
             self._held.update({message["ReceiptHandle"]: now for message in messages})
         return messages
 

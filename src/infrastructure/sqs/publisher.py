@@ -28,8 +28,8 @@ class SqsPublisher:
         """Send all, in as few calls as ten messages and 1 MiB a call allow; of one key the last."""
         latest = {envelope.key: envelope for envelope in envelopes}
         once = self.new_id()
-        for entries in _packed([self._entry(envelope, once) for envelope in latest.values()]):
-            self.connection.batch("send_message_batch", entries)
+        packed = _packed([self._entry(envelope, once) for envelope in latest.values()])
+        self.connection.batches("send_message_batch", list(packed))
 
     def fits(self, envelope: Envelope) -> bool:
         """Whether SQS takes a message of this size."""
