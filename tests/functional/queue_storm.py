@@ -35,6 +35,9 @@ ACTIONS = ("sleep", "use_scratch", "progress")
 MAX_ATTEMPTS = 20
 """A fleet that loses every worker every few seconds needs more than the 5 of a quiet one: a killed worker is an attempt."""
 
+VIDEO_ATTEMPTS = 50
+"""A video takes most of such a life, and on a busy machine it is killed more often than not."""
+
 TWICE = 10
 """Every so many short jobs are published twice."""
 
@@ -126,7 +129,7 @@ def deployment(queue: str, folder: Path, **settings: str) -> Iterator[tuple[Flee
     with place(queue=queue, database=database, own=True) as made:
         # This process asks the queue as well, with the keys that AWS's own chain finds.
         os.environ.update(AWS_KEYS)
-        fleet = Fleet(folder, {**made.environ, "WORKER_VIDEO__MAX_ATTEMPTS": str(MAX_ATTEMPTS), **settings})
+        fleet = Fleet(folder, {**made.environ, "WORKER_VIDEO__MAX_ATTEMPTS": str(VIDEO_ATTEMPTS), **settings})
         try:
             yield fleet, made
         finally:
