@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.adapters.postgres import make_database
@@ -141,4 +142,8 @@ def place(
         made.environ.update(LOCKS[lock](find))
         made.environ.update(LEDGERS[ledger](find))
         made.environ.update(QUEUES[queue](find, queue))
+        if (queue, database) == ("sqlite", "postgres"):
+            # The embedded queue beside a server: in a file of its own.
+            folder = ends.enter_context(TemporaryDirectory(prefix="mw-queue-"))
+            made.environ["WORKER_QUEUE__URL"] = f"sqlite:///{folder}/queue.db"
         yield made

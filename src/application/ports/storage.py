@@ -47,3 +47,15 @@ class Storage(Protocol):
 
     def local_path(self, key: str) -> Path | None:
         """A path that can be read without fetching, where the storage has one; else None."""
+
+
+class Presigner(Protocol):
+    """What some storages can besides: a temporary address of one object, for somebody who has no credentials. Ask for one
+    when it is about to be used and hand it straight on: it is a secret until it expires, and one that waits in a row or in a
+    queue has expired when it is needed."""
+
+    def presign_get(self, key: str, *, seconds: int) -> str:
+        """An address that gives this object to a GET, and to nothing else, for `seconds` from now (1 to 604,800; signed
+        with a role's temporary credentials, it ends with them at the latest). The storage is not asked: look with `head`
+        first whether the object is there. Raises InvalidPayload for another number of seconds, StorageUnavailable when
+        there are no credentials to sign with."""

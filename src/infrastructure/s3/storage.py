@@ -35,6 +35,9 @@ PARTS_AT_ONCE = 4
 DELETE_AT_ONCE = 1000
 """Keys in one DeleteObjects (the service's limit)."""
 
+LONGEST_ADDRESS_SECONDS = 7 * 24 * 3600
+"""The signature's own limit."""
+
 EMULATOR_REGION = "us-east-1"
 """Where an endpoint of its own is given and no region: such services take any."""
 
@@ -44,7 +47,7 @@ MAKING = threading.Lock()
 
 @dataclass
 class S3Storage:
-    """Storage. Thread-safe; a forked process makes a client of its own. Nothing is connected before the first call."""
+    """Storage and Presigner. Thread-safe; a forked process makes a client of its own. Nothing is connected before the first call."""
 
     bucket: str
     prefix: str = ""
@@ -153,6 +156,20 @@ class S3Storage:
         """None: objects are fetched."""
         self._name(key)
         return None
+
+    # ------------------------------------------------------------------ Presigner
+    def presign_get(self, key: str, *, seconds: int) -> str:
+        """Signed here, without a call."""
+        name = self._name(key)
+        if not 1 <= seconds <= LONGEST_ADDRESS_SECONDS:
+            raise InvalidPayload(
+                f"an address can't be good for {seconds} s", fix=f"1 to {LONGEST_ADDRESS_SECONDS} seconds (a week)"
+            )
+        with translated("sign an address of", key):
+            address: str = self._client().generate_presigned_url(
+                "get_object", Params={"Bucket": self.bucket, "Key": name}, ExpiresIn=seconds, HttpMethod="GET"
+            )
+        return address
 
     # ------------------------------------------------------------------ Checkable
     def check(self) -> Sequence[str]:

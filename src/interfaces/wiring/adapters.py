@@ -70,7 +70,7 @@ class Adapters(containers.DeclarativeContainer):
         memory=providers.Singleton(lazy("src.infrastructure.memory.queue:MemoryQueue"), clock=clock),
         sqlite=providers.Singleton(
             lazy("src.infrastructure.db.queue:SqlQueue"),
-            database=database,
+            database=queue_database,
             name=_setting("queue.name", settings),
             clock=clock,
             poll_seconds=_setting("queue.poll_seconds", settings),
@@ -201,10 +201,12 @@ def build(settings: Settings, catalog: Catalog) -> Adapters:
         raise ConfigError(
             f"{variable('database.url')}: there is no adapter for {kind}", fix="this build has: sqlite, postgresql"
         )
-    if settings.queue.backend == "sqlite" and is_server(settings.database_url):
+    if settings.queue.backend == "sqlite" and is_server(settings.queue_database_url):
+        # Not a file by itself: each machine would have a queue of its own without anybody having said so.
         raise ConfigError(
             f"{variable('queue.backend')}=sqlite needs an embedded database, and {variable('database.url')} is a server",
-            fix=f"set {variable('queue.backend')}=postgres, or another queue",
+            fix=f"set {variable('queue.backend')}=postgres, or another queue; if all workers and producers are on this"
+            f" machine, {variable('queue.url')}=sqlite:////path/to/queue.db keeps the queue in a file",
         )
     if settings.queue.backend == "postgres" and not is_server(settings.queue_database_url):
         raise ConfigError(

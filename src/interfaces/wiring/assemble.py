@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import typing
 from collections.abc import Callable, Mapping
+from types import UnionType
 from typing import Any
 
 from src.application.catalog import Catalog, JobType, no_effects
@@ -18,7 +19,7 @@ from src.application.ports.notify import AdminNotifier
 from src.application.ports.progress import Progress
 from src.application.ports.queue import QueueConsumer, QueueInspector, QueuePublisher
 from src.application.ports.scratch import Scratch
-from src.application.ports.storage import Storage
+from src.application.ports.storage import Presigner, Storage
 from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.application.video.settings import VideoSettings
 from src.domain.errors import ConfigError
@@ -56,6 +57,9 @@ PORTS: Mapping[type, Binding] = {
     VideoSettings: lambda adapters: imported("src.interfaces.wiring.media:video_settings")(adapters.settings()),
 }
 """{type of a handler's field: what fills it}. Job modules add their own in a PORTS of the same shape."""
+
+PRESIGNING = frozenset({"s3"})
+"""Storage backends that are a Presigner as well; with the others nothing fills a field of that type."""
 
 
 def build_catalog(settings: Settings) -> Catalog:
@@ -97,6 +101,8 @@ def _configured(job_type: JobType, settings: Settings) -> JobType:
 def bindings(settings: Settings) -> dict[type, Binding]:
     """PORTS and those of the job modules, which may also replace one of ours."""
     bound = dict(PORTS)
+    if settings.storage.backend in PRESIGNING:
+        bound[Presigner] = lambda adapters: adapters.storage()
     for name in settings.jobs.modules:
         bound.update(getattr(_module(name), "PORTS", {}))
     return bound
@@ -150,15 +156,24 @@ def _fields(handler_path: str, settings: Settings) -> tuple[Callable[..., object
     for field in dataclasses.fields(handler_class):
         if not field.init:
             continue
-        wanted = hints[field.name]
+        wanted = _port(hints[field.name])
         if wanted in bound:
             chosen[field.name] = bound[wanted]
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            unbound.append(f"{field.name}: {getattr(wanted, '__name__', wanted)}")
+            why = f", which storage {settings.storage.backend} is not" if wanted is Presigner else ""
+            unbound.append(f"{field.name}: {getattr(wanted, '__name__', wanted)}{why}")
     if unbound:
         known = ", ".join(sorted(kind.__name__ for kind in bound))
         raise ConfigError(f"{handler_path} asks for unbound ports ({', '.join(unbound)})", fix=f"bound are: {known}")
     return handler_class, chosen
+
+
+def _port(hint: Any) -> Any:
+    """The port of `Port | None`, by which a handler says that it can do without."""
+    if isinstance(hint, UnionType) or typing.get_origin(hint) is typing.Union:
+        ports = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+        return ports[0] if len(ports) == 1 else hint
+    return hint
 
 
 def _module(name: str) -> Any:

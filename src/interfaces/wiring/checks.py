@@ -103,8 +103,10 @@ def check_scratch(settings: Settings, adapters: Adapters) -> str:
 
 
 def check_database(settings: Settings, adapters: Adapters) -> str:
-    """The database answers, lets us do what we do, and has this version's tables. The embedded one is brought up to date
-    here."""
+    """The database answers, lets us do what we do, and has this version's tables. Embedded ones are brought up to date here,
+    the queue's own file among them."""
+    if settings.queue_database_url != settings.database_url and not is_server(settings.queue_database_url):
+        imported("src.infrastructure.db.schema:upgrade")(settings.queue_database_url)
     if not settings.uses_database:
         return "not used"
     if not is_server(settings.database_url):

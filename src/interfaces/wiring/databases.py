@@ -23,4 +23,6 @@ def queue_database(settings: Settings, ledger: Database) -> Database:
     """Where the queue's table is: the ledger's database, or one of its own."""
     if settings.queue_database_url == settings.database_url:
         return ledger
-    return Database(settings.queue_database_url, server=server_options(settings))
+    return Database(
+        settings.queue_database_url, busy_seconds=settings.database.busy_seconds, server=server_options(settings)
+    )

@@ -39,7 +39,7 @@ class QueueSettings(Group):
     url: str | None = Field(
         default=None,
         description="Address of the queue, where the backend has one (SQS: the queue's URL, without it the queue is looked up by "
-        "name; `postgres`: a database, by default the ledger's).",
+        "name; `sqlite` and `postgres`: a database, by default the ledger's).",
     )
     name: str = Field(default="video", min_length=1, max_length=80, description="Name of the queue.")
     wait_seconds: float = Field(
@@ -342,7 +342,8 @@ class Settings(BaseSettings):
     @property
     def queue_database_url(self) -> str:
         """The database that the `sqlite` or `postgres` queue is in: the ledger's, unless the queue has its own."""
-        return self.queue.url if self.queue.backend == "postgres" and self.queue.url else self.database_url
+        own = self.queue.url if self.queue.backend in ("sqlite", "postgres") else None
+        return own or self.database_url
 
     @property
     def redis_url(self) -> str | None:

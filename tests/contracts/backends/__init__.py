@@ -22,7 +22,7 @@ from tests.contracts.backends.postgres import postgres_clock, postgres_state
 from tests.contracts.backends.redis import redis_place
 from tests.contracts.backends.s3 import s3_storage
 from tests.contracts.backends.sql import sqlite_state
-from tests.contracts.backends.sqs import sqs_place
+from tests.contracts.backends.sqs import sqs_fifo_place, sqs_place
 from tests.contracts.backends.state import LedgerAbilities
 from tests.fakes.flaky import FlakyStorage
 
@@ -68,8 +68,9 @@ PROGRESSES: Mapping[str, Any] = {**STATES, "redis": redis_place}
 LEDGER_ABILITIES: Mapping[str, LedgerAbilities] = {"redis": LedgerAbilities(effects=False)}
 """Of the ledgers that don't have them all."""
 
-WRAPPED_QUEUES: Mapping[str, Any] = {"claimed": claimed_place}
-"""Queues seen through something of ours; no choice of the wiring's own, so not counted as one."""
+WRAPPED_QUEUES: Mapping[str, Any] = {"claimed": claimed_place, "sqs_fifo": sqs_fifo_place}
+"""Queues seen through something of ours, and other kinds of queue of one adapter; no choice of the wiring's own, so not
+counted as one."""
 
 STORAGES: Mapping[str, Any] = {"memory": memory_storage, "filesystem": filesystem_storage, "s3": s3_storage}
 """{name: (clock, folder) -> Storage}"""

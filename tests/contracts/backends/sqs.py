@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from tests.servers.shared import shared
 REGION = "us-east-1"
 LOOK_SECONDS = 0.125
 ABILITIES = QueueAbilities(priorities=False, merges=False, tells_age=False, whole_seconds=True)
+FIFO_ABILITIES = dataclasses.replace(ABILITIES)
 RETENTION = {"MessageRetentionPeriod": "1209600"}
 
 
@@ -132,3 +134,10 @@ def sqs_place(clock: FrozenClock, _folder: Path) -> SqsPlace:
     clock.followers.append(server.set_clock)
     server.set_clock(clock.now())
     return SqsPlace(clock, server)
+
+
+def sqs_fifo_place(clock: FrozenClock, folder: Path) -> SqsPlace:
+    """FIFO queues: a group is a job's messages, taken one at a time and in order."""
+    made = sqs_place(clock, folder)
+    made.attributes, made.ending, made.abilities = {"FifoQueue": "true"}, ".fifo", FIFO_ABILITIES
+    return made

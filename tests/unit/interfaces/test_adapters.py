@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dependency_injector import providers
@@ -14,9 +15,10 @@ from src.application.catalog import Catalog
 from src.application.outcome import Done, Outcome, Run
 from src.application.ports.clock import Clock
 from src.application.ports.queue import QueueConsumer, QueuePublisher
+from src.application.ports.storage import Presigner
 from src.domain.errors import ConfigError
 from src.interfaces.wiring.adapters import CHOICES, Adapters, build, imported
-from src.interfaces.wiring.assemble import Assembler, build_catalog
+from src.interfaces.wiring.assemble import PRESIGNING, Assembler, build_catalog
 from src.interfaces.wiring.checks import check_data_dir
 from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.settings import Settings
@@ -201,3 +203,36 @@ def test_a_file_in_the_place_of_the_data_directory_is_named(tmp_path: Path) -> N
     settings = load({"WORKER_DATA_DIR": str(tmp_path / "file" / "data")})
     with pytest.raises(ConfigError, match=r"file is a file \(set WORKER_DATA_DIR to a folder\)"):
         check_data_dir(settings, build(settings, build_catalog(settings)))
+
+
+@dataclass(frozen=True)
+class HandsOut:
+    """Needs addresses."""
+
+    addresses: Presigner
+
+
+@dataclass(frozen=True)
+class MayHandOut:
+    """Does without."""
+
+    addresses: Presigner | None = None
+
+
+def test_temporary_addresses_come_from_a_storage_that_has_them() -> None:
+    bucket = {"WORKER_STORAGE__BACKEND": "s3", "WORKER_STORAGE__BUCKET": "b", "WORKER_STORAGE__REGION": "eu-west-1"}
+    for name in ("HandsOut", "MayHandOut"):
+        adapters = build(load(bucket), Catalog(()))
+        handler: Any = Assembler(adapters).make(f"{__name__}:{name}")
+        assert handler.addresses is adapters.storage()
+    others = set(CHOICES["storage.backend"].providers) - PRESIGNING
+    assert others
+    for backend in others:
+        assert not hasattr(build(load({"WORKER_STORAGE__BACKEND": backend}), Catalog(())).storage(), "presign_get")
+
+
+def test_a_handler_that_needs_addresses_is_refused_where_there_are_none(adapters: Adapters) -> None:
+    with pytest.raises(ConfigError, match="addresses: Presigner, which storage filesystem is not"):
+        Assembler(adapters).make(f"{__name__}:HandsOut")
+    without: Any = Assembler(adapters).make(f"{__name__}:MayHandOut")
+    assert without.addresses is None

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from src.domain.errors import FileAccessError
+from src.application.catalog import Catalog
+from src.domain.errors import ConfigError, FileAccessError
 from src.infrastructure.memory.scratch import MemoryScratch
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.assemble import build_catalog
@@ -82,3 +83,12 @@ def test_a_silent_queue_does_not_outlast_a_lease(lease: str, seconds: float) -> 
     settings = load({**SQS, "WORKER_LEASE__TTL_SECONDS": lease})
     consumer = build(settings, build_catalog(settings)).queue_consumer()
     assert consumer.inner.connection.answer_seconds == seconds
+
+
+def test_the_embedded_queue_beside_a_server_is_asked_for_by_name(tmp_path: Path) -> None:
+    server = {"WORKER_DATA_DIR": str(tmp_path), "WORKER_DATABASE__URL": "postgresql://nobody@127.0.0.1:1/none"}
+    with pytest.raises(ConfigError, match="needs an embedded database") as refused:
+        build(load(server), Catalog(()))
+    assert "WORKER_QUEUE__URL=sqlite:" in str(refused.value.fix)
+    own = load({**server, "WORKER_QUEUE__URL": f"sqlite:///{tmp_path}/queue.db"})
+    assert build(own, Catalog(())).queue().database.file == tmp_path / "queue.db"
