@@ -17,6 +17,9 @@ from tests.functional.fleet import Fleet, wait_for
 REFUSED = 4
 """How a worker ends that is started while a server is away."""
 
+LEAVE_SECONDS = 60.0
+"""Twice the grace time: only a worker that hangs needs longer."""
+
 BACKOFF_SECONDS = 0.5
 """After which a worker that ended by itself is started again."""
 
@@ -119,10 +122,19 @@ class Crew:
 
     def leave(self) -> list[int]:
         """SIGTERM to all; their exit codes."""
-        running = [seat.process for seat in self.seats if seat.empty_until is None]
-        for process in running:
-            process.terminate()
-        return [process.wait(60) for process in running]
+        running = [seat for seat in self.seats if seat.empty_until is None]
+        for seat in running:
+            seat.process.terminate()
+        return [self._left(seat) for seat in running]
+
+    def _left(self, seat: Seat) -> int:
+        try:
+            return seat.process.wait(LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            # It is told by what its threads do (PYTHONFAULTHANDLER), in its log.
+            seat.process.send_signal(signal.SIGABRT)
+            seat.process.wait()
+            raise AssertionError(f"SIGTERM did not end a worker: {self.fleet.log(seat.number)[-8000:]}") from None
 
     def _start(self) -> Seat:
         return Seat(self.fleet.start(), len(self.fleet.processes) - 1, time.monotonic())

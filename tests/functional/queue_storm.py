@@ -129,7 +129,8 @@ def deployment(queue: str, folder: Path, **settings: str) -> Iterator[tuple[Flee
     with place(queue=queue, database=database, own=True) as made:
         # This process asks the queue as well, with the keys that AWS's own chain finds.
         os.environ.update(AWS_KEYS)
-        fleet = Fleet(folder, {**made.environ, "WORKER_VIDEO__MAX_ATTEMPTS": str(VIDEO_ATTEMPTS), **settings})
+        own = {"WORKER_VIDEO__MAX_ATTEMPTS": str(VIDEO_ATTEMPTS), "PYTHONFAULTHANDLER": "1"}
+        fleet = Fleet(folder, {**made.environ, **own, **settings})
         try:
             yield fleet, made
         finally:
