@@ -39,16 +39,18 @@ class SqsConsumer:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def receive(self, limit: int, *, wait_seconds: float, visibility_seconds: float) -> Sequence[Delivery]:
-        """Hide and return up to `limit` messages: long polls of whole seconds, then the fraction that is left."""
-        left = wait_seconds
+        """Hide and return up to `limit` messages: long polls of whole seconds, then the fraction that is left. Of a FIFO
+        queue's group at most one, so that its messages are worked off one after the other whatever runs beside them."""
+        left, clock = wait_seconds, self.connection.clock
         while True:
-            poll = min(LONGEST_POLL_SECONDS, int(left))
-            taken = self._take(limit, poll, _whole(visibility_seconds))
-            left -= poll
+            poll, began = min(LONGEST_POLL_SECONDS, int(left)), clock.monotonic()
+            taken, early = self._take(limit, poll, _whole(visibility_seconds))
+            # A message that comes before its time ends the poll, not the wait.
+            left -= clock.monotonic() - began if early else poll
             if taken or left <= 0:
                 return taken
             if left < 1:
-                self.connection.clock.sleep(left)
+                clock.sleep(left)
                 left = 0
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
@@ -81,21 +83,26 @@ class SqsConsumer:
         return [f"{'FIFO' if self.connection.fifo else 'standard'} queue", *_redrive(found)]
 
     # ------------------------------------------------------------------ receiving
-    def _take(self, limit: int, poll: int, hide: int) -> list[Delivery]:
+    def _take(self, limit: int, poll: int, hide: int) -> tuple[list[Delivery], int]:
+        """(messages that are due, how many others came before their time and were put off)"""
+        # A FIFO receive of several brings several of one group, and only what is hidden holds the rest of its group back.
+        at_once = 1 if self.connection.fifo else BATCH
         taken: list[Delivery] = []
+        early = 0
         while len(taken) < limit:
             try:
-                messages = self._receive(min(BATCH, limit - len(taken)), 0 if taken else poll, hide)
+                messages = self._receive(min(at_once, limit - len(taken)), 0 if taken or early else poll, hide)
             except QueueUnavailable as error:
                 if not taken:
                     raise
                 # Those that are here are hidden from everybody else: they must not be dropped with this answer.
                 log.warning("receive.cut_short", extra={"error": str(error), "taken": len(taken)})
-                return taken
-            taken += self._due(messages)
-            if not messages or limit <= BATCH:
-                return taken
-        return taken
+                break
+            due = self._due(messages)
+            taken, early = taken + due, early + len(messages) - len(due)
+            if not messages or limit <= at_once:
+                break
+        return taken, early
 
     def _receive(self, limit: int, poll: int, hide: int) -> Sequence[Mapping[str, Any]]:
         # The 12 hours count from the receive, so from before its answer.
