@@ -276,6 +276,13 @@ def test_a_fifo_message_names_its_own_group_and_delays_by_itself(fifo: Recorded)
     assert entry["MessageGroupId"] not in ("k", "tenant 1"), "a space is not allowed in it"
 
 
+def test_of_a_fifo_queue_one_message_is_asked_for_at_a_time(fifo: Recorded) -> None:
+    fifo.answers = [messages("a"), messages("b")]
+    assert [one.message_id for one in take(SqsConsumer(fifo), 5, wait=20)] == ["a", "b"]
+    wanted = [(a["MaxNumberOfMessages"], a["WaitTimeSeconds"]) for a in fifo.asked("receive_message")]
+    assert wanted == [(1, 20), (1, 0), (1, 0)]
+
+
 # ---------------------------------------------------------------------- errors
 def test_errors_say_what_and_how_to_mend_it_but_no_receipt_in_full(consumer: SqsConsumer, asked: Recorded) -> None:
     asked.answers = [refusal("AccessDenied", "User is not authorized" + "x" * 5000)]

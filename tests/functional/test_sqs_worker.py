@@ -160,3 +160,35 @@ def test_an_operator_sees_the_queue_and_submits_to_it(fleet: Fleet, sqs: Any, qu
     assert json.loads(message["Body"])["job_id"] == name
     (shown,) = json.loads(fleet.cli("queues", "--json").stdout)["queues"]
     assert (shown["backend"], shown["ready"], shown["oldest_ready_seconds"]) == ("sqs", 1, None)
+
+
+def test_a_fifo_queue_is_worked_off_in_order_and_a_message_sent_twice_is_one(
+    fleet: Fleet, sqs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/publishing.md says to send: the tenant as the group, the job's id against doubles."""
+    for key, value in KEYS.items():
+        monkeypatch.setenv(key, value)
+    name = f"video-{uuid.uuid4().hex[:8]}.fifo"
+    url = sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true"})["QueueUrl"]
+    fleet.settings = {
+        **KEYS,
+        "WORKER_QUEUE__BACKEND": "sqs",
+        "WORKER_QUEUE__NAME": name,
+        "WORKER_AWS__ENDPOINT_URL": shared("sqs").url,
+        "WORKER_AWS__REGION": REGION,
+        "WORKER_CONCURRENCY": "3",
+        "WORKER_RETRY__DELAY_SCALE": "0",
+    }
+    actions = {"job-1": "be_unlucky", "job-2": "noop", "job-3": "noop"}
+    for _ in range(2):
+        for job, action in actions.items():
+            payload = {"action": action, "diary": str(fleet.diary)}
+            body = {"id": job, "type": "act", "payload": payload, "tenant_id": "acme", "max_retries": 1}
+            sqs.send_message(
+                QueueUrl=url, MessageBody=json.dumps(body), MessageGroupId="acme", MessageDeduplicationId=job
+            )
+    assert waiting(sqs, url) == [3, 0, 0]
+    assert fleet.drain() == 0
+    assert fleet.states() == {"job-1": JobState.DEAD, "job-2": JobState.SUCCEEDED, "job-3": JobState.SUCCEEDED}
+    assert [line[1] for line in fleet.entries("start")] == ["job-1", "job-1", "job-2", "job-3"]
+    assert waiting(sqs, url) == [0, 0, 0]

@@ -44,16 +44,18 @@ class SqsConsumer:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def receive(self, limit: int, *, wait_seconds: float, visibility_seconds: float) -> Sequence[Delivery]:
-        """Hide and return up to `limit` messages: long polls of whole seconds, then the fraction that is left."""
-        left = wait_seconds
+        """Hide and return up to `limit` messages: long polls of whole seconds, then the fraction that is left. Of a FIFO
+        queue's group at most one, so that its messages are worked off one after the other whatever runs beside them."""
+        left, clock = wait_seconds, self.connection.clock
         while True:
-            poll = min(LONGEST_POLL_SECONDS, int(left))
-            taken = self._take(limit, poll, _whole(visibility_seconds))
-            left -= poll
+            poll, began = min(LONGEST_POLL_SECONDS, int(left)), clock.monotonic()
+            taken, early = self._take(limit, poll, _whole(visibility_seconds))
+            # A message that comes before its time ends the poll, not the wait.
+            left -= clock.monotonic() - began if early else poll
             if taken or left <= 0:
                 return taken
             if left < 1:
-                self.connection.clock.sleep(left)
+                clock.sleep(left)
                 left = 0
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
@@ -86,23 +88,27 @@ class SqsConsumer:
         return [f"{'FIFO' if self.connection.fifo else 'standard'} queue", *_redrive(found)]
 
     # ------------------------------------------------------------------ receiving
-    def _take(self, limit: int, poll: int, hide: int) -> list[Delivery]:
-        messages = self._receive(min(BATCH, limit), poll, hide)
+    def _take(self, limit: int, poll: int, hide: int) -> tuple[list[Delivery], int]:
+        """(messages that are due, how many others came before their time and were put off)"""
+        # A FIFO receive of several brings several of one group, and only what is hidden holds the rest of its group back.
+        size = 1 if self.connection.fifo else BATCH
+        messages = self._receive(min(size, limit), poll, hide)
         taken = self._due(messages)
-        asks = 1
-        while messages and limit > BATCH and len(taken) < limit:
+        early, asks = len(messages) - len(taken), 1
+        while messages and limit > size and len(taken) < limit:
             # Twice as many at a time as long as there is more: asking an empty queue costs money too.
-            sizes = [min(BATCH, limit - len(taken) - start) for start in range(0, limit - len(taken), BATCH)][:asks]
-            found = self.connection.together([partial(self._receive, size, 0, hide) for size in sizes])
+            wanted = [min(size, limit - len(taken) - start) for start in range(0, limit - len(taken), size)][:asks]
+            found = self.connection.together([partial(self._receive, some, 0, hide) for some in wanted])
             messages = [message for answer in found if not isinstance(answer, QueueUnavailable) for message in answer]
-            taken += self._due(messages)
+            due = self._due(messages)
+            taken, early = taken + due, early + len(messages) - len(due)
             for answer in found:
                 if isinstance(answer, QueueUnavailable):
                     # Those that are here are hidden from everybody else: they must not be dropped with this answer.
                     log.warning("receive.cut_short", extra={"error": str(answer), "taken": len(taken)})
-                    return taken
+                    return taken, early
             asks = 1 if self.connection.fifo else min(AT_ONCE, 2 * asks)
-        return taken
+        return taken, early
 
     def _receive(self, limit: int, poll: int, hide: int) -> Sequence[Mapping[str, Any]]:
         # The 12 hours count from the receive, so from before its answer.

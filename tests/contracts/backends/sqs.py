@@ -24,7 +24,7 @@ from tests.servers.shared import shared
 REGION = "us-east-1"
 LOOK_SECONDS = 0.125
 ABILITIES = QueueAbilities(priorities=False, merges=False, tells_age=False, whole_seconds=True)
-FIFO_ABILITIES = dataclasses.replace(ABILITIES)
+FIFO_ABILITIES = dataclasses.replace(ABILITIES, in_turn=True, delays_at_sight=True, marks=frozenset({"MessageGroupId"}))
 RETENTION = {"MessageRetentionPeriod": "1209600"}
 
 

@@ -34,6 +34,12 @@ class QueueAbilities:
     """how long the oldest message has been waiting"""
     whole_seconds: bool = False
     """hides and delays for whole seconds, rounded up"""
+    in_turn: bool = False
+    """of one key's messages the next waits until the one before it is acknowledged, or visible again and taken first"""
+    delays_at_sight: bool = False
+    """a delay is kept from the first look on: until then the message counts as ready"""
+    marks: frozenset[str] = frozenset()
+    """attributes that a delivery has besides those that it was published with"""
 
 
 ALL = QueueAbilities()
