@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import pipeline, probing, start
+from benchmarks import pipeline, probing, start, storage
 
-PARTS = {"start": start.main, "probing": probing.main, "pipeline": pipeline.main}
+PARTS = {"start": start.main, "probing": probing.main, "pipeline": pipeline.main, "storage": storage.main}
 
 
 def main() -> None:
