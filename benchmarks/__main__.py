@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import ledger, pipeline, probing, queues, replay, start
+from benchmarks import ledger, pipeline, probing, queues, replay, start, storage
 
 PARTS: dict[str, Callable[[], object]] = {
     "start": start.main,
     "ledger": ledger.main,
+    "storage": storage.main,
     "probing": probing.main,
     "replay": replay.main,
     "pipeline": pipeline.main,
