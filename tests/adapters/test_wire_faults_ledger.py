@@ -19,8 +19,8 @@ from tests.adapters.postgres import make_database
 from tests.servers.proxy import Act, Proxy
 from tests.servers.shared import shared
 
-CLAIMED = rb"INSERT INTO job_attempts"
-ENDED = rb"UPDATE job_attempts"
+CLAIMED = rb"UPDATE jobs SET.*RUNNING"
+ENDED = rb"UPDATE jobs SET.*SUCCEEDED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from tests.servers.proxy import Act, Proxy
 @pytest.mark.parametrize(
     ("act", "transaction", "starts"),
     [
-        (Act.LOSE_REPLY, rb"INSERT INTO job_attempts", 1),
-        (Act.LOSE_REQUEST, rb"INSERT INTO job_attempts", 1),
-        (Act.LOSE_REPLY, rb"UPDATE job_attempts.*SUCCEEDED", 1),
-        (Act.LOSE_REQUEST, rb"UPDATE job_attempts.*SUCCEEDED", 1),
+        (Act.LOSE_REPLY, rb"UPDATE jobs SET.*RUNNING", 1),
+        (Act.LOSE_REQUEST, rb"UPDATE jobs SET.*RUNNING", 1),
+        (Act.LOSE_REPLY, rb"UPDATE jobs SET.*SUCCEEDED", 1),
+        (Act.LOSE_REQUEST, rb"UPDATE jobs SET.*SUCCEEDED", 1),
     ],
     ids=["claim done", "claim not done", "outcome done", "outcome not done"],
 )
