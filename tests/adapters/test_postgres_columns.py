@@ -13,7 +13,7 @@ from tests.servers.shared import shared
 
 
 def there_and_back(values: Sequence[str | None], cast: str = "text") -> list[object]:
-    statement = f"SELECT g FROM unnest({columns_of('values', cast=cast)}) WITH ORDINALITY AS u (g, n) ORDER BY n"
+    statement = f"SELECT g FROM unnest({columns_of('values', cast=cast)}) WITH ORDINALITY AS u (g, n) ORDER BY n"  # noqa: S608 - constants
     with psycopg.connect(f"{shared('postgres').url}/postgres") as connection:
         rows = connection.execute(statement.encode(), {"values": column(values), "count": len(values)})
         return [value for (value,) in rows]
