@@ -190,7 +190,10 @@ def test_publishers_of_the_same_keys_at_once_do_not_fail(queue: Open) -> None:
 
 ARRAYS = {"keys": "$2", "bodies": "$3", "attributes": "$4", "priorities": "$5", "delays": "$6"}
 PLANNED = {
-    "ack": (ACK % {"queue": "$1::text", "ids": "$2", "receipts": "$3"}, "('video', '{1,2}', '{1:1,2:1}')"),
+    "ack": (
+        ACK % {"queue": "$1::text", "ids": "$2", "receipts": "$3", "count": "2"},
+        r"('video', E'1\x1f2\x1f', E'1:1\x1f2:1\x1f')",
+    ),
     "publish": (
         PUBLISH % {"queue": "$1::text", **ARRAYS, "wake": "false", "channel": "'c'"},
         """('video', '{a}', '{"x"}', '{"{}"}', '{0}', '{0}')""",

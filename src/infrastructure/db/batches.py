@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, or_, select
 
 from src.domain.job import ACTIVE_STATES, Job, JobDraft, JobState
+from src.infrastructure.db.columns import column, columns_of
 from src.infrastructure.db.engine import Database, database_now
 from src.infrastructure.db.rows import storable
 from src.infrastructure.db.tables import jobs
@@ -31,19 +32,19 @@ BEGIN_ON_SERVER = f"""
 INSERT INTO jobs ({COLUMNS})
 SELECT g.id, g.type, g.tenant, g.subject, g.payload::json, g.max_attempts, g.priority, g.trace, 'RUNNING', 1, 1, 1, 0, '{{}}',
     %(owner)s, clock.now + %(lease)s, clock.now, clock.now + %(lease)s, clock.now, clock.now
-FROM unnest(%(ids)s::text[], %(types)s::text[], %(tenants)s::text[], %(subjects)s::text[], %(payloads)s::text[],
-    %(most)s::int[], %(priorities)s::int[], %(traces)s::text[])
+FROM unnest({columns_of("ids", "types", "tenants", "subjects", "payloads")}, {columns_of("most", "priorities", cast="int")},
+    {columns_of("traces")})
     AS g (id, type, tenant, subject, payload, max_attempts, priority, trace),
     (SELECT worker_now() AS now) AS clock
 ORDER BY g.id ON CONFLICT DO NOTHING RETURNING id, created_at
 """  # noqa: S608 - constants
 
-SUCCEED_ON_SERVER = """
+SUCCEED_ON_SERVER = f"""
 UPDATE jobs SET state = 'SUCCEEDED', lease_until = NULL, wake_at = NULL, finished_at = (SELECT worker_now()),
     result = g.result::json, error = NULL
-FROM unnest(%(ids)s::text[], %(fences)s::bigint[], %(results)s::text[]) AS g (id, fence, result)
+FROM unnest({columns_of("ids")}, {columns_of("fences", cast="bigint")}, {columns_of("results")}) AS g (id, fence, result)
 WHERE jobs.id = g.id AND jobs.fence = g.fence AND jobs.state = 'RUNNING' RETURNING jobs.id
-"""
+"""  # noqa: S608 - constants
 
 BEGIN_IN_FILE = f"""
 INSERT INTO jobs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'RUNNING', 1, 1, 1, 0, '{{}}', ?, ?, ?, ?, ?, ?)
@@ -88,23 +89,25 @@ def _begin_on_server(
     given = {
         "owner": owner,
         "lease": float(lease_seconds),
-        "ids": [draft.id for draft in drafts],
-        "types": [draft.type for draft in drafts],
-        "tenants": [draft.tenant for draft in drafts],
-        "subjects": [draft.subject for draft in drafts],
-        "payloads": [_text(draft.payload) for draft in drafts],
-        "most": [draft.max_attempts for draft in drafts],
-        "priorities": [draft.priority for draft in drafts],
-        "traces": [storable(draft.trace) for draft in drafts],
+        "count": len(drafts),
+        "ids": column([draft.id for draft in drafts]),
+        "types": column([draft.type for draft in drafts]),
+        "tenants": column([draft.tenant for draft in drafts]),
+        "subjects": column([draft.subject for draft in drafts]),
+        "payloads": column([_text(draft.payload) for draft in drafts]),
+        "most": column([str(draft.max_attempts) for draft in drafts]),
+        "priorities": column([str(draft.priority) for draft in drafts]),
+        "traces": column([storable(draft.trace) for draft in drafts]),
     }
     return dict(row for row in connection.exec_driver_sql(BEGIN_ON_SERVER, given))
 
 
 def _succeed_on_server(connection: Connection, results: Results) -> list[str]:
     given = {
-        "ids": list(results),
-        "fences": [fence for fence, _ in results.values()],
-        "results": [_text(result) for _, result in results.values()],
+        "count": len(results),
+        "ids": column(list(results)),
+        "fences": column([str(fence) for fence, _ in results.values()]),
+        "results": column([_text(result) for _, result in results.values()]),
     }
     return list(connection.exec_driver_sql(SUCCEED_ON_SERVER, given).scalars())
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from src.application.ports.queue import Delivery, Envelope
 from src.infrastructure.db.check import DatabaseCheck
+from src.infrastructure.db.columns import column, columns_of
 from src.infrastructure.db.notifications import Listener
 from src.infrastructure.db.queue import SqlQueue, translated
 
@@ -29,7 +30,7 @@ FROM worker_take(%(queue)s, %(limit)s::int, %(visibility)s)"""
 """A function of the database (migration 0002), because only a function brings its own planner settings with it. Its rows have
 no order: hence the first column, their position."""
 
-HELD = "queue = %(queue)s AND id = ANY(%(ids)s::bigint[]) AND receipt = ANY(%(receipts)s::text[])"
+HELD = f"queue = %(queue)s AND id = ANY({columns_of('ids', cast='bigint')}) AND receipt = ANY({columns_of('receipts')})"
 """A receipt begins with its message's number, so two lists are as good as a list of pairs."""
 
 ACK = f"DELETE FROM queue_messages WHERE {HELD}"  # noqa: S608 - constants
@@ -157,8 +158,9 @@ class PostgresQueue(SqlQueue):
             return
         given = {
             "queue": self.name,
-            "ids": [int(delivery.message_id) for delivery in deliveries],
-            "receipts": [delivery.receipt for delivery in deliveries],
+            "count": len(deliveries),
+            "ids": column([delivery.message_id for delivery in deliveries]),
+            "receipts": column([delivery.receipt for delivery in deliveries]),
             **more,
         }
         self._run(statement, given)
