@@ -22,6 +22,12 @@ DEPLOYMENTS = {
 on_every_queue = pytest.mark.parametrize("queue", list(DEPLOYMENTS))
 
 
+def often_on(*often: str) -> pytest.MarkDecorator:
+    """On every queue; with `make test` only on these, because the minutes of a run are dear, with `make chaos` on the others."""
+    choices = [name if name in often else pytest.param(name, marks=pytest.mark.chaos) for name in DEPLOYMENTS]
+    return pytest.mark.parametrize("queue", choices)
+
+
 @contextmanager
 def fleet_on(queue: str, folder: Path, **settings: str) -> Iterator[Fleet]:
     """Workers on that queue; `settings` are further environment variables. Nothing of them is left afterwards."""

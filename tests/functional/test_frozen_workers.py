@@ -11,7 +11,7 @@ import pytest
 from src.domain.job import JobState
 from src.domain.video.video import VideoStatus
 from src.infrastructure.ffmpeg.binary import find_ffmpeg
-from tests.functional.everywhere import fleet_on, on_every_queue
+from tests.functional.everywhere import fleet_on, often_on
 from tests.functional.films import new_body, objects, objects_of, outcomes, shown, store
 from tests.functional.fleet import Fleet, wait_for
 from tests.functional.frozen import freeze, thaw
@@ -41,7 +41,7 @@ def frozen_since(fleet: Fleet, worker: subprocess.Popen[bytes]) -> float:
     return time.monotonic()
 
 
-@on_every_queue
+@often_on("redis", "sqs")
 def test_f03_g6_a_worker_frozen_in_a_video_for_three_leases_changes_nothing_when_it_goes_on(
     queue: str, tmp_path: Path, clip: Path
 ) -> None:
@@ -74,7 +74,7 @@ def test_f03_g6_a_worker_frozen_in_a_video_for_three_leases_changes_nothing_when
         assert set(objects(fleet, "v1")) == set(made)
 
 
-@pytest.mark.parametrize("queue", ["sqlite", "redis"])
+@pytest.mark.parametrize("queue", ["sqlite", pytest.param("redis", marks=pytest.mark.chaos)])
 def test_f03_an_outcome_that_was_frozen_on_its_way_does_not_disturb_the_successor(queue: str, tmp_path: Path) -> None:
     """The late worker writes while its successor runs: it must take neither the job, nor the lock, nor the message from it."""
     with fleet_on(queue, tmp_path / "data", **LEASE) as fleet:
