@@ -123,13 +123,13 @@ def transfer(url: str, way: str, whose: str, film: Path) -> Run:
 
 
 def _ours(storage: Any, way: str, film: Path, folder: Path) -> Any:
-    from src.application.video.download import fetch, reader
+    from src.application.video.download import bringer, fetch
     from src.application.video.steady import Steady
     from src.infrastructure.clock import SystemClock
 
     def download() -> int:
         source = storage.head(KEY)
-        return fetch(reader(storage, source, Steady(SystemClock())), source.size, folder, lambda _share: None).size
+        return fetch(bringer(storage, source, Steady(SystemClock())), source.size, folder, lambda _share: None).size
 
     def upload() -> int:
         size: int = storage.put_file(KEY, film, content_type="video/mp4", cache_control="no-cache").size

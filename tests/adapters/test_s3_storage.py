@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -178,3 +180,79 @@ def test_lesson_a_restart_of_the_service_needs_no_restart_of_the_worker() -> Non
         assert storage.read("a", 0, 4) == b"kept"
     finally:
         server.remove()
+
+
+# ---------------------------------------------------------------------- in pieces
+def test_a_large_range_comes_in_pieces_that_make_what_a_read_gives(storage: S3Storage) -> None:
+    content = os.urandom(3 << 20)
+    version = storage.put_bytes("large", content, content_type="x/y", cache_control="").version
+    pieces = list(storage.read_pieces("large", 1000, 2 << 20, version=version))
+    assert b"".join(pieces) == content[1000 : 1000 + (2 << 20)]
+    assert len(pieces) >= 8
+    assert b"".join(storage.read_pieces("large", len(content) - 5, 1 << 20, version=version)) == content[-5:]
+
+
+def test_pieces_of_another_version_or_of_nothing_are_refused(storage: S3Storage) -> None:
+    version = storage.put_bytes("large", b"old", content_type="x/y", cache_control="").version
+    storage.put_bytes("large", b"new", content_type="x/y", cache_control="")
+    with pytest.raises(StorageUnavailable, match="changed"):
+        list(storage.read_pieces("large", 0, 3, version=version))
+    with pytest.raises(SourceMissing):
+        list(storage.read_pieces("nothing", 0, 3, version=version))
+
+
+@pytest.mark.parametrize("ending", ["cut", "silent"])
+def test_a_body_that_is_cut_or_stalls_is_an_error_that_may_pass(storage: S3Storage, ending: str) -> None:
+    """By a service that promises 100 bytes, sends 40, and hangs up or says nothing more."""
+    heads = b'HTTP/1.1 206 Partial Content\r\nETag: "v"\r\nContent-Range: bytes 0-99/100\r\nContent-Length: 100\r\n\r\n'
+    over = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(heads + bytes(40))
+            if ending == "silent":
+                over.wait(30)
+
+    def serve() -> None:
+        while not over.is_set():
+            try:
+                answer(listener.accept()[0])
+            except TimeoutError:
+                continue
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.2)
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            for way in ("read", "read_pieces"):
+                # The service answers one at a time; a client of its own per way, and a short patience.
+                asking = dataclasses.replace(storage, endpoint_url=address, read_seconds=1)
+                with pytest.raises(StorageUnavailable):
+                    list(getattr(asking, way)("large", 0, 100, version='"v"'))
+                if ending == "silent":
+                    over.set()
+                    serving.join()
+                    over.clear()
+                    serving = threading.Thread(target=serve, daemon=True)
+                    serving.start()
+        finally:
+            over.set()
+            serving.join()
+
+
+def test_a_service_that_ignores_ranges_gives_the_range_all_the_same(
+    storage: S3Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = storage.put_bytes("large", b"0123456789", content_type="x/y", cache_control="").version
+    client = raw(storage)
+    real = client.get_object
+
+    def everything(**arguments: Any) -> Any:
+        arguments.pop("Range")
+        return real(**arguments)
+
+    monkeypatch.setattr(client, "get_object", everything)
+    assert list(storage.read_pieces("large", 3, 4, version=version)) == [b"3456"]

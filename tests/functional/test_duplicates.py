@@ -11,7 +11,7 @@ from tests.functional.everywhere import fleet_on, often_on
 VIDEOS, ACTS, COPIES = 2, 18, 8
 
 
-@often_on("sqlite", "postgres")
+@often_on("postgres")
 def test_f04_f05_eight_copies_at_once_and_a_replay_run_every_job_once(queue: str, tmp_path: Path) -> None:
     with fleet_on(queue, tmp_path / "data", **SMALL_VIDEOS, WORKER_CONCURRENCY="2") as fleet:
         bodies = video_bodies(fleet, make_tiny_clip(tmp_path / "tiny.mp4"), VIDEOS)

@@ -41,7 +41,7 @@ def frozen_since(fleet: Fleet, worker: subprocess.Popen[bytes]) -> float:
     return time.monotonic()
 
 
-@often_on("redis", "sqs")
+@often_on("redis")
 def test_f03_g6_a_worker_frozen_in_a_video_for_three_leases_changes_nothing_when_it_goes_on(
     queue: str, tmp_path: Path, clip: Path
 ) -> None:

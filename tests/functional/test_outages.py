@@ -9,7 +9,9 @@ import pytest
 from tests.functional.outage import away, endure
 
 
-@pytest.mark.parametrize("kind", ["postgres", pytest.param("redis", marks=pytest.mark.chaos), "s3"])
+@pytest.mark.parametrize(
+    "kind", ["postgres", pytest.param("redis", marks=pytest.mark.chaos), pytest.param("s3", marks=pytest.mark.chaos)]
+)
 def test_g11_g12_an_outage_of_seconds_fails_no_job_and_is_told(tmp_path: Path, kind: str) -> None:
     job_type = "keep" if kind == "s3" else "act"
     with away(kind, tmp_path / "data") as outage:

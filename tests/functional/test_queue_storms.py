@@ -27,7 +27,9 @@ PLAN = Plan(
 )
 
 
-@pytest.mark.parametrize("queue", ["redis", "postgres", "sqs"])
+@pytest.mark.parametrize(
+    "queue", ["redis", *(pytest.param(queue, marks=pytest.mark.chaos) for queue in ("postgres", "sqs"))]
+)
 def test_g1_kills_of_workers_and_of_a_server_lose_nothing_and_double_nothing(queue: str, tmp_path: Path) -> None:
     clip = make_clip(str(find_ffmpeg()), tmp_path / "clip.mp4")
     with deployment(queue, tmp_path / "data") as (fleet, made):

@@ -57,7 +57,9 @@ def nothing_left(fleet: Fleet) -> bool:
     return not (depth.ready or depth.in_flight or depth.delayed)
 
 
-@pytest.mark.parametrize("queue", ["sqlite", "redis", "postgres", "sqs"])
+@pytest.mark.parametrize(
+    "queue", ["sqlite", "redis", *(pytest.param(queue, marks=pytest.mark.chaos) for queue in ("postgres", "sqs"))]
+)
 def test_hundreds_of_short_jobs_run_once_each_and_in_batches(fleet: Fleet) -> None:
     publish(fleet, wanted := names(400))
     assert fleet.drain() == 0

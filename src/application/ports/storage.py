@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,15 @@ class Storage(Protocol):
 
     def local_path(self, key: str) -> Path | None:
         """A path that can be read without fetching, where the storage has one; else None."""
+
+
+@runtime_checkable
+class InPieces(Protocol):
+    """What some storages can besides: hand over a large range as it comes in, for somebody who writes it to a file."""
+
+    def read_pieces(self, key: str, offset: int, length: int, *, version: str) -> Iterator[bytes]:
+        """The bytes of `read`, in pieces of some 100 KiB, in order. Raises what `read` raises, in the middle too; what came
+        before then counts for nothing."""
 
 
 class Presigner(Protocol):

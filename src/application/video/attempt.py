@@ -17,7 +17,7 @@ from src.application.ports.scratch import Scratch
 from src.application.ports.storage import Storage, StoredObject
 from src.application.ports.videos import ChunkRepository
 from src.application.video.chunks import ChunkRun
-from src.application.video.download import Fetched, fetch, reader
+from src.application.video.download import Fetched, bringer, fetch, reader
 from src.application.video.request import EncodeVideo
 from src.application.video.result import describe
 from src.application.video.settings import VideoSettings
@@ -148,7 +148,8 @@ class Attempt:
             )
         failpoint("download.started")
         self.steps.enter("downloading")
-        fetched = fetch(read, stored.size, self.run.scratch, self.steps.at)
+        bring = bringer(self.storage, stored, self.steady)
+        fetched = fetch(bring, stored.size, self.run.scratch, self.steps.at)
         self.steps.enter("probing")
         return Source(stored=stored, media=media, plan=plan, fetched=fetched)
 
