@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from src.application.video.download import fetch, reader
+from src.application.video.download import bringer, fetch, reader
 from src.application.video.steady import SourceChanged, Steady
 from src.domain.errors import SourceMissing, StorageUnavailable
 from src.infrastructure.s3.storage import S3Storage
@@ -111,10 +111,10 @@ def test_f17_a_download_that_is_cut_goes_on_with_the_same_version(
 ) -> None:
     put(storage, large)
     source, clock = storage.head("large"), FrozenClock()
-    read = reader(storage, source, Steady(clock))
+    bring = bringer(storage, source, Steady(clock))
     (tmp_path / "scratch").mkdir()
     with proxy.fault(Act.CUT_REPLY, GET) as fault:
-        fetched = fetch(read, source.size, tmp_path / "scratch", lambda _share: None)
+        fetched = fetch(bring, source.size, tmp_path / "scratch", lambda _share: None)
     assert fault.hits == 1
     assert fetched.path.read_bytes() == large.read_bytes()
     gets = proxy.asked(GET)
