@@ -56,6 +56,8 @@ def main(count: int | None = None) -> dict[str, object]:
             for way in ("upload", "download"):
                 figures[way] = _compared(server.url, way, film, small, count)
     finally:
+        # It takes its time to stop, and nothing of it is wanted.
+        server.kill()
         server.remove()
     print(json.dumps(figures, indent=2))
     return figures
