@@ -141,8 +141,9 @@ class Worker:
             self._stop_now.set()
             self._finished.set()
             self.executor.close()
-            # Nothing is waited for that the grace time does not cover: what is unwritten is protected by its lease.
-            settling.shutdown(wait=not len(self.held), cancel_futures=True)
+            # Nothing is waited for that the grace time does not cover: what is unwritten is protected by its lease, and what
+            # is no longer held is written.
+            settling.shutdown(wait=False, cancel_futures=True)
             self.short.close()
             for thread in loops:
                 thread.join(timeout=2)

@@ -120,7 +120,10 @@ class ProcessExecutor:
             return
         self._closing = True
         self._commands.put(None)
-        self._thread.join()
+        self._thread.join(timeout=REAP_SECONDS)
+        if self._thread.is_alive():
+            # The worker must end all the same: its children die with it.
+            log.error("executor.stuck")
         for reader in self._readers:
             reader.join(timeout=REAP_SECONDS)
         self._thread = None
