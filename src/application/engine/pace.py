@@ -30,26 +30,23 @@ class Pace:
     _busy: float = 0.0
     _since: float | None = None
     """monotonic; when what counts as busy was last added up; None while nothing is held"""
-    _held: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def took(self, count: int) -> None:
-        """So many more are held."""
+    def took(self) -> None:
+        """Something more is held."""
         with self._lock:
             if self._since is None:
                 self._since = self.clock.monotonic()
-            self._held += count
 
-    def ended(self, count: int) -> None:
-        """So many have ended, in whatever way."""
+    def ended(self, count: int, *, left: int) -> None:
+        """So many have ended, in whatever way; so many are still held."""
         with self._lock:
             now = self.clock.monotonic()
             passed = max(0.0, now - (self._since if self._since is not None else now))
             fading = 0.5 ** (passed / MEMORY_SECONDS)
             self._done = self._done * fading + count
             self._busy = self._busy * fading + passed
-            self._held -= count
-            self._since = now if self._held > 0 else None
+            self._since = now if left > 0 else None
 
     def allowance(self, least: int) -> int:
         """How many may be held now; never below `least`."""

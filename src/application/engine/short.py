@@ -51,7 +51,7 @@ class ShortRoad:
     def places(self) -> int:
         """Processes in which a long job could start now."""
         long, short = self.held.count()
-        return max(0, self.slots - long - min(short, self.slots - long))
+        return max(0, self.slots - long - short)
 
     def room(self) -> int:
         """Messages to ask for now. Half of what may be held must be free: many small batches would cost as much as none."""
@@ -73,7 +73,7 @@ class ShortRoad:
     def start(self, held: Sequence[Held]) -> None:
         """Run claimed short jobs."""
         long, _ = self.held.count()
-        self.pace.took(len(held))
+        self.pace.took()
         self.executor.start_short([work_order(one.job) for one in held], processes=max(1, self.slots - long))
 
     def has_place(self) -> bool:
@@ -92,7 +92,7 @@ class ShortRoad:
     def left(self, taken: Held) -> None:
         """An attempt that was settled by itself is over."""
         if taken.short:
-            self.pace.ended(1)
+            self._over(1)
         self.freed.set()
 
     def settle_all(self, tell: Callable[[Sequence[Held]], object]) -> None:
@@ -104,9 +104,13 @@ class ShortRoad:
             except Exception:
                 # The leases run out and the jobs are found again; the worker goes on.
                 log.exception("settle.broken", extra={"jobs": len(events)})
-            self.pace.ended(len(events))
+            self._over(len(events))
             self.freed.set()
             tell(settled)
+
+    def _over(self, count: int) -> None:
+        _, left = self.held.count()
+        self.pace.ended(count, left=left)
 
     def close(self) -> None:
         """Let `settle_all` return."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from src.application.engine.alarm import Alarm
@@ -42,6 +42,9 @@ STOP_SECONDS = 3.0
 
 FULL_SECONDS = 0.05
 """While nothing can be taken: how often to look whether that is still so, should nobody say."""
+
+LAST_SETTLING_SECONDS = 2.0
+"""What is written is still told (the last reading of a job's progress) when the worker goes, if that takes no longer."""
 
 LAST_RECEIVE_SECONDS = 2.0
 """What the last receive is waited for, which takes its slice of a second: a message that it brought when nobody is here any
@@ -83,6 +86,7 @@ class Worker:
     _finished: threading.Event = field(default_factory=threading.Event)
     _idle: threading.Event = field(default_factory=threading.Event)
     _taking: threading.Event = field(default_factory=threading.Event)
+    _settlings: set[Future[None]] = field(default_factory=set)
     _stops: int = 0
 
     # ------------------------------------------------------------------ from outside
@@ -141,10 +145,12 @@ class Worker:
             self._stop_now.set()
             self._finished.set()
             self.executor.close()
-            # Nothing is waited for that the grace time does not cover: what is unwritten is protected by its lease, and what
-            # is no longer held is written.
+            # Nothing is waited for that the grace time does not cover: what is unwritten is protected by its lease.
             settling.shutdown(wait=False, cancel_futures=True)
             self.short.close()
+            if not len(self.held):
+                wait(self._settlings.copy(), timeout=LAST_SETTLING_SECONDS)
+                batches.join(timeout=LAST_SETTLING_SECONDS)
             for thread in loops:
                 thread.join(timeout=2)
             receiver.join(timeout=LAST_RECEIVE_SECONDS)
@@ -289,7 +295,9 @@ class Worker:
             elif isinstance(event, Succeeded) and (held := self.held.get(event.run_id)) and held.short:
                 together.append(event)
             else:
-                settling.submit(self._settle, event)
+                future = settling.submit(self._settle, event)
+                self._settlings.add(future)
+                future.add_done_callback(self._settlings.discard)
         if together:
             self.short.ended(together)
 

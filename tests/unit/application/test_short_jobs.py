@@ -139,9 +139,9 @@ def test_the_pace_follows_what_gets_done() -> None:
     pace = Pace(clock)
     assert pace.allowance(2) == 2, "nothing is known yet"
     for _ in range(20):
-        pace.took(100)
+        pace.took()
         clock.advance(0.1)
-        pace.ended(100)
+        pace.ended(100, left=0)
     assert pace.allowance(1) == pytest.approx(1000 * HORIZON_SECONDS, rel=0.05)
     clock.advance(3600)
     assert pace.allowance(1) == pytest.approx(1000 * HORIZON_SECONDS, rel=0.05), "idle time says nothing"
@@ -150,9 +150,9 @@ def test_the_pace_follows_what_gets_done() -> None:
 def test_the_pace_falls_while_nothing_ends() -> None:
     clock = FrozenClock()
     pace = Pace(clock)
-    pace.took(1000)
+    pace.took()
     clock.advance(0.5)
-    pace.ended(999)
+    pace.ended(999, left=1)
     before = pace.allowance(1)
     clock.advance(60)
     assert pace.allowance(1) < before / 20
@@ -161,9 +161,9 @@ def test_the_pace_falls_while_nothing_ends() -> None:
 def test_the_pace_has_an_end() -> None:
     clock = FrozenClock()
     pace = Pace(clock)
-    pace.took(1_000_000)
+    pace.took()
     clock.advance(0.001)
-    pace.ended(1_000_000)
+    pace.ended(1_000_000, left=0)
     assert pace.allowance(1) == MOST
 
 
@@ -176,9 +176,9 @@ def road(world: World, slots: int = 2) -> ShortRoad:
 
 def test_batches_are_asked_for_when_half_of_what_may_be_held_is_free(world: World) -> None:
     short = road(world)
-    short.pace.took(100)
+    short.pace.took()
     world.clock.advance(0.25)
-    short.pace.ended(100)
+    short.pace.ended(100, left=0)
     assert short.room() == 100
     published(world, 60)
     world.deliver_many(world.workers[0], 40)
@@ -191,9 +191,9 @@ def test_a_long_job_without_a_place_makes_the_next_batches_small(world: World) -
     short = road(world, slots=1)
     assert short.has_place()
     assert short.room() == 1
-    short.pace.took(100)
+    short.pace.took()
     world.clock.advance(0.25)
-    short.pace.ended(100)
+    short.pace.ended(100, left=0)
     published(world, 1)
     world.deliver_many(world.workers[0])
     assert not short.has_place()
