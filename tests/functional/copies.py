@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from src.infrastructure.ffmpeg.binary import find_ffmpeg
 from tests.contracts.backends.sqs import client
 from tests.functional.films import ASKED_AT, new_body, old_body, outcomes, shown, started, store
 from tests.functional.fleet import Fleet, wait_for
+from tests.functional.storm import make_clip
 from tests.servers.shared import shared
 
 SQS_BATCH = 10
@@ -28,21 +28,7 @@ SMALL_VIDEOS = {"WORKER_VIDEO__STORYBOARD": "false", "WORKER_VIDEO__PRESET": "ul
 
 def make_tiny_clip(target: Path) -> Path:
     """Three pictures: the least that is a film, because it is encoded hundreds of times."""
-    command = [
-        str(find_ffmpeg()),
-        "-v",
-        "error",
-        "-nostdin",
-        "-y",
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=size=128x72:rate=10:d=0.3",
-    ]
-    subprocess.run(
-        [*command, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", str(target)], check=True
-    )
-    return target
+    return make_clip(str(find_ffmpeg()), target, 0.3, size="128x72", rate=10, tone=None, preset="ultrafast")
 
 
 def act_body(fleet: Fleet, job: str, seconds: float = 0.0) -> bytes:

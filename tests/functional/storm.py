@@ -92,8 +92,17 @@ def published_attempts(fleet: Fleet, number: int) -> set[str]:
     return {stored.key.removeprefix(prefix).split("/")[0] for stored in fleet.adapters.storage().list(prefix)}
 
 
-def make_clip(ffmpeg: str, target: Path, seconds: float = 1.0) -> Path:
-    """A short moving picture with sound."""
+def make_clip(
+    ffmpeg: str,
+    target: Path,
+    seconds: float = 1.0,
+    *,
+    size: str = "320x180",
+    rate: int = 24,
+    tone: int | None = 440,
+    preset: str | None = None,
+) -> Path:
+    """A short moving picture, with a tone of so many Hz or without sound."""
     command = [
         ffmpeg,
         "-v",
@@ -103,8 +112,12 @@ def make_clip(ffmpeg: str, target: Path, seconds: float = 1.0) -> Path:
         "-f",
         "lavfi",
         "-i",
-        f"testsrc2=size=320x180:rate=24:d={seconds}",
+        f"testsrc2=size={size}:rate={rate}:d={seconds}",
     ]
-    command += ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
-    subprocess.run([*command, "-c:a", "aac", "-shortest", str(target)], check=True)
+    if tone is not None:
+        command += ["-f", "lavfi", "-i", f"sine=frequency={tone}:duration={seconds}"]
+    command += ["-c:v", "libx264", *(["-preset", preset] if preset else []), "-pix_fmt", "yuv420p"]
+    if tone is not None:
+        command += ["-c:a", "aac", "-shortest"]
+    subprocess.run([*command, str(target)], check=True)
     return target

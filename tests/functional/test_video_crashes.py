@@ -15,7 +15,9 @@ import pytest
 
 from src.domain.job import Job, JobState
 from src.domain.video.video import Video, VideoStatus
+from src.infrastructure.ffmpeg.binary import find_ffmpeg
 from tests.functional.fleet import Fleet, kill, wait_for
+from tests.functional.storm import make_clip
 from tests.media import MEDIA, make
 
 PIPELINE_POINTS = [
@@ -67,25 +69,8 @@ def encoders(fleet: Fleet) -> list[str]:
 @pytest.fixture(scope="session")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Several chunks: half a minute of small moving picture, enough work for a kill to land in the middle."""
-    import subprocess
-
-    from src.infrastructure.ffmpeg.binary import find_ffmpeg
-
     target = tmp_path_factory.mktemp("film") / "film.mp4"
-    command = [
-        str(find_ffmpeg()),
-        "-v",
-        "error",
-        "-nostdin",
-        "-y",
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=size=1280x720:rate=24:d=40",
-    ]
-    command += ["-f", "lavfi", "-i", "sine=frequency=300:duration=40", "-c:v", "libx264", "-preset", "ultrafast"]
-    subprocess.run([*command, "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest", str(target)], check=True)
-    return target
+    return make_clip(str(find_ffmpeg()), target, 40, size="1280x720", tone=300, preset="ultrafast")
 
 
 @pytest.mark.parametrize("point", PIPELINE_POINTS)

@@ -1,6 +1,6 @@
-"""An answer that breaks off inside its headers must not pass for an empty success.
+"""What an answer says: the service's own name of an error, and whether the answer is whole.
 
-Python's HTTP library takes the end of a connection for the end of the headers, so the SDK sees a 200 that says nothing: no
+An answer that breaks off inside its headers must not pass for an empty success: Python's HTTP library takes the end of a connection for the end of the headers, so the SDK sees a 200 that says nothing: no
 messages, no failed entries, no errors.
 """
 
@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 WITHOUT_BODY = frozenset({204, 304})
+
+
+def code_of(error: BaseException | None) -> str:
+    """The service's own name of the error; empty for errors of another kind."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
 def refuse_cut_answers(client: Any) -> Any:

@@ -19,6 +19,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from src.domain.errors import ConfigError, DiskFull, SourceMissing, StorageUnavailable
+from src.infrastructure.aws.answers import code_of
 
 NO_CREDENTIALS = "set WORKER_STORAGE__ACCESS_KEY and WORKER_STORAGE__SECRET_KEY, or give AWS's own chain a role or key"
 NO_PERMISSION = (
@@ -64,11 +65,6 @@ FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "
 SDK_ERRORS = (BotoCoreError, Boto3Error, ClientError, ResponseParserError, OSError, ValueError)
 TEXT = 300
 """Characters shown of an answer."""
-
-
-def code_of(error: BaseException | None) -> str:
-    """S3's own name of the error; empty for errors of another kind."""
-    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from botocore.config import Config
 from src.application.ports.storage import StoredObject
 from src.domain.errors import FileAccessError, InvalidPayload, SourceMissing, StorageUnavailable
 from src.domain.ids import storage_key
-from src.infrastructure.aws.answers import refuse_cut_answers
-from src.infrastructure.s3.errors import BEYOND, at_start, code_of, translated
+from src.infrastructure.aws.answers import code_of, refuse_cut_answers
+from src.infrastructure.s3.errors import BEYOND, at_start, translated
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30

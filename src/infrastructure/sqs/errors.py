@@ -19,6 +19,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from src.domain.errors import ConfigError, QueueUnavailable
+from src.infrastructure.aws.answers import code_of
 
 NO_SUCH_QUEUE = "create the queue, or correct WORKER_QUEUE__NAME or WORKER_QUEUE__URL, and WORKER_AWS__REGION"
 NO_PERMISSION = (
@@ -86,11 +87,6 @@ NONSENSE = STALE | {
 SDK_ERRORS = (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError)
 TEXT = 300
 """Characters shown of an answer: SQS repeats whole receipts in it."""
-
-
-def code_of(error: BaseException | None) -> str:
-    """SQS's own name of the error; empty for errors of another kind."""
-    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
 def unavailable(error: BaseException, queue: str, operation: str) -> QueueUnavailable:
