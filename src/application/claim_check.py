@@ -143,7 +143,7 @@ class ClaimCheckConsumer:
             return delivery
         self._remember(delivery.receipt, key)
         plain = {name: value for name, value in delivery.attributes.items() if name != CLAIM}
-        return dataclasses.replace(delivery, body=body, attributes=plain)
+        return delivery._replace(body=body, attributes=plain)
 
     def _fetched(self, key: str, pointer: bytes) -> bytes | None:
         """The body; None when there is another one under the key. Raises what Storage raises."""

@@ -383,7 +383,7 @@ class World:
         for delivery in deliveries:
             taken = station.intake.take(delivery)
             if taken is not None:
-                station.executor.start(work_order(taken.job))
+                station.executor.start(work_order(taken))
             return taken
         return None
 
@@ -394,12 +394,12 @@ class World:
         wanted, others = station.intake.sort(deliveries)
         if wanted:
             held, known = station.intake.take_short(wanted)
-            station.executor.start_short([work_order(one.job) for one in held], processes=1)
+            station.executor.start_short([work_order(one) for one in held], processes=1)
             others = [*others, *known]
         for delivery in others:
             taken = station.intake.take(delivery)
             if taken is not None:
-                station.executor.start(work_order(taken.job))
+                station.executor.start(work_order(taken))
 
     def end_many(self, station: Station) -> None:
         """Everything that runs succeeds, together."""

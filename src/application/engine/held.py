@@ -15,6 +15,7 @@ from src.domain.job import Job
 from src.domain.progress import ProgressReport
 
 _UNSAFE = re.compile(r"[^0-9A-Za-z]")
+_SAFE = re.compile(r"[0-9A-Za-z]{1,40}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class StopReason(StrEnum):
@@ -57,24 +58,28 @@ class Held:
 
 def run_id(job: Job) -> str:
     """Names an attempt of a claimed job: unique (two ids never meet in one name), short, and safe as a folder name."""
+    if _SAFE.fullmatch(job.id):
+        # With two dashes or six; the others below have three.
+        return f"{job.id}-{job.generation}-{job.fence}"
     mark = hashlib.sha256(job.id.encode()).hexdigest()[:16]
     return f"{_UNSAFE.sub('_', job.id[:40])}-{mark}-{job.generation}-{job.fence}"
 
 
-def work_order(job: Job) -> WorkOrder:
+def work_order(held: Held) -> WorkOrder:
     """A claimed job, as the executor is told of it."""
+    job = held.job
     return WorkOrder(
-        run_id=run_id(job),
-        job_id=job.id,
-        type=job.type,
-        tenant=job.tenant,
-        subject=job.subject,
-        payload=job.payload,
-        generation=job.generation,
-        fence=job.fence,
-        attempt=job.attempts,
-        max_attempts=job.max_attempts,
-        trace=job.trace,
+        held.run_id,
+        job.id,
+        job.type,
+        job.tenant,
+        job.subject,
+        job.payload,
+        job.generation,
+        job.fence,
+        job.attempts,
+        job.max_attempts,
+        job.trace,
     )
 
 

@@ -74,7 +74,7 @@ class ShortRoad:
         """Run claimed short jobs."""
         long, _ = self.held.count()
         self.pace.took()
-        self.executor.start_short([work_order(one.job) for one in held], processes=max(1, self.slots - long))
+        self.executor.start_short([work_order(one) for one in held], processes=max(1, self.slots - long))
 
     def has_place(self) -> bool:
         """Whether a long job could start now. If not, smaller batches are received for a while, so that long jobs are not

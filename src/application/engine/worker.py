@@ -271,7 +271,7 @@ class Worker:
                 if taken.short:
                     self.short.start([taken])
                 else:
-                    self.executor.start(work_order(taken.job))
+                    self.executor.start(work_order(taken))
 
     def _broken(self, delivery: Delivery, error: Exception) -> None:
         try:

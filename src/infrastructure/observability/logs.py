@@ -80,16 +80,17 @@ class Lines:
 
     censor: Censor
     as_json: bool
-    bound: dict[str, object] = field(default_factory=dict)
+    bound: Mapping[str, object] = field(default_factory=dict)
 
     def bind(self, ids: Mapping[str, object]) -> None:
         """From now on every line carries these, and no others; what is None is left out."""
-        self.bound = {key: kept for key, kept in ids.items() if kept is not None}
+        self.bound = ids
 
     def line(self, record: logging.LogRecord) -> str:
         """One event, one line, without a line feed."""
-        extra = {key: value for key, value in record.__dict__.items() if key not in _STANDARD and value is not None}
-        fields = self.censor.fields({**self.bound, **extra})
+        extra = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        known = {key: value for key, value in (*self.bound.items(), *extra.items()) if value is not None}
+        fields = self.censor.fields(known)
         if record.exc_info:
             fields["traceback"] = self.censor.text(logging.Formatter().formatException(record.exc_info))
         event, at = self.censor.text(record.getMessage()), datetime.fromtimestamp(record.created, UTC)

@@ -169,7 +169,8 @@ class Child:
         self._current = None
         self._to_stop.pop(run, None)
         if isinstance(ended, str):
-            self._outbox.succeeded(f"[{wire.text_of(run)},{ended}]", more_to_come=bool(self._waiting))
+            # A run's name is safe as a folder's: it needs no escapes.
+            self._outbox.succeeded(f'["{run}",{ended}]', more_to_come=bool(self._waiting))
         else:
             self._outbox.tell({"run": run, **ended})
 
@@ -184,7 +185,7 @@ class Child:
         try:
             if isinstance(outcome, Snooze):
                 return {"snooze": float(outcome.seconds), "reason": str(outcome.reason)}
-            return wire.text_of(dict(outcome.result))
+            return wire.text_of(dict(outcome.result)) if outcome.result else "{}"
         except (TypeError, ValueError) as error:
             wrong = UnexpectedError(f"the handler's result is not JSON: {error}")
             return {"error": ErrorReport.of(wrong, self.redact).to_json()}

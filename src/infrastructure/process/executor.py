@@ -64,7 +64,7 @@ class ProcessExecutor:
     recycling: Recycling = field(default_factory=Recycling)
     environment: Mapping[str, str] | None = None
     redact: Callable[[str], str] = str
-    _events: queue.SimpleQueue[ExecutorEvent] = field(default_factory=queue.SimpleQueue)
+    _events: queue.SimpleQueue[Sequence[ExecutorEvent]] = field(default_factory=queue.SimpleQueue)
     _commands: queue.SimpleQueue[Callable[[], None] | None] = field(default_factory=queue.SimpleQueue)
     _children: list[ChildProcess] = field(default_factory=list)
     _thread: threading.Thread | None = None
@@ -109,9 +109,9 @@ class ProcessExecutor:
         """All that waits, or what comes first within the timeout."""
         found: list[ExecutorEvent] = []
         with contextlib.suppress(queue.Empty):
-            found.append(self._events.get(timeout=timeout_seconds))
+            found += self._events.get(timeout=timeout_seconds)
             while True:
-                found.append(self._events.get_nowait())
+                found += self._events.get_nowait()
         return found
 
     def close(self) -> None:
@@ -130,8 +130,7 @@ class ProcessExecutor:
 
     def _open(self, orders: Sequence[WorkOrder]) -> bool:
         if self._closing:
-            for order in orders:
-                self._events.put(Stopped(order.run_id))
+            self._events.put([Stopped(order.run_id) for order in orders])
             return False
         if self._thread is None:
             adopt_orphans()
@@ -180,8 +179,7 @@ class ProcessExecutor:
             # Whatever keeps us from having a process (limits of the machine, mostly): the run ends, and says why.
             log.exception("executor.spawn_failed", extra={"runs": len(orders)})
             report = ErrorReport.of(Crashed(f"no executor process could be started: {error}"), self.redact)
-            for order in orders:
-                self._events.put(Failed(order.run_id, report))
+            self._events.put([Failed(order.run_id, report) for order in orders])
             return
         self._send(*found)
 
@@ -301,7 +299,7 @@ class ProcessExecutor:
             run = str(frame["run"])
             if run not in child.runs:
                 raise ValueError(f"progress of run {run!r}, which is not the child's")
-            self._events.put(Progressed(run, ProgressReport.from_json(frame["progress"])))
+            self._events.put([Progressed(run, ProgressReport.from_json(frame["progress"]))])
             return
         events = list(endings(frame))
         with self._lock:
@@ -316,8 +314,7 @@ class ProcessExecutor:
                 child.idle_since = time.monotonic()
                 if child.leaving:
                     child.retire()
-        for event in events:
-            self._events.put(event)
+        self._events.put(events)
 
     def _gone(self, child: ChildProcess) -> None:
         kill_group(child.process.pid)
@@ -333,12 +330,12 @@ class ProcessExecutor:
         for event in untold:
             # One that was told with its last breath may stand here as well.
             if runs.pop(event.run_id, None) is not None:
-                self._events.put(event)
+                self._events.put([event])
         # A process that dies before it begins anything has a fault too; were nobody's attempt counted, it would go on for ever.
         last = max(last, min(runs.values(), default=0))
         for run, number in runs.items():
             if number > last and not (run in child.stopping or self._closing):
-                self._events.put(Returned(run))
+                self._events.put([Returned(run)])
                 continue
             try:
                 self.discard_scratch(run)
@@ -346,8 +343,8 @@ class ProcessExecutor:
                 # The run has ended whatever its folder does; what is left is swept at the next start of a worker.
                 log.exception("scratch.left", extra={"run": run})
             if run in child.stopping or self._closing:
-                self._events.put(Stopped(run))
+                self._events.put([Stopped(run)])
             else:
-                self._events.put(Failed(run, ErrorReport.of(Crashed(said(code)))))
+                self._events.put([Failed(run, ErrorReport.of(Crashed(said(code))))])
         if self._keep_warm and not self._closing:
             self._commands.put(lambda: None if self._children else self._warmed())

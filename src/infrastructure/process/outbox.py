@@ -19,7 +19,7 @@ from src.infrastructure.process.mark import Mark
 
 log = logging.getLogger(__name__)
 
-HOLD_SECONDS = 0.003
+HOLD_SECONDS = 0.01
 """Successes of short runs are told together, this late at most: a frame for each would cost more than the work."""
 
 
@@ -35,7 +35,6 @@ class Outbox:
     """more members of a frame of ends, as JSON text (", ..."): the process's memory"""
     _readings: list[dict[str, Any]] = field(default_factory=list)
     _ends: list[str] = field(default_factory=list)
-    _last_told: float = 0.0
     _wake: threading.Condition = field(default_factory=threading.Condition)
     _sending: threading.Lock = field(default_factory=threading.Lock)
 
@@ -58,7 +57,7 @@ class Outbox:
         """A run's success, as JSON text; held for a moment while others run."""
         with self._wake:
             self._ends.append(end)
-            if self.mark.add(end.encode()) and more_to_come and time.monotonic() - self._last_told < HOLD_SECONDS:
+            if self.mark.add(end.encode()) and more_to_come:
                 if len(self._ends) == 1:
                     self._wake.notify()
                 return
@@ -88,7 +87,6 @@ class Outbox:
             with self._wake:
                 readings, self._readings = self._readings, []
                 ends, self._ends = self._ends, []
-                self._last_told = time.monotonic()
             told = [wire.text_of(reading) for reading in readings]
             if ends:
                 told.append(f'{{"done":[{",".join(ends)}]{self.extra()}}}')

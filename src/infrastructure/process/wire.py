@@ -24,39 +24,12 @@ def text_of(document: object) -> str:
 
 def pack_order(order: WorkOrder, number: int) -> list[Any]:
     """An order as a list, numbered by its sender: names would be most of a short job's frame."""
-    return [
-        number,
-        order.run_id,
-        order.job_id,
-        order.type,
-        order.tenant,
-        order.subject,
-        order.payload,
-        order.generation,
-        order.fence,
-        order.attempt,
-        order.max_attempts,
-        order.trace,
-    ]
+    return [number, *order]
 
 
 def unpack_order(values: list[Any]) -> tuple[int, WorkOrder]:
-    """What `pack_order` packed. Raises ValueError."""
-    number, run, job, kind, tenant, subject, payload, generation, fence, attempt, most, trace = values
-    order = WorkOrder(
-        run_id=run,
-        job_id=job,
-        type=kind,
-        tenant=tenant,
-        subject=subject,
-        payload=payload,
-        generation=generation,
-        fence=fence,
-        attempt=attempt,
-        max_attempts=most,
-        trace=trace,
-    )
-    return number, order
+    """What `pack_order` packed. Raises TypeError when it is none."""
+    return values[0], WorkOrder._make(values[1:])
 
 
 def send(channel: socket.socket, document: object) -> None:

@@ -25,6 +25,7 @@ def main() -> None:
     from src.interfaces.wiring.assemble import Assembler, build_catalog
     from src.interfaces.wiring.environment import load
     from src.interfaces.workers.failpoints import arm_from
+    from src.interfaces.workers.runner import settle_memory
 
     settings = load()
     lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
@@ -39,6 +40,7 @@ def main() -> None:
         job_type = catalog.get(name)
         return job_type.parse, assembler.make(job_type.handler)
 
+    settle_memory()
     Child(channel, Mark(mark), adapters.scratch(), prepare, redact=lines.censor.hidden, bind=lines.bind).run()
 
 

@@ -1,15 +1,24 @@
--- (id, count, key)*: remove for good what is still held by these receipts.
-local given = {}
-for i = 1, #ARGV, 3 do
-  given[#given + 1] = ARGV[i]
+-- ids, counts, lengths of keys, keys: remove for good what is still held by these receipts.
+local ids, counts, names = {}, {}, {}
+for id in string.gmatch(ARGV[1], '%S+') do
+  ids[#ids + 1] = id
 end
-local current = redis.call('HMGET', claims, unpack(given))
-local gone, named = {}, {}
-for i, id in ipairs(given) do
-  if current[i] == ARGV[3 * i - 1] then
+for count in string.gmatch(ARGV[2], '%S+') do
+  counts[#counts + 1] = count
+end
+local first = 1
+for length in string.gmatch(ARGV[3], '%S+') do
+  names[#names + 1] = string.sub(ARGV[4], first, first + length - 1)
+  first = first + length
+end
+local current = redis.call('HMGET', claims, unpack(ids))
+local gone, named, theirs = {}, {}, {}
+for i, id in ipairs(ids) do
+  if current[i] == counts[i] then
     gone[#gone + 1] = id
-    if ARGV[3 * i] ~= '' then
-      named[#named + 1] = 3 * i
+    if names[i] ~= '' then
+      named[#named + 1] = names[i]
+      theirs[#named] = id
     end
   end
 end
@@ -21,9 +30,15 @@ if redis.call('ZREM', leases, unpack(gone)) < #gone then
 end
 redis.call('HDEL', messages, unpack(gone))
 redis.call('HDEL', claims, unpack(gone))
-for _, i in ipairs(named) do
-  if redis.call('HGET', keys, ARGV[i]) == ARGV[i - 2] then
-    redis.call('HDEL', keys, ARGV[i])
+if #named > 0 then
+  local latest, free = redis.call('HMGET', keys, unpack(named)), {}
+  for i, key in ipairs(named) do
+    if latest[i] == theirs[i] then
+      free[#free + 1] = key
+    end
+  end
+  if #free > 0 then
+    redis.call('HDEL', keys, unpack(free))
   end
 end
 if redis.call('EXISTS', messages) == 0 then
