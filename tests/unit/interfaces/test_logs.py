@@ -137,7 +137,7 @@ def test_t17_half_a_character_is_still_a_line() -> None:
 
 def test_ids_that_are_bound_are_on_every_line() -> None:
     lines = Lines(Censor(), as_json=True)
-    lines.bound |= {"job": "j1", "tenant": "t1", "attempt": 2, "trace": "00-abc"}
+    lines.bind({"job": "j1", "tenant": "t1", "attempt": 2, "trace": "00-abc"})
     document = json.loads(lines.line(record("step", percent=5)))
     assert document | {"job": "j1", "tenant": "t1", "attempt": 2, "trace": "00-abc", "percent": 5} == document
 
