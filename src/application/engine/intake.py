@@ -14,6 +14,7 @@ from src.application.engine.options import EngineOptions, OnLockFailure
 from src.application.engine.uncertain import UncertainClaims
 from src.application.failpoints import failpoint
 from src.application.ports.clock import Clock
+from src.application.ports.exchange import MessageExchange, Wanted
 from src.application.ports.ledger import DeadLetter, DeadLetters, JobLedger, TenantFull
 from src.application.ports.lock import Idempotency
 from src.application.ports.queue import Delivery, QueueConsumer
@@ -51,10 +52,6 @@ BACK_SECONDS = 5.0
 
 SUBJECT_BUSY_SECONDS = 15.0
 """While another job about the same subject is active."""
-
-
-Wanted = tuple[Delivery, JobDraft]
-"""A message, and the one short job that it asks for."""
 
 
 def lock_key(job_id: str) -> str:
@@ -140,24 +137,53 @@ class Intake:
         """Claim new short jobs, all in one commit: those that are held now, and the messages whose jobs the ledger knows
         already, which `take` has to look at. Raises DatabaseUnavailable; the messages then come back by themselves."""
         drafts = [draft for _, draft in wanted]
-        owner, lease = self.options.owner, self.options.lease_seconds
         try:
-            begun = self.ledger.begin(drafts, owner=owner, lease_seconds=lease)
+            begun = self.ledger.begin(drafts, owner=self.options.owner, lease_seconds=self.options.lease_seconds)
         except DatabaseUnavailable:
-            if self.uncertain is not None:
-                for draft in drafts:
-                    claimed = Job.begun(draft, 0.0, owner=owner, lease_seconds=lease)
-                    self.uncertain.note(replace(claimed, started_at=None))
+            self._note(drafts)
             raise
+        held = self._hold([(begun[draft.id], delivery) for delivery, draft in wanted if draft.id in begun])
+        return held, [delivery for delivery, draft in wanted if draft.id not in begun]
+
+    def exchange(
+        self, exchange: MessageExchange, limit: int, wait_seconds: float
+    ) -> tuple[Sequence[Held], Sequence[Delivery]]:
+        """Receive, and claim what is short and new in the same commit: those that are held now, and the messages that `take`
+        has to look at. Raises DatabaseUnavailable."""
+        drafts: list[JobDraft] = []
+
+        def sort(deliveries: Sequence[Delivery]) -> tuple[Sequence[Wanted], Sequence[Delivery]]:
+            wanted, others = self.sort(deliveries)
+            drafts[:] = [draft for _, draft in wanted]
+            return wanted, others
+
+        try:
+            jobs, others = exchange.receive(
+                limit,
+                wait_seconds=wait_seconds,
+                visibility_seconds=self.options.visibility_seconds,
+                owner=self.options.owner,
+                lease_seconds=self.options.lease_seconds,
+                sort=sort,
+            )
+        except DatabaseUnavailable:
+            self._note(drafts)
+            raise
+        return self._hold([(job, None) for job in jobs]) if jobs else (), others
+
+    def _note(self, drafts: Sequence[JobDraft]) -> None:
+        if self.uncertain is None:
+            return
+        for draft in drafts:
+            claimed = Job.begun(draft, 0.0, owner=self.options.owner, lease_seconds=self.options.lease_seconds)
+            self.uncertain.note(replace(claimed, started_at=None))
+
+    def _hold(self, begun: Sequence[tuple[Job, Delivery | None]]) -> Sequence[Held]:
         failpoint("claim.committed")
         now = self.clock.monotonic()
-        held = [
-            Held(begun[draft.id], delivery, None, received_at=now, last_progress_at=now, short=True)
-            for delivery, draft in wanted
-            if draft.id in begun
-        ]
+        held = [Held(job, delivery, None, now, now, short=True) for job, delivery in begun]
         self.held.add_all(held)
-        return held, [delivery for delivery, draft in wanted if draft.id not in begun]
+        return held
 
     def broken(self, delivery: Delivery, error: Exception) -> None:
         """Taking the message failed in a way nobody foresaw: give it back, and after several tries keep it aside."""

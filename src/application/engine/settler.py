@@ -58,6 +58,9 @@ class Settler:
     outage: Callable[[str, float], bool] = lambda _error_code, _since: False
     """whether an error of this class is that of a backend which was away at some time since then (monotonic)"""
 
+    put_back: Callable[[Job, float], object] = lambda _job, _delay_seconds: None
+    """a message, visible after so many seconds, for a job whose own went in the commit that began it"""
+
     def settle(self, event: ExecutorEvent) -> Job | None:
         """The row as settled, or None when the outcome is not this worker's to write (lease lost, row gone, no time left)."""
         if isinstance(event, Progressed):  # pragma: no cover - the worker routes progress elsewhere
@@ -234,10 +237,11 @@ class Settler:
             log.warning("lock.release_failed", extra=_context(taken, reason=str(error)))
 
     def _finish_message(self, taken: Held, job: Job, now: float) -> None:
-        if taken.delivery is None:
-            return
         try:
-            if job.state.is_terminal:
+            if taken.delivery is None:
+                if not job.state.is_terminal:
+                    self.put_back(job, max(0.0, job.due_at - now))
+            elif job.state.is_terminal:
                 self.queue.ack([taken.delivery])
             else:
                 self.queue.release(taken.delivery, delay_seconds=max(0.0, job.due_at - now))

@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from src.application.engine.held import Held, HeldRuns, work_order
-from src.application.engine.intake import Intake, Wanted
+from src.application.engine.intake import Intake
 from src.application.engine.pace import Pace
 from src.application.engine.settler import Settler
 from src.application.ports.clock import Clock
+from src.application.ports.exchange import MessageExchange, Wanted
 from src.application.ports.executor import Executor, Succeeded
 from src.application.ports.queue import Delivery
+from src.domain.errors import InvalidPayload
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ class ShortRoad:
     pace: Pace
     clock: Clock
     slots: int
+    exchange: MessageExchange | None = None
+    """where the queue lies beside the ledger"""
     freed: threading.Event = field(default_factory=threading.Event)
     """set whenever something was settled"""
     _ended: queue.SimpleQueue[Sequence[Succeeded] | None] = field(default_factory=queue.SimpleQueue)
@@ -46,6 +50,11 @@ class ShortRoad:
     def used(self) -> bool:
         """Whether this worker knows short jobs at all."""
         return self.intake.has_short
+
+    @property
+    def exchanges(self) -> bool:
+        """Whether messages and short jobs change places in one commit."""
+        return self.used and self.exchange is not None
 
     # ------------------------------------------------------------------ in
     def places(self) -> int:
@@ -69,6 +78,22 @@ class ShortRoad:
             log.debug("batch.started", extra={"jobs": len(held)})
             self.start(held)
         return others
+
+    def receive(self, limit: int, *, wait_seconds: float) -> tuple[int, Sequence[Delivery]] | None:
+        """Where messages and jobs change places in one commit: how many short jobs were begun (they are started), and the
+        messages that `Intake.take` has to look at; elsewhere None. Raises DatabaseUnavailable."""
+        if self.exchange is None:
+            return None
+        try:
+            held, others = self.intake.exchange(self.exchange, limit, wait_seconds)
+        except InvalidPayload as error:
+            # One of them can't be kept, and would come back with the others at once: this time each is taken by itself.
+            log.warning("batch.refused", extra={"error": str(error), "then": "one by one"})
+            return None
+        if held:
+            log.debug("batch.started", extra={"jobs": len(held)})
+            self.start(held)
+        return len(held), others
 
     def start(self, held: Sequence[Held]) -> None:
         """Run claimed short jobs."""

@@ -215,22 +215,46 @@ class Worker:
         if self.uncertain is not None:
             self.uncertain.settle()
         self.on_first_receive()
-        deliveries = self.queue.receive(
-            room,
-            wait_seconds=min(self.options.receive_wait_seconds, self.health.wedged_after_seconds / 2),
-            visibility_seconds=self.options.visibility_seconds,
-        )
+        wait = min(self.options.receive_wait_seconds, self.health.wedged_after_seconds / 2)
+        brought = self._exchanged(room, wait)
+        if brought is None:
+            brought = self._received(room, wait)
         self.health.backend("queue", reachable=True)
+        if not brought and not len(self.held):
+            self._idle.set()
+
+    def _exchanged(self, room: int, wait_seconds: float) -> int | None:
+        """How many messages came, where they change places with their jobs; None elsewhere."""
+        if not self.short.exchanges:
+            return None
+        # Jobs begin within the receive: a drain has to wait for it.
+        self._taking.set()
+        try:
+            found = self.short.receive(room, wait_seconds=wait_seconds)
+            if found is None:
+                return None
+            begun, others = found
+            if begun or others:
+                self._idle.clear()
+            self.health.backend("database", reachable=True)
+            self._take_each(others)
+            return begun + len(others)
+        finally:
+            self._taking.clear()
+
+    def _received(self, room: int, wait_seconds: float) -> int:
+        deliveries = self.queue.receive(
+            room, wait_seconds=wait_seconds, visibility_seconds=self.options.visibility_seconds
+        )
         if not deliveries:
-            if not len(self.held):
-                self._idle.set()
-            return
+            return 0
         self._idle.clear()
         self._taking.set()
         try:
             self._take_all(deliveries)
         finally:
             self._taking.clear()
+        return len(deliveries)
 
     def _take_all(self, deliveries: Sequence[Delivery]) -> None:
         if not self.short.used:

@@ -40,10 +40,7 @@ ORDER BY g.id ON CONFLICT DO NOTHING RETURNING id, created_at
 """  # noqa: S608 - constants
 
 SUCCEED_ON_SERVER = f"""
-UPDATE jobs SET state = 'SUCCEEDED', lease_until = NULL, wake_at = NULL, finished_at = (SELECT worker_now()),
-    result = g.result::json, error = NULL
-FROM unnest({columns_of("ids")}, {columns_of("fences", cast="bigint")}, {columns_of("results")}) AS g (id, fence, result)
-WHERE jobs.id = g.id AND jobs.fence = g.fence AND jobs.state = 'RUNNING' RETURNING jobs.id
+SELECT * FROM worker_succeed({columns_of("ids")}, {columns_of("fences", cast="bigint")}, {columns_of("results")})
 """  # noqa: S608 - constants
 
 BEGIN_IN_FILE = f"""
@@ -86,7 +83,13 @@ def succeed(database: Database, results: Results) -> Collection[str]:
 def _begin_on_server(
     connection: Connection, drafts: Sequence[JobDraft], owner: str, lease_seconds: float
 ) -> dict[str, float]:
-    given = {
+    given = beginnings(drafts, owner, lease_seconds)
+    return dict(row for row in connection.exec_driver_sql(BEGIN_ON_SERVER, given))
+
+
+def beginnings(drafts: Sequence[JobDraft], owner: str, lease_seconds: float) -> dict[str, object]:
+    """The parameters of BEGIN_ON_SERVER."""
+    return {
         "owner": owner,
         "lease": float(lease_seconds),
         "count": len(drafts),
@@ -99,7 +102,6 @@ def _begin_on_server(
         "priorities": column([str(draft.priority) for draft in drafts]),
         "traces": column([storable(draft.trace) for draft in drafts]),
     }
-    return dict(row for row in connection.exec_driver_sql(BEGIN_ON_SERVER, given))
 
 
 def _succeed_on_server(connection: Connection, results: Results) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -30,10 +30,11 @@ FROM worker_take(%(queue)s, %(limit)s::int, %(visibility)s)"""
 """A function of the database (migration 0002), because only a function brings its own planner settings with it. Its rows have
 no order: hence the first column, their position."""
 
-HELD = f"queue = %(queue)s AND id = ANY({columns_of('ids', cast='bigint')}) AND receipt = ANY({columns_of('receipts')})"
-"""A receipt begins with its message's number, so two lists are as good as a list of pairs."""
+HELD = f"(queue || '') = %(queue)s AND id = ANY({columns_of('ids', cast='bigint')}) AND receipt = ANY({columns_of('receipts')})"
+"""A receipt begins with its message's number, so two lists are as good as a list of pairs. The queue's name is no column here,
+so that no index on it is thought of: with one, a backlog is walked over for each id."""
 
-ACK = f"DELETE FROM queue_messages WHERE {HELD}"  # noqa: S608 - constants
+ACK = f"SELECT worker_ack(%(queue)s, {columns_of('ids', cast='bigint')}, {columns_of('receipts')})"
 EXTEND = f"UPDATE queue_messages SET visible_at = (SELECT worker_now()) + %(seconds)s WHERE {HELD}"  # noqa: S608
 
 RELEASE = f"""
@@ -72,6 +73,9 @@ longer waiting when we get its lock, and so a new one is added. Locks are taken 
 keys do not deadlock."""
 
 
+Found = TypeVar("Found", bound=Sequence[Any])
+
+
 @dataclass
 class PostgresQueue(SqlQueue):
     """QueueConsumer, QueuePublisher and QueueInspector. With `listen`, a receive that waits ends within milliseconds of a
@@ -82,17 +86,24 @@ class PostgresQueue(SqlQueue):
 
     def receive(self, limit: int, *, wait_seconds: float, visibility_seconds: float) -> Sequence[Delivery]:
         """Hide and return up to `limit` messages, best priority first."""
-        deadline = self.clock.monotonic() + wait_seconds
-        if wait_seconds > 0 and self.listen:
+        return self.waited(
+            wait_seconds,
+            lambda: translated(
+                lambda: self.database.single(lambda connection: self._taken(connection, limit, visibility_seconds))
+            ),
+        )
+
+    def waited(self, seconds: float, look: Callable[[], Found]) -> Found:
+        """What `look` finds: at once, or when something is published or becomes visible; else the last, empty answer."""
+        deadline = self.clock.monotonic() + seconds
+        if seconds > 0 and self.listen:
             # Before the look: what is published after it will be heard.
             self._ears().open()
         while True:
-            taken = translated(
-                lambda: self.database.single(lambda connection: self._taken(connection, limit, visibility_seconds))
-            )
+            found = look()
             left = deadline - self.clock.monotonic()
-            if taken or left <= 0:
-                return taken
+            if found or left <= 0:
+                return found
             if not (self.listen and self._ears().wait(min(left, FLOOR_SECONDS))):
                 self.clock.sleep(min(left, self.poll_seconds))
 

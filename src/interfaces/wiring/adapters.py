@@ -99,6 +99,8 @@ class Adapters(containers.DeclarativeContainer):
             clock=clock,
         ),
     )
+    # Messages and short jobs change places in one commit where both are in one database.
+    exchange = providers.Callable(lazy("src.interfaces.wiring.queues:exchange_of"), settings, queue)
     dead_letters = providers.Selector(
         _setting("ledger.backend", settings),
         database=providers.Singleton(lazy("src.infrastructure.db.dead_letters:SqlDeadLetters"), database=database),

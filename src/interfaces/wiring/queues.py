@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from src.application.claim_check import ClaimCheckConsumer, ClaimCheckPublisher
+from src.application.ports.exchange import MessageExchange
 from src.application.ports.queue import QueueConsumer, QueueInspector, QueuePublisher, QueueSides
 from src.application.ports.storage import Storage
+from src.interfaces.wiring.settings import Settings
 
 HOLD_LIMIT_SECONDS = {"sqs": 11.5 * 3600}
 """{backend: how long it lets one message be hidden, with a margin}. SQS: 12 h, then the message comes back. Before that the
@@ -35,6 +37,19 @@ def publisher_of(queue: QueueSides | WholeQueue, storage: Callable[[], Storage])
     if not isinstance(queue, QueueSides):
         return queue
     return ClaimCheckPublisher(queue.publisher, storage())
+
+
+def exchange_of(settings: Settings, queue: object) -> MessageExchange | None:
+    """Where the queue's table and the ledger's are in one PostgreSQL database."""
+    beside = settings.queue_database_url == settings.database_url and settings.ledger.backend == "database"
+    if settings.queue.backend != "postgres" or not beside:
+        return None
+    from src.infrastructure.db.exchange import PostgresExchange
+    from src.infrastructure.db.postgres_queue import PostgresQueue
+
+    if not isinstance(queue, PostgresQueue):
+        raise TypeError(f"the queue on PostgreSQL is a {type(queue).__name__}")
+    return PostgresExchange(queue)
 
 
 def inspector_of(queue: QueueSides | WholeQueue) -> QueueInspector:

@@ -27,7 +27,7 @@ from src.application.engine.progress_writer import ProgressWriter
 from src.application.engine.settler import Settler
 from src.application.engine.short import ShortRoad
 from src.application.engine.uncertain import UncertainClaims
-from src.application.engine.waker import Waker
+from src.application.engine.waker import Waker, reference
 from src.application.engine.worker import Worker
 from src.application.ports.scratch import Scratch
 from src.application.video.abandoned import SweepAbandoned
@@ -85,6 +85,7 @@ def build_worker(
     options = engine_options(settings)
     clock, queue, ledger = adapters.clock(), adapters.queue_consumer(), adapters.ledger()
     lock, held, health = adapters.lock(), HeldRuns(), Health(adapters.clock())
+    publisher = adapters.queue_publisher()
     executor = ProcessExecutor(executor_argv(), discard_scratch=adapters.scratch().discard, redact=redact)
     probes = make_probes(settings, adapters, catalog, health)
     outages = Outages(health, {probe.name: probe for probe in probes})
@@ -101,6 +102,7 @@ def build_worker(
         dice=random.SystemRandom().random,
         must_go=lambda: any(must() for must in going),
         outage=outages.explains,
+        put_back=lambda job, delay: publisher.publish([replace(reference(job), delay_seconds=delay)]),
     )
     intake = Intake(
         decoders=Decoders(catalog, decoder_settings(settings)),
@@ -125,11 +127,13 @@ def build_worker(
         ledger=ledger,
         intake=intake,
         settler=settler,
-        short=ShortRoad(intake, settler, executor, held, Pace(clock), clock, slots=options.slots),
+        short=ShortRoad(
+            intake, settler, executor, held, Pace(clock), clock, slots=options.slots, exchange=adapters.exchange()
+        ),
         keeper=Keeper(ledger, lock, queue, executor, held, clock, options, on_backend=health.backend),
         waker=Waker(
             ledger,
-            adapters.queue_publisher(),
+            publisher,
             hold_seconds=3 * settings.lease.scan_seconds,
             types=catalog.names(),
         ),
