@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, or_, select
 
 from src.domain.job import ACTIVE_STATES, Job, JobDraft, JobState
-from src.infrastructure.db.columns import column, columns_of
+from src.infrastructure.db.columns import END, column, columns_of
 from src.infrastructure.db.engine import Database, database_now
 from src.infrastructure.db.rows import storable
 from src.infrastructure.db.tables import jobs
@@ -39,8 +39,12 @@ FROM unnest({columns_of("ids", "types", "tenants", "subjects", "payloads")}, {co
 ORDER BY g.id ON CONFLICT DO NOTHING RETURNING id, created_at
 """  # noqa: S608 - constants
 
+BEGUN = "SELECT string_agg(id, E'\\x1f'), max(created_at) FROM begun"
+"""Hundreds of rows in one: they began at one moment, and the driver reads row by row."""
+
 SUCCEED_ON_SERVER = f"""
-SELECT * FROM worker_succeed({columns_of("ids")}, {columns_of("fences", cast="bigint")}, {columns_of("results")})
+SELECT string_agg(id, E'\\x1f') FROM
+    worker_succeed({columns_of("ids")}, {columns_of("fences", cast="bigint")}, {columns_of("results")}) AS done (id)
 """  # noqa: S608 - constants
 
 BEGIN_IN_FILE = f"""
@@ -84,7 +88,13 @@ def _begin_on_server(
     connection: Connection, drafts: Sequence[JobDraft], owner: str, lease_seconds: float
 ) -> dict[str, float]:
     given = beginnings(drafts, owner, lease_seconds)
-    return dict(row for row in connection.exec_driver_sql(BEGIN_ON_SERVER, given))
+    return begun_of(connection.exec_driver_sql(f"WITH begun AS ({BEGIN_ON_SERVER}) {BEGUN}", given).one())
+
+
+def begun_of(row: Any) -> dict[str, float]:
+    """{job id: when it began} of the row that BEGUN makes."""
+    ids, now = row
+    return dict.fromkeys(ids.split(END), now) if ids is not None else {}
 
 
 def beginnings(drafts: Sequence[JobDraft], owner: str, lease_seconds: float) -> dict[str, object]:
@@ -111,7 +121,8 @@ def _succeed_on_server(connection: Connection, results: Results) -> list[str]:
         "fences": column([str(fence) for fence, _ in results.values()]),
         "results": column([_text(result) for _, result in results.values()]),
     }
-    return list(connection.exec_driver_sql(SUCCEED_ON_SERVER, given).scalars())
+    ids = connection.exec_driver_sql(SUCCEED_ON_SERVER, given).scalar_one()
+    return ids.split(END) if ids is not None else []
 
 
 # ---------------------------------------------------------------------- an embedded file, whose writers are alone
@@ -168,5 +179,4 @@ def _succeeded(connection: Connection, ids: Sequence[str], results: Results) -> 
     return found
 
 
-def _text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document)
+_text = json.JSONEncoder().encode

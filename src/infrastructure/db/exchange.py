@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from src.application.ports.exchange import Sort, Wanted
 from src.application.ports.queue import Delivery
 from src.domain.job import Job
-from src.infrastructure.db.batches import BEGIN_ON_SERVER, beginnings
+from src.infrastructure.db.batches import BEGIN_ON_SERVER, BEGUN, beginnings, begun_of
 from src.infrastructure.db.columns import column, columns_of
 from src.infrastructure.db.postgres_queue import PostgresQueue
 
@@ -24,7 +24,7 @@ gone AS (
     DELETE FROM queue_messages WHERE ctid = ANY(ARRAY(
         SELECT given.place::tid FROM unnest({columns_of("ids")}, {columns_of("places")}) AS given (id, place)
         JOIN begun ON begun.id = given.id)))
-SELECT id, created_at FROM begun
+{BEGUN}
 """  # noqa: S608 - constants
 """Where a row lies is as good as its key, for as long as this transaction has it locked."""
 
@@ -82,7 +82,7 @@ class PostgresExchange:
         places: dict[str, str] = {}
         deliveries: list[Delivery] = []
         rows: Any = connection.exec_driver_sql(PEEK, {"queue": self.queue.name, "limit": limit})
-        for place, number, body, count, enqueued_at, attributes in rows:
+        for place, number, body, count, enqueued_at, attributes in rows.fetchall():
             name = str(number)
             places[name] = place
             known = json.loads(attributes) if attributes != "{}" else {}
@@ -98,7 +98,7 @@ def _begun(
         return {}
     given = beginnings([draft for _, draft in wanted], owner, lease_seconds)
     given["places"] = column([places[delivery.message_id] for delivery, _ in wanted])
-    return dict(row for row in connection.exec_driver_sql(BEGIN, given))
+    return begun_of(connection.exec_driver_sql(BEGIN, given).one())
 
 
 def _hidden(

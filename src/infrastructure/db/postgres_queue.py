@@ -150,7 +150,7 @@ class PostgresQueue(SqlQueue):
 
     def _taken(self, connection: Connection, limit: int, visibility_seconds: float) -> list[Delivery]:
         wanted = {"queue": self.name, "limit": limit, "visibility": float(visibility_seconds)}
-        rows = sorted(connection.exec_driver_sql(TAKE, wanted), key=itemgetter(0))
+        rows = sorted(connection.exec_driver_sql(TAKE, wanted).fetchall(), key=itemgetter(0))
         return [
             Delivery(
                 message_id=str(number),
