@@ -16,7 +16,7 @@ from src.infrastructure.clock import SystemClock
 from src.infrastructure.db import postgres_queue
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.notifications import Listener
-from src.infrastructure.db.postgres_queue import ACK, PUBLISH, PostgresQueue
+from src.infrastructure.db.postgres_queue import PUBLISH, PostgresQueue
 from src.infrastructure.db.server import ServerOptions
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.environment import load
@@ -190,14 +190,17 @@ def test_publishers_of_the_same_keys_at_once_do_not_fail(queue: Open) -> None:
 
 ARRAYS = {"keys": "$2", "bodies": "$3", "attributes": "$4", "priorities": "$5", "delays": "$6"}
 PLANNED = {
-    "ack": (
-        ACK % {"queue": "$1::text", "ids": "$2", "receipts": "$3", "count": "2"},
-        r"('video', E'1\x1f2\x1f', E'1:1\x1f2:1\x1f')",
-    ),
     "publish": (
         PUBLISH % {"queue": "$1::text", **ARRAYS, "wake": "false", "channel": "'c'"},
         """('video', '{a}', '{"x"}', '{"{}"}', '{0}', '{0}')""",
     ),
+}
+
+
+FUNCTIONS = {
+    "worker_take": ("('video', 100, 30)", "queue_messages_ready"),
+    "worker_peek": ("('video', 100)", "queue_messages_ready"),
+    "worker_ack": ("('video', '{1,2}', '{1:1,2:1}')", "queue_messages_pkey"),
 }
 
 
@@ -219,12 +222,13 @@ def test_no_statement_reads_or_sorts_a_long_backlog(queue: Open, url: str, backl
         execute(url, "ANALYZE queue_messages")
     for name, (statement, values) in PLANNED.items():
         assert "Seq Scan on queue_messages" not in explained(url, statement, values), name
-    ((body, settings),) = execute(url, "SELECT prosrc, proconfig FROM pg_proc WHERE proname = 'worker_take'")
-    assert isinstance(settings, list)
-    plan = explained(url, str(body), "('video', 100, 30)", settings)
-    assert "using queue_messages_ready" in plan
-    for costly in ("Sort", "Bitmap", "Seq Scan"):
-        assert costly not in plan
+    for function, (values, index) in FUNCTIONS.items():
+        ((body, settings),) = execute(url, f"SELECT prosrc, proconfig FROM pg_proc WHERE proname = '{function}'")  # noqa: S608
+        assert isinstance(settings, list)
+        plan = explained(url, str(body), values, settings)
+        assert f"using {index}" in plan, function
+        for costly in ("Sort", "Bitmap", "Seq Scan"):
+            assert costly not in plan, function
 
 
 # ---------------------------------------------------------------------- wiring

@@ -84,7 +84,7 @@ def postgres_wired(stack: ExitStack) -> Wired:
     stack.callback(database.close)
     commands = {
         "receive": rb"worker_take",
-        "ack": rb"DELETE FROM queue_messages",
+        "ack": rb"worker_ack",
         "publish": rb"INSERT INTO queue_messages",
         "extend": rb"PUPDATE|\x00UPDATE queue_messages SET visible_at",
         "release": rb"WITH freed",

@@ -28,7 +28,7 @@ $$
 ACK = """
 CREATE FUNCTION worker_ack(queue_name text, ids bigint[], receipts text[]) RETURNS void
 LANGUAGE sql VOLATILE
-SET enable_seqscan = off
+SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 DELETE FROM queue_messages WHERE (queue || '') = $1 AND id = ANY($2) AND receipt = ANY($3)
 $$
