@@ -19,6 +19,9 @@ NAME_LIMIT = 128
 ID_SHOWN = 8
 """Characters of our job's id in that name (contracts.md 1.7)."""
 
+REASON_LIMIT = 1024
+"""Characters kept of a termination's reason (TerminateJob, reason)."""
+
 
 class BatchState(StrEnum):
     """The seven states of a batch job, in the order in which it goes through them."""

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from src.application.ports.batch import BatchJob, BatchState, BatchSummary, batch_name
+from src.application.ports.batch import REASON_LIMIT, BatchJob, BatchState, BatchSummary, batch_name
 from src.application.ports.clock import Clock
 from src.domain.errors import BatchRefused, BatchUnavailable, ConfigError
 from src.domain.ids import identifier
@@ -35,7 +35,6 @@ DESCRIBED = 100
 LISTED = 1000
 """Jobs on one page of ListJobs by state."""
 
-REASON_LIMIT = 1024
 PARAMETER = "job_id"
 VARIABLE = "VIDEO_JOB_ID"
 NOBODYS = "00000000-0000-0000-0000-000000000000"

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from src.application.ports.batch import BatchJob, BatchState, BatchSummary, batch_name
+from src.application.ports.batch import REASON_LIMIT, BatchJob, BatchState, BatchSummary, batch_name
 from src.application.ports.clock import Clock
 from src.domain.errors import BatchRefused, BatchUnavailable
 from src.domain.ids import identifier
@@ -90,7 +90,7 @@ class MemoryBatch:
         with self._lock:
             self.calls.append(("terminate", batch_id))
             after = self._meet("terminate")
-            job = self._jobs.get(batch_id)
+            job, reason = self._jobs.get(batch_id), reason[:REASON_LIMIT]
             if job is not None and not job.state.ended:
                 if self.lingers and not job.state.waiting:
                     self._dying.setdefault(batch_id, reason)
