@@ -65,7 +65,16 @@ WITHOUT_AN_ANSWER: Mapping[type[BaseException], str] = {
 }
 """{error that the SDK raises before it has asked anybody: how to mend the set-up}"""
 
-SDK_ERRORS = (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError)
+SDK_ERRORS = (
+    BotoCoreError,
+    ClientError,
+    ResponseParserError,
+    OSError,
+    ValueError,
+    # What botocore's parser stumbles with over a body that is JSON, but no object.
+    TypeError,
+    AttributeError,
+)
 TEXT = 300
 """Characters shown of an answer."""
 

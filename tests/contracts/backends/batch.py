@@ -25,7 +25,7 @@ PACE = 0.01
 """AWS's shortest timeout of 60 s is 0.6 s here, its grace time of 30 s 0.3 s."""
 
 WIRE = {"submit": "SubmitJob", "describe": "DescribeJobs", "listing": "ListJobs", "terminate": "TerminateJob"}
-TOLD = 'mkfifo "$0/$AWS_BATCH_JOB_ID"; echo "job $1 $VIDEO_JOB_ID"; read code < "$0/$AWS_BATCH_JOB_ID"; exit "$code"'
+TOLD = 'mkfifo "$0/$AWS_BATCH_JOB_ID" 2>/dev/null; echo "job $1 $VIDEO_JOB_ID"; read code < "$0/$AWS_BATCH_JOB_ID"; exit "$code"'
 """A job that waits, without turning, for the number that it shall exit with."""
 
 
@@ -129,10 +129,8 @@ class EmulatedBatchPlace:
 
     def adapter(self, **more: Any) -> AwsBatch:
         """A handle of its own, with pages so small that a test turns some."""
-        settings = {"queue": QUEUE, "definition": DEFINITION, "page": 2, **more}
-        return AwsBatch(
-            clock=FrozenClock(), endpoint_url=self.server.url, region=REGION, make_session=session, **settings
-        )
+        settings = {"queue": QUEUE, "definition": DEFINITION, "page": 2, "make_session": session, **more}
+        return AwsBatch(clock=FrozenClock(), endpoint_url=self.server.url, region=REGION, **settings)
 
     def start(self, batch_id: str) -> None:
         self.server.yard.release(batch_id)
