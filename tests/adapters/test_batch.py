@@ -135,10 +135,10 @@ def test_a_listing_that_breaks_off_is_not_whole(place: EmulatedBatchPlace) -> No
     for number in range(5):
         submit(place.service, f"job-{number}")
     place.server.refuse("ListJobs", 403, "AccessDeniedException", skip=1)
-    found = []
+    listing = place.service.listing([BatchState.RUNNABLE])
+    assert next(listing) != next(listing)
     with pytest.raises(BatchDenied):
-        found.extend(one.batch_id for one in place.service.listing([BatchState.RUNNABLE]))
-    assert len(found) <= 2
+        next(listing)
 
 
 def test_a_page_that_leads_to_itself_ends(place: EmulatedBatchPlace) -> None:
