@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
@@ -56,11 +57,12 @@ def test_a_terminated_job_that_lingers_fails_whatever_its_exit_code(batch: Memor
 def test_what_ended_is_not_driven_on(batch: MemoryBatch) -> None:
     made = submit(batch)
     batch.lose_host(made)
-    for drive in (
+    drives: list[Callable[[], None]] = [
         lambda: batch.end(made, 0),
         lambda: batch.lose_host(made),
         lambda: batch.move(made, BatchState.RUNNING),
-    ):
+    ]
+    for drive in drives:
         with pytest.raises(ValueError, match="has ended"):
             drive()
     with pytest.raises(ValueError, match="end jobs"):
