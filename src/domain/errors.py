@@ -2,6 +2,7 @@
 
 WorkerError
 ├── ConfigError                 settings or environment are wrong: exit 4 before the first receive
+│   └── BatchRefused -> BatchDenied     AWS Batch said no, and will until queue, definition or role are mended
 ├── NotFound, Conflict          asked for by an operator or a caller, answered at once
 ├── LeaseLost                   somebody else owns the job now: stop, publish nothing
 ├── Cancelled                   the job's owner asked for it
@@ -12,7 +13,8 @@ WorkerError
     │       UnsupportedFormat, CorruptSource, TruncatedSource, LimitsExceeded, CrashLoop, JobNotFound
     └── Retryable               RETRY_WAIT, paced by `policy` (domain/retry.py), DEAD when the policy is used up
         ├── FileAccessError, DiskFull
-        ├── NetworkError -> StorageUnavailable, DatabaseUnavailable, QueueUnavailable, LockUnavailable
+        ├── NetworkError -> StorageUnavailable, DatabaseUnavailable, QueueUnavailable, LockUnavailable,
+        │                   BatchUnavailable
         ├── FfmpegFailed -> OutputInvalid, DecoderCrash
         ├── Stalled, ResourceExceeded, Crashed, WorkerLost
         └── UnexpectedError     any exception that is not in this tree
@@ -50,6 +52,19 @@ class ConfigError(WorkerError):
     """Settings, permissions or tools are missing or contradict each other. Nothing has been received yet."""
 
     code = "config"
+
+
+class BatchRefused(ConfigError):
+    """AWS Batch refused a call, and refuses the next one too: unknown or disabled queue, unknown job definition, a request
+    that it does not take. Nothing was done. No job is to blame."""
+
+    code = "batch_refused"
+
+
+class BatchDenied(BatchRefused):
+    """The role may not make this call. It says nothing about any job: never read it as "there is none" (lesson 11)."""
+
+    code = "batch_denied"
 
 
 class NotFound(WorkerError):
@@ -219,6 +234,12 @@ class LockUnavailable(NetworkError):
     """The lock's server can't be reached."""
 
     code = "lock_unavailable"
+
+
+class BatchUnavailable(NetworkError):
+    """AWS Batch gave no usable answer: unreachable, throttled, broken. A submission may have been taken all the same."""
+
+    code = "batch_unavailable"
 
 
 class FfmpegFailed(Retryable):

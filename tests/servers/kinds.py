@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 
 import redis
 
-from tests.servers.process import Server, answers, clock_file, free_ports, package, program, server_folder
+from tests.servers.process import ROOT, Server, answers, clock_file, free_ports, package, program, server_folder
 
 S3_ACCESS_KEY = "mediaworker-test"
 S3_SECRET_KEY = "mediaworker-test-secret"
@@ -124,11 +125,27 @@ def start_s3(*, set_clock: bool = False) -> Server:
     ).start()
 
 
+def start_batch(*, set_clock: bool = False) -> Server:
+    """Our own AWS Batch: its jobs are processes (batch.py). Job definitions are registered over the wire."""
+    folder = server_folder("batch")
+    (port,) = free_ports()
+    return Server(
+        name="batch",
+        url=f"http://127.0.0.1:{port}",
+        command=[sys.executable, "-m", "tests.servers.batch", "--port", str(port), "--folder", str(folder)],
+        folder=folder,
+        ready=lambda: answers(port),
+        environment={"PYTHONPATH": str(ROOT)},
+        clock=clock_file(folder) if set_clock else None,
+    ).start()
+
+
 KINDS: Mapping[str, Callable[..., Server]] = {
     "postgres": start_postgres,
     "redis": start_redis,
     "sqs": start_sqs,
     "s3": start_s3,
+    "batch": start_batch,
 }
 
 

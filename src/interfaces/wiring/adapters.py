@@ -175,6 +175,7 @@ class Adapters(containers.DeclarativeContainer):
     # One of each per attempt: stopping them is final.
     encoder = providers.Factory(lazy("src.interfaces.wiring.media:make_encoder"), ffmpeg, settings)
     pictures = providers.Factory(lazy("src.interfaces.wiring.media:make_pictures"), ffmpeg, settings)
+    batch = providers.Singleton(lazy("src.interfaces.wiring.batches:make_batch"), settings, clock)
     notifier = providers.Singleton(lazy("src.infrastructure.notify.log:LogNotifier"))
 
 

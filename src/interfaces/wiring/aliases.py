@@ -21,6 +21,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "storage.secret_key": ("R2_SECRET_KEY",),
     "aws.region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
     "aws.endpoint_url": ("AWS_ENDPOINT_URL",),
+    "batch.queue": ("VIDEO_BATCH_JOB_QUEUE",),
+    "batch.definition": ("VIDEO_BATCH_JOB_DEFINITION",),
     "ffmpeg.path": ("FFMPEG_BIN",),
     "ffmpeg.probe_timeout_seconds": ("FFPROBE_TIMEOUT_SECONDS",),
     "progress.ttl_seconds": ("VIDEO_PROGRESS_TTL_SECONDS",),

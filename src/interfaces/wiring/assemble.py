@@ -11,6 +11,7 @@ from typing import Any
 
 from src.application.catalog import Catalog, JobType, no_effects
 from src.application.outcome import Handler
+from src.application.ports.batch import BatchService
 from src.application.ports.clock import Clock
 from src.application.ports.ledger import DeadLetters, JobLedger, JobQueries
 from src.application.ports.lock import Idempotency
@@ -103,6 +104,8 @@ def bindings(settings: Settings) -> dict[type, Binding]:
     bound = dict(PORTS)
     if settings.storage.backend in PRESIGNING:
         bound[Presigner] = lambda adapters: adapters.storage()
+    if settings.batch.queue:
+        bound[BatchService] = lambda adapters: adapters.batch()
     for name in settings.jobs.modules:
         bound.update(getattr(_module(name), "PORTS", {}))
     return bound
@@ -161,6 +164,7 @@ def _fields(handler_path: str, settings: Settings) -> tuple[Callable[..., object
             chosen[field.name] = bound[wanted]
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             why = f", which storage {settings.storage.backend} is not" if wanted is Presigner else ""
+            why = f", which needs {variable('batch.queue')}" if wanted is BatchService else why
             unbound.append(f"{field.name}: {getattr(wanted, '__name__', wanted)}{why}")
     if unbound:
         known = ", ".join(sorted(kind.__name__ for kind in bound))

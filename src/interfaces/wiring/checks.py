@@ -153,6 +153,11 @@ def check_progress(settings: Settings, adapters: Adapters) -> str:
     return "; ".join((settings.progress.backend, *_facts(adapters.progress())))
 
 
+def check_batch(settings: Settings, adapters: Adapters) -> str:
+    """Job queue, job definition and permissions are as submissions need them."""
+    return "; ".join(_facts(adapters.batch())) if settings.batch.queue else "not used"
+
+
 def _facts(adapter: object) -> Sequence[str]:
     return adapter.check() if isinstance(adapter, Checkable) else ()
 
@@ -207,6 +212,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("lock", check_lock),
     ("progress", check_progress),
     ("storage", check_storage),
+    ("batch", check_batch),
 )
 
 

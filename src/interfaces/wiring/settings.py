@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from src.domain.errors import InvalidPayload
 from src.domain.ids import storage_key
+from src.interfaces.wiring.batch_settings import BatchSettings
 from src.interfaces.wiring.group import Count, Group, Positive
 from src.interfaces.wiring.ledger_settings import LedgerSettings
 from src.interfaces.wiring.video_settings import VideoSettings
@@ -272,6 +273,7 @@ class Settings(BaseSettings):
     progress: ProgressSettings = ProgressSettings()
     storage: StorageSettings = StorageSettings()
     aws: AwsSettings = AwsSettings()
+    batch: BatchSettings = BatchSettings()
     ffmpeg: FfmpegSettings = FfmpegSettings()
     lease: LeaseSettings = LeaseSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
@@ -312,6 +314,8 @@ class Settings(BaseSettings):
             raise ValueError("storage.access_key and storage.secret_key belong together")
         if self.queue.backend == "sqs" and not (self.queue.url or self.queue.name):
             raise ValueError("queue.backend=sqs needs queue.url or queue.name")
+        if bool(self.batch.queue) != bool(self.batch.definition):
+            raise ValueError("batch.queue and batch.definition belong together")
         return self
 
     @property
