@@ -104,7 +104,7 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _batch(reading: _Reading, file: str) -> None:
     document = reading.documents[file]
     kinds = [kind for kind, member in NAMED_BY.items() if isinstance(document, dict) and member in document]
-    if len(kinds) != 1 or kinds[0] is Kind.ROLE or not isinstance(document[NAMED_BY[kinds[0]]], str):
+    if len(kinds) != 1 or kinds[0] is Kind.ROLE:
         names = ", ".join(member for kind, member in NAMED_BY.items() if kind is not Kind.ROLE)
         reading.problems.append(Problem(file, "$", f"has no name to tell what it is: one of {names}"))
         return
@@ -114,7 +114,7 @@ def _batch(reading: _Reading, file: str) -> None:
         reading.misshapen.add(file)
     else:
         reading.problems += RULES[kind](document, file)
-    reading.resources.append(Resource(kind, document[NAMED_BY[kind]], file, document))
+    reading.resources.append(Resource(kind, str(document[NAMED_BY[kind]]), file, document))
 
 
 def _roles(reading: _Reading) -> None:

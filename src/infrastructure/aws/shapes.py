@@ -44,11 +44,7 @@ class BotocoreShapes:
     def problems(self, kind: Kind, document: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         """A role is several requests."""
         if kind is Kind.ROLE:
-            return [
-                found
-                for path, service, operation, one in _of_role(document)
-                for found in _checked(service, operation, one, path)
-            ]
+            return _role_problems(document)
         service, operation = REQUESTS[kind]
         return list(_checked(service, operation, document, "$"))
 
@@ -80,18 +76,25 @@ def policy_text(document: Any) -> str:
     return json.dumps(document, sort_keys=True)
 
 
-def _of_role(role: Mapping[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """(path, service, operation, request) of what makes a role."""
-    name, profile = role["RoleName"], role.get("InstanceProfileName")
+def _role_problems(role: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Of the requests that make a role; what hangs on it is found where it stands in the role's document."""
+    name, profile = role["RoleName"], role["InstanceProfileName"]
     made = {"RoleName": name, "AssumeRolePolicyDocument": policy_text(role["AssumeRolePolicyDocument"])}
-    yield "$", "iam", "CreateRole", {**made, "Description": role.get("Description", "")}
+    problems = list(_checked("iam", "CreateRole", {**made, "Description": role["Description"]}, "$"))
+    if problems:
+        # The other requests repeat the role's name.
+        return problems
+    hanging: list[tuple[str, str, dict[str, Any]]] = []
     for number, (policy, document) in enumerate(role["Policies"].items()):
         request = {"RoleName": name, "PolicyName": policy, "PolicyDocument": policy_text(document)}
-        yield f"$.Policies[{number}]", "iam", "PutRolePolicy", request
+        hanging.append((f"$.Policies[{number}]", "PutRolePolicy", request))
     for number, arn in enumerate(role["AttachedPolicies"]):
-        yield f"$.AttachedPolicies[{number}]", "iam", "AttachRolePolicy", {"RoleName": name, "PolicyArn": arn}
+        hanging.append((f"$.AttachedPolicies[{number}]", "AttachRolePolicy", {"RoleName": name, "PolicyArn": arn}))
     if profile:
-        yield "$", "iam", "CreateInstanceProfile", {"InstanceProfileName": profile}
+        hanging.append(("$.InstanceProfileName", "CreateInstanceProfile", {"InstanceProfileName": profile}))
+    return [
+        (path, text) for path, operation, request in hanging for _at, text in _checked("iam", operation, request, path)
+    ]
 
 
 def _checked(service: str, operation: str, request: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
@@ -109,7 +112,7 @@ def _walk(shape: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, f"a {shape.type_name} can't stand in a JSON file"
         return
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        yield path, f"must be a {shape.type_name}, is {json.dumps(value)[:80]}"
+        yield path, f"must be of type {shape.type_name}, is {json.dumps(value)[:80]}"
         return
     yield from _inside(shape, value, path)
 
