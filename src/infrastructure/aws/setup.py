@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ MAY_PASS = frozenset(
 """Answers that another try may change; all others are about the request or its sender."""
 
 NO_PERMISSION = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
-NO_TEMPLATE = frozenset({"InvalidLaunchTemplateName.NotFoundException", "InvalidLaunchTemplateId.NotFound"})
+NO_TEMPLATE = re.compile(r"InvalidLaunchTemplate(Name|Id)\.NotFound(Exception)?")
 UNDER_WAY = frozenset({"CREATING", "UPDATING", "DELETING"})
 UNUSABLE = frozenset({"INVALID", "DELETED"})
 
@@ -139,7 +140,7 @@ class AwsSetup:
                 LaunchTemplateName=resource.name, Versions=["$Default"]
             )
         except ClientError as error:
-            if code_of(error) in NO_TEMPLATE:
+            if NO_TEMPLATE.fullmatch(code_of(error)):
                 return None
             raise
         (version,) = answer["LaunchTemplateVersions"]
