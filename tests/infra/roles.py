@@ -99,6 +99,7 @@ ROWS: Mapping[tuple[str, str], Sequence[str]] = {
     ("batch", "create_job_queue"): ("batch:CreateJobQueue",),
     ("batch", "update_job_queue"): ("batch:UpdateJobQueue",),
     ("batch", "register_job_definition"): ("batch:RegisterJobDefinition", "iam:PassRole"),
+    ("sts", "get_caller_identity"): (),  # everybody may ask who they are
     ("ssm", "get_parameter"): ("ssm:GetParameter",),
     ("sns", "publish"): ("sns:Publish",),
     ("ec2", "describe_launch_template_versions"): ("ec2:DescribeLaunchTemplateVersions",),

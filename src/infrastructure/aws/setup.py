@@ -67,6 +67,17 @@ class AwsSetup:
     make_session: Callable[[], Any] = boto3.session.Session
     _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
+    def check(self, account: str) -> None:
+        """The credentials are of this account: names are the same in all of them, so that the wrong one would be filled
+        without a word. Raises InfraRefused, InfraUnavailable."""
+        with translated("ask whose credentials these are"):
+            found = self._client("sts").get_caller_identity()["Account"]
+        if found != account:
+            raise InfraRefused(
+                f"the credentials are of account {found}, ACCOUNT_ID is {account}",
+                fix="choose the profile or role of the account that is meant, or correct ACCOUNT_ID",
+            )
+
     def find(self, resource: Resource) -> Found | None:
         """By name."""
         with translated(f"look at the {resource.kind} {resource.name}"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import src
 from src.application.infra.register import Action, Registration, Step
 from src.application.infra.road import Road, read_road
 from src.domain.errors import ConfigError
-from src.domain.infra.placeholders import VARIABLES
+from src.domain.infra.placeholders import VARIABLES, how_to_give
 from src.infrastructure.clock import SystemClock
 from src.infrastructure.observability.redaction import one_line
 from src.interfaces.cli.errors import CONFIG, OK
@@ -77,10 +78,9 @@ def plan(files: Path, given: Sequence[str], as_json: bool) -> None:
     """Show what would be created, what changed field by field, what is equal. Writes nothing."""
     road, settings, values = _road(files, given)
     road.sound()
-    setup = _setup(settings, values)
-    steps = Registration(setup, SystemClock()).plan(road)
+    with closing(_setup(settings, values)) as setup:
+        steps = Registration(setup, SystemClock()).plan(road)
     _show(steps, as_json, "would be ")
-    setup.close()
 
 
 @infra.command()
@@ -89,14 +89,13 @@ def register(files: Path, given: Sequence[str], as_json: bool) -> None:
     """Create or change what differs, then read all of it back and compare. Safe to repeat."""
     road, settings, values = _road(files, given)
     road.sound()
-    setup = _setup(settings, values)
     told = (lambda _step: None) if as_json else (lambda step: _line(step, ""))
-    steps = Registration(setup, SystemClock(), told=told).register(road)
+    with closing(_setup(settings, values)) as setup:
+        steps = Registration(setup, SystemClock(), told=told).register(road)
     if as_json:
         _show(steps, as_json, "")
     else:
         _total(steps, "")
-    setup.close()
 
 
 def _road(folder: Path, given: Sequence[str]) -> tuple[Road, Settings, Mapping[str, str]]:
@@ -131,9 +130,15 @@ def _values(settings: Settings, given: Sequence[str], environ: Mapping[str, str]
 
 
 def _setup(settings: Settings, values: Mapping[str, str]) -> AwsSetup:
+    """Raises ConfigError when it is not clear where to."""
     from src.infrastructure.aws.setup import AwsSetup
 
-    return AwsSetup(region=values["REGION"], endpoint_url=settings.aws.endpoint_url)
+    for name in ("ACCOUNT_ID", "REGION"):
+        if name not in values:
+            raise ConfigError(f"{name} has no value: {VARIABLES[name].meaning}", fix=how_to_give(name))
+    setup = AwsSetup(region=values["REGION"], endpoint_url=settings.aws.endpoint_url)
+    setup.check(values["ACCOUNT_ID"])
+    return setup
 
 
 def _show(steps: Sequence[Step], as_json: bool, mood: str) -> None:
