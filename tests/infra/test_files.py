@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from src.domain.infra.placeholders import repository
+from src.domain.infra.placeholders import VARIABLES, repository
 from src.domain.infra.resource import Kind
 from src.infrastructure.aws.shapes import REQUESTS, input_shape
 from src.interfaces.wiring.environment import load
@@ -72,7 +71,7 @@ def test_the_numbers_are_those_of_the_container_contract() -> None:
     assert by_kind[Kind.JOB_QUEUE].name == "academy-video-batch-queue"
 
 
-def test_lesson_27_the_container_gets_settings_that_the_worker_takes(tmp_path: Path) -> None:
+def test_lesson_27_the_container_gets_settings_that_the_worker_takes() -> None:
     (definition,) = [one.document for one in road().sound().resources if one.kind is Kind.JOB_DEFINITION]
     container = definition["containerProperties"]
     environment = {one["name"]: one["value"] for one in container["environment"]}
@@ -90,6 +89,20 @@ def test_the_container_is_the_one_that_the_image_is_made_for() -> None:
     assert f"USER {definition['containerProperties']['user']}" in recipe
     (mount,) = definition["containerProperties"]["mountPoints"]
     assert f'VOLUME ["{mount["containerPath"]}"]' in recipe
+
+
+def test_the_page_about_it_names_every_value_role_and_command() -> None:
+    page = (ROOT / "docs/batch.md").read_text()
+    roles = [role["RoleName"] for role in json.loads(texts()[ROLES])]
+    parameters = [one["valueFrom"].partition("parameter")[2] for one in _secrets()]
+    assert [
+        name for name in (*VARIABLES, *roles, *parameters, "validate", "plan", "register") if name not in page
+    ] == []
+
+
+def _secrets() -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(texts()[DEFINITION])["containerProperties"]["secrets"]
+    return found
 
 
 # ------------------------------------------------------------------ our rules

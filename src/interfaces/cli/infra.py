@@ -13,12 +13,14 @@ import click
 import src
 from src.application.infra.register import Action, Registration, Step
 from src.application.infra.road import Road, read_road
+from src.application.ports.infrastructure import Shapes
 from src.domain.errors import ConfigError
 from src.domain.infra.placeholders import VARIABLES, how_to_give
 from src.infrastructure.clock import SystemClock
 from src.infrastructure.observability.redaction import one_line
 from src.interfaces.cli.errors import CONFIG, OK
 from src.interfaces.cli.output import json_option, print_json
+from src.interfaces.wiring.adapters import imported
 from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.settings import Settings
 
@@ -99,11 +101,10 @@ def register(files: Path, given: Sequence[str], as_json: bool) -> None:
 
 
 def _road(folder: Path, given: Sequence[str]) -> tuple[Road, Settings, Mapping[str, str]]:
-    from src.infrastructure.aws.shapes import BotocoreShapes
-
     settings = load()
     values = _values(settings, given, os.environ)
-    return read_road(_texts(folder), values, BotocoreShapes()), settings, values
+    shapes: Shapes = imported("src.infrastructure.aws.shapes:BotocoreShapes")()
+    return read_road(_texts(folder), values, shapes), settings, values
 
 
 def _texts(folder: Path) -> dict[str, str]:
@@ -131,12 +132,11 @@ def _values(settings: Settings, given: Sequence[str], environ: Mapping[str, str]
 
 def _setup(settings: Settings, values: Mapping[str, str]) -> AwsSetup:
     """Raises ConfigError when it is not clear where to."""
-    from src.infrastructure.aws.setup import AwsSetup
-
     for name in ("ACCOUNT_ID", "REGION"):
         if name not in values:
             raise ConfigError(f"{name} has no value: {VARIABLES[name].meaning}", fix=how_to_give(name))
-    setup = AwsSetup(region=values["REGION"], endpoint_url=settings.aws.endpoint_url)
+    make = imported("src.infrastructure.aws.setup:AwsSetup")
+    setup: AwsSetup = make(region=values["REGION"], endpoint_url=settings.aws.endpoint_url)
     setup.check(values["ACCOUNT_ID"])
     return setup
 
