@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,3 +131,11 @@ def test_nobody_there_is_unreachable(given: pytest.MonkeyPatch, capsys: pytest.C
     given.setenv("WORKER_AWS__ENDPOINT_URL", "http://127.0.0.1:9")
     assert run_command(["infra", "plan", "--json"]) == 7
     assert json.loads(capsys.readouterr().err)["error"]["class"] == "infra_unavailable"
+
+
+def test_the_sdk_is_imported_only_when_it_is_asked() -> None:
+    code = "import sys, src.interfaces.cli.infra; print(sorted({'boto3', 'botocore'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=FILES.parents[1], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

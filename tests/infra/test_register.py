@@ -91,6 +91,16 @@ def test_what_somebody_added_by_hand_is_a_difference() -> None:
     ]
 
 
+def test_a_secret_that_somebody_put_into_the_open_is_seen_and_not_shown() -> None:
+    account = registered()
+    environment = account.there[Kind.JOB_DEFINITION, "academy-video-batch-jobdef"]["containerProperties"]["environment"]
+    environment += [{"name": "DB_PASSWORD", "value": "canary-1"}, {"name": "CACHE", "value": "redis://:canary-2@h/0"}]
+    changes = [str(change) for step in registration(account).plan(road()) for change in step.changes]
+    assert "containerProperties.environment[DB_PASSWORD].value: '(hidden)' -> None" in changes
+    assert "containerProperties.environment[CACHE].value: '(hidden)' -> None" in changes
+    assert "canary" not in "".join(changes)
+
+
 def test_what_means_the_same_is_equal() -> None:
     account = registered()
     there = account.there

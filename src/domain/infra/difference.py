@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from src.domain.infra.job_rules import LOGIN, SECRET_NAME
 from src.domain.infra.resource import Change, Kind, Resource
 
 KEYS: Mapping[str, str] = {
@@ -48,6 +49,8 @@ CHOSEN_BY_AWS: Mapping[Kind, frozenset[str]] = {
 jobs; `serviceRole` becomes Batch's own service-linked role; `vcpus` and `memory` are the old form of resourceRequirements,
 answered as 0."""
 
+HIDDEN = "(hidden)"
+
 BY_ARN = re.compile(r"arn:[a-z-]+:batch:[^/]*:compute-environment/(.+)")
 
 
@@ -55,7 +58,17 @@ def difference(resource: Resource, found: Mapping[str, Any]) -> list[Change]:
     """The fields that differ; none when what is there is what the file says."""
     wanted, there = _normal(resource.document), _normal(found)
     changes = _changes(wanted, there, "")
-    return [one for one in changes if one.wanted is not None or not _chosen_by_aws(resource.kind, one.path)]
+    return [_hidden(one) for one in changes if one.wanted is not None or not _chosen_by_aws(resource.kind, one.path)]
+
+
+def _hidden(change: Change) -> Change:
+    """Without the secret that somebody put into the open by hand: plans are read by more people, and kept."""
+    secret = SECRET_NAME.search(change.path) and ".environment[" in change.path and change.path.endswith(".value")
+    wanted, found = (
+        HIDDEN if isinstance(value, str) and (secret or LOGIN.search(value)) else value
+        for value in (change.wanted, change.found)
+    )
+    return Change(change.path, wanted, found)
 
 
 def _chosen_by_aws(kind: Kind, path: str) -> bool:

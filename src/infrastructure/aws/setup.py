@@ -225,12 +225,14 @@ def _update(resource: Resource, operation: str, changes: Sequence[Change]) -> di
             fix="give it another name in the files: a new one is made, and the old one can be deleted when it is idle",
         )
     request: dict[str, Any] = {}
-    for top in dict.fromkeys(change.path.partition(".")[0].partition("[")[0] for change in changes):
-        wanted = resource.document.get(top)
-        inner = getattr(members[top], "members", None)
-        if inner is not None and isinstance(wanted, Mapping):
-            wanted = {name: value for name, value in wanted.items() if name in inner}
-        request[top] = wanted
+    for change in changes:
+        top, inner = (step.partition("[")[0] for step in (f"{change.path}.".split(".")[:2]))
+        wanted = resource.document[top]
+        if hasattr(members[top], "members"):
+            # Of the hosts' settings only what changed: naming others, even unchanged, may make AWS Batch replace the hosts.
+            request.setdefault(top, {})[inner] = wanted[inner]
+        else:
+            request[top] = wanted
     return request
 
 
