@@ -26,6 +26,7 @@ COMMANDS = {
     "queues": ("queues:queues", "How much waits, and for how long."),
     "doctor": ("doctor:doctor", "Try everything a worker needs."),
     "config": ("config:config", "Settings in effect, and all there are."),
+    "infra": ("infra:infra", "AWS Batch: check, compare and register its files."),
     "db": ("db:db", "Create or migrate the database."),
     "version": ("version:version", "Version of this program and of its tools."),
 }

@@ -1,0 +1,1 @@
+"""The Batch road's set-up: read the files, check them, compare them with what is there, register them."""
