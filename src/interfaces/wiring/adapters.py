@@ -166,6 +166,8 @@ class Adapters(containers.DeclarativeContainer):
     )
     videos = providers.Singleton(lazy("src.infrastructure.db.videos:SqlVideos"), database=database)
     chunks = providers.Singleton(lazy("src.infrastructure.db.videos:SqlChunks"), database=database)
+    submissions = providers.Singleton(lazy("src.infrastructure.db.submissions:SqlSubmissions"), database=database)
+    ops_events = providers.Singleton(lazy("src.infrastructure.db.ops_events:SqlOpsEvents"), database=database)
     ffmpeg = providers.Singleton(
         lazy("src.infrastructure.ffmpeg.binary:find_ffmpeg"), _setting("ffmpeg_path", settings)
     )

@@ -9,7 +9,9 @@ from typing import Any, TypeVar, cast
 from src.application.catalog import no_effects
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
+from src.application.ports.ops_events import OpsEvents
 from src.application.ports.progress import Progress
+from src.application.ports.submissions import Submissions
 from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.domain.errors import Conflict
 from src.domain.video.video import Video
@@ -17,8 +19,10 @@ from src.infrastructure.memory import videos as memory_videos
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
 from src.infrastructure.memory.ledger import MemoryLedger, Undo
 from src.infrastructure.memory.lock import MemoryIdempotency
+from src.infrastructure.memory.ops_events import MemoryOpsEvents
 from src.infrastructure.memory.progress import MemoryProgress
 from src.infrastructure.memory.queue import MemoryQueue
+from src.infrastructure.memory.submissions import MemorySubmissions
 from src.infrastructure.memory.videos import MemoryChunks, MemoryVideos
 from tests.contracts.backends.state import AddVideo
 from tests.fakes.clock import FrozenClock
@@ -69,6 +73,14 @@ class MemoryState:
     def chunks(self) -> ChunkRepository:
         """One object."""
         return self._once("chunks", MemoryChunks())
+
+    def submissions(self) -> Submissions:
+        """One object."""
+        return self._once("submissions", MemorySubmissions(self.clock))
+
+    def ops_events(self) -> OpsEvents:
+        """One object."""
+        return self._once("events", MemoryOpsEvents(self.clock))
 
     def close(self) -> None:
         """Nothing to close."""

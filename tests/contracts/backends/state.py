@@ -8,7 +8,9 @@ from typing import Protocol
 from src.application.catalog import no_effects
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
+from src.application.ports.ops_events import OpsEvents
 from src.application.ports.progress import Progress
+from src.application.ports.submissions import Submissions
 from src.application.ports.videos import ChunkRepository, VideoRepository
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import WholeLedger, WholeQueue
@@ -97,3 +99,5 @@ class State(QueuePlace, LockPlace, ProgressPlace, LedgerPlace, Protocol):
 
     def videos(self) -> VideoRepository: ...
     def chunks(self) -> ChunkRepository: ...
+    def submissions(self) -> Submissions: ...
+    def ops_events(self) -> OpsEvents: ...
