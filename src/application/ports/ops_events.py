@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from src.application.ports.ledger import Effect
+
 
 class Severity(StrEnum):
     """In rising order."""
@@ -73,6 +75,13 @@ class EventFilter:
     since: float | None = None
     limit: int = 50
     offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Noted(Effect):
+    """An event that becomes true with a job's move."""
+
+    event: OpsEvent
 
 
 class OpsEvents(Protocol):

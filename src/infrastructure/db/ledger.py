@@ -62,6 +62,18 @@ class SqlLedger(SqlJobQueries):
         except IntegrityError as error:
             raise Conflict(f"another job is active for what job {job_id} is about") from error
 
+    def withdraw(self, job_id: str) -> Job | None:
+        """Remove a row that nobody has touched."""
+
+        def remove(connection: Connection) -> Job | None:
+            row = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one_or_none()
+            if row is None or not (job := to_job(row)).is_untouched:
+                return None if row is None else job
+            connection.execute(delete(jobs).where(jobs.c.id == job_id))
+            return None
+
+        return self.database.write(remove)
+
     def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
         """Admit and claim the new ones with one statement."""
         return batches.begin(self.database, drafts, owner, lease_seconds)

@@ -114,7 +114,11 @@ def requeue(
     session = open_session()
     criteria = _criteria(session, ids, group, job_type, tenant, everything=everything)
     use_case = RequeueDeadLetters(
-        session.ledger, session.dead_letters, session.adapters.queue_publisher(), session.adapters.clock()
+        session.ledger,
+        session.dead_letters,
+        session.adapters.queue_publisher(),
+        session.adapters.dispatch(),
+        session.adapters.clock(),
     )
     answers = []
     for answer in use_case.requeue(criteria, dry_run=dry_run, per_second=rate):

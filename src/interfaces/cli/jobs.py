@@ -18,6 +18,7 @@ from src.interfaces.cli.output import json_option, print_json, print_value
 from src.interfaces.cli.session import NoDatabase, Session, open_existing
 from src.interfaces.cli.status import show as show_status
 from src.interfaces.cli.table import Cell, age, moment, print_table, short_ids
+from src.interfaces.wiring.dispatches import make_enqueue_next
 
 NO_JOBS = "No jobs."
 
@@ -97,6 +98,9 @@ def cancel_job(job_id: str, as_json: bool) -> None:
     A running job is stopped by its worker, within a few seconds."""
     session = open_existing(f"job {job_id[:80]!r}")
     job = CancelJob(session.ledger).cancel(session.job(job_id).id)
+    if (following := make_enqueue_next(session.settings, session.adapters, session.catalog)) is not None:
+        # A waiting job that ends makes room, as one that ran does.
+        following.after(job)
     if as_json:
         print_json(status_document(job, _reading(session, job)))
     elif job.state is JobState.CANCELLED:
@@ -114,7 +118,7 @@ def retry_job(job_id: str, as_json: bool) -> None:
     An ended job gets a new generation, with all its attempts."""
     session = open_existing(f"job {job_id[:80]!r}", queue=True)
     before = session.job(job_id)
-    job = RetryJob(session.ledger, session.adapters.queue_publisher()).retry(before.id)
+    job = RetryJob(session.ledger, session.adapters.dispatch()).retry(before.id)
     if as_json:
         print_json(status_document(job, None))
     elif job.generation == before.generation:

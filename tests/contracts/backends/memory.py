@@ -27,7 +27,7 @@ from src.infrastructure.memory.videos import MemoryChunks, MemoryVideos
 from tests.contracts.backends.state import AddVideo
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import (
-    WholeLedger,
+    EffectsLedger,
     WholeQueue,
 )
 
@@ -46,13 +46,15 @@ class MemoryState:
         """One object per name."""
         return self._once(f"queue {name}", MemoryQueue(self.clock))
 
-    def ledger(self, effects: Effects = no_effects) -> WholeLedger:
+    def ledger(self, effects: Effects = no_effects) -> EffectsLedger:
         """One object; the effects of the first call stay."""
         appliers = {
-            **memory_videos.appliers(self._videos(), self._once("chunks", MemoryChunks())),
+            **memory_videos.appliers(self._videos(), self._once("chunks", MemoryChunks()), self._events()),
             AddVideo: self._add_video,
         }
-        return self._once("ledger", MemoryLedger(self.clock, self.dead_letters(), effects, appliers))
+        made = self._once("ledger", MemoryLedger(self.clock, self.dead_letters(), effects, appliers))
+        self._videos().jobs = made.rows
+        return made
 
     def dead_letters(self) -> DeadLetters:
         """One object."""
@@ -80,7 +82,7 @@ class MemoryState:
 
     def ops_events(self) -> OpsEvents:
         """One object."""
-        return self._once("events", MemoryOpsEvents(self.clock))
+        return self._events()
 
     def close(self) -> None:
         """Nothing to close."""
@@ -92,6 +94,9 @@ class MemoryState:
         videos = self._videos()
         videos.add(Video(id=effect.video_id, tenant="t1", source_key="k"))
         return lambda: videos.put_back(effect.video_id, None)
+
+    def _events(self) -> MemoryOpsEvents:
+        return self._once("events", MemoryOpsEvents(self.clock))
 
     def _videos(self) -> MemoryVideos:
         return self._once("videos", MemoryVideos(self.clock))

@@ -32,7 +32,7 @@ from src.infrastructure.db.videos import SqlChunks, SqlVideos
 from tests.contracts.backends.state import AddVideo
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import (
-    WholeLedger,
+    EffectsLedger,
     WholeQueue,
 )
 
@@ -58,7 +58,7 @@ class SqlState:
         """A handle."""
         return SqlQueue(self.database(), name, self.clock)
 
-    def ledger(self, effects: Effects = no_effects) -> WholeLedger:
+    def ledger(self, effects: Effects = no_effects) -> EffectsLedger:
         """A handle."""
         return SqlLedger(self.database(), effects, {**sql_videos.appliers(), AddVideo: add_video_row})
 

@@ -13,7 +13,7 @@ from src.application.ports.progress import Progress
 from src.application.ports.submissions import Submissions
 from src.application.ports.videos import ChunkRepository, VideoRepository
 from tests.fakes.clock import FrozenClock
-from tests.fakes.flaky import WholeLedger, WholeQueue
+from tests.fakes.flaky import EffectsLedger, WholeLedger, WholeQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ class State(QueuePlace, LockPlace, ProgressPlace, LedgerPlace, Protocol):
     """Everything that lives in a database or beside it. Each call gives a handle of its own on the same state, as
     another worker would have it."""
 
+    def ledger(self, effects: Effects = no_effects) -> EffectsLedger: ...
     def videos(self) -> VideoRepository: ...
     def chunks(self) -> ChunkRepository: ...
     def submissions(self) -> Submissions: ...
