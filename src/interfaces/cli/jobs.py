@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from src.application.explain import explain as explained
 from src.application.operate import CancelJob, RetryJob
 from src.application.ports.ledger import JobFilter
+from src.application.ports.ops_events import EventFilter, OpsEvent
+from src.application.ports.submissions import BatchSubmission
 from src.domain.history import Attempt
 from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
 from src.infrastructure.observability.redaction import one_line
-from src.interfaces.cli.documents import iso, job_document, shown, status_document
+from src.interfaces.cli.documents import event_document, iso, job_document, shown, status_document, submission_document
 from src.interfaces.cli.errors import show_note
+from src.interfaces.cli.events import print_events, print_submissions
 from src.interfaces.cli.options import OFFSET
 from src.interfaces.cli.output import json_option, print_json, print_value
 from src.interfaces.cli.session import NoDatabase, Session, open_existing
@@ -21,6 +26,9 @@ from src.interfaces.cli.table import Cell, age, moment, print_table, short_ids
 from src.interfaces.wiring.dispatches import make_enqueue_next
 
 NO_JOBS = "No jobs."
+
+EVENTS_SHOWN = 200
+"""Of one job; `mediaworker events list --job` pages through more."""
 
 STATES = [state.value for state in JobState]
 
@@ -67,11 +75,14 @@ def list_jobs(
 @click.argument("job_id", metavar="ID")
 @json_option
 def show_job(job_id: str, as_json: bool) -> None:
-    """Everything about one job, with its attempts."""
+    """Everything about one job, with its attempts, what was handed to AWS Batch for it, and its events."""
     session = open_existing(f"job {job_id[:80]!r}")
     job = session.job(job_id)
     history = list(session.jobs.attempts(job.id))
+    batch_jobs, happened = _batch_road(session, job)
     document = job_document(job, session.progress.latest(job.id), history)
+    document["submissions"] = [submission_document(each) for each in batch_jobs]
+    document["events"] = [event_document(each) for each in happened]
     if as_json:
         print_json(document)
         return
@@ -87,6 +98,12 @@ def show_job(job_id: str, as_json: bool) -> None:
     click.echo()
     columns = ("gen", "attempt", "started", Cell("ended", "took"), "outcome", "error", "worker")
     print_table(columns, rows, empty="No attempt yet.")
+    if batch_jobs:
+        click.echo()
+        print_submissions(batch_jobs, now)
+    if happened:
+        click.echo()
+        print_events(happened, now)
 
 
 @jobs.command("cancel")
@@ -139,6 +156,14 @@ def explain_job(job_id: str, as_json: bool) -> None:
         print_json({"id": job.id, "state": job.state.value, "explanation": lines})
     else:
         click.echo("\n".join(one_line(line) for line in lines))
+
+
+def _batch_road(session: Session, job: Job) -> tuple[Sequence[BatchSubmission], Sequence[OpsEvent]]:
+    """Oldest first."""
+    if not session.has_batch_road:
+        return (), ()
+    newest_first = session.events.list(EventFilter(job_id=job.id, limit=EVENTS_SHOWN))
+    return session.submissions.of_job(job.id), newest_first[::-1]
 
 
 def _reading(session: Session, job: Job) -> ProgressReport | None:
