@@ -49,8 +49,10 @@ class BatchDispatch:
             self.submissions.add(row)
         except DatabaseUnavailable as error:
             # The container comes all the same, and finds its job by the id that it was given.
-            log.error("batch.submission_unrecorded", extra={**about, "error": str(error)})  # noqa: TRY400 - expected here
-            raise
+            words = (
+                f"batch job {batch_id} was submitted for job {job.id}, and could not be written down: {error.message}"
+            )
+            raise DatabaseUnavailable(words, fix=error.fix) from error
 
 
 @dataclass(frozen=True, slots=True)

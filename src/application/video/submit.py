@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,8 +18,6 @@ from src.domain.errors import BatchRefused, BatchUnavailable, QueueUnavailable, 
 from src.domain.ids import check_tenant, identifier, storage_key
 from src.domain.job import Job, JobDraft
 from src.domain.video.video import Video, VideoStatus
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +118,6 @@ class SubmitVideo:
         )
 
     def _tell_failure(self, job: Job, error: BatchRefused | BatchUnavailable, *, nothing_done: bool) -> None:
-        log.warning(
-            "submit.failed",
-            extra={"job": job.id, "tenant": job.tenant, "error_class": error.code, "error": str(error)},
-        )
         self.events.add(
             OpsEvent(
                 type=EventType.BATCH_SUBMIT_FAILED,

@@ -11,6 +11,7 @@ from src.application.operate import CancelJob, RetryJob
 from src.application.ports.ledger import JobFilter
 from src.application.ports.ops_events import EventFilter, OpsEvent
 from src.application.ports.submissions import BatchSubmission
+from src.domain.errors import WorkerError
 from src.domain.history import Attempt
 from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
@@ -115,9 +116,8 @@ def cancel_job(job_id: str, as_json: bool) -> None:
     A running job is stopped by its worker, within a few seconds."""
     session = open_existing(f"job {job_id[:80]!r}")
     job = CancelJob(session.ledger).cancel(session.job(job_id).id)
-    if (following := make_enqueue_next(session.settings, session.adapters, session.catalog)) is not None:
-        # A waiting job that ends makes room, as one that ran does.
-        following.after(job)
+    if job.state is JobState.CANCELLED:
+        _make_room(session, job)
     if as_json:
         print_json(status_document(job, _reading(session, job)))
     elif job.state is JobState.CANCELLED:
@@ -156,6 +156,19 @@ def explain_job(job_id: str, as_json: bool) -> None:
         print_json({"id": job.id, "state": job.state.value, "explanation": lines})
     else:
         click.echo("\n".join(one_line(line) for line in lines))
+
+
+def _make_room(session: Session, ended: Job) -> None:
+    """A waiting job that ends makes room for the next video, as one that ran does."""
+    following = make_enqueue_next(session.settings, session.adapters, session.catalog)
+    if following is None or ended.type != following.submitter.job_type.name:
+        return
+    try:
+        following.next_of(ended.tenant)
+    except WorkerError as error:
+        said = one_line(error.message)
+        click.echo(f"mediaworker: the next video of this tenant could not be submitted: {said}", err=True)
+        click.echo("  then: the next job that ends tries again, and so does enqueue-uploaded", err=True)
 
 
 def _batch_road(session: Session, job: Job) -> tuple[Sequence[BatchSubmission], Sequence[OpsEvent]]:
