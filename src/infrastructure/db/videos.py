@@ -13,11 +13,12 @@ from src.application.ports.videos import FinishedChunk, Waiting
 from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, VideoReady, apply_effect
 from src.application.video.request import JOB_TYPE, SUBJECT
 from src.domain.errors import NotFound
-from src.domain.job import ACTIVE_STATES, JobState
+from src.domain.job import JobState
 from src.domain.video.video import Video, VideoStatus
 from src.infrastructure.db.engine import Database, database_now, upsert
 from src.infrastructure.db.ledger import Applier
 from src.infrastructure.db.ops_events import write_event
+from src.infrastructure.db.queries import ACTIVE
 from src.infrastructure.db.rows import chunk_row, to_chunk, to_video, video_row
 from src.infrastructure.db.tables import jobs, video_chunks as chunks, videos
 
@@ -57,7 +58,7 @@ class SqlVideos:
         active = exists().where(
             jobs.c.type == JOB_TYPE,
             jobs.c.subject == SUBJECT + videos.c.id,
-            jobs.c.state.in_(sorted(state.value for state in ACTIVE_STATES)),
+            jobs.c.state.in_(ACTIVE),
         )
         cancelled = exists().where(jobs.c.id == videos.c.job_id, jobs.c.state == JobState.CANCELLED.value)
         query = select(videos).where(videos.c.status == VideoStatus.UPLOADED.value, ~active, ~cancelled)
