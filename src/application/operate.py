@@ -32,6 +32,10 @@ class CancelJob:
         return self.ledger.change(job_id, lambda job, now: job.request_cancel(now))
 
 
+def _anything(_job: Job) -> None:
+    """No job is known beforehand to fail."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryJob:
     """Starts a job now: a waiting retry at once, an ended job in a new generation (its old dead letter goes in the same
@@ -39,10 +43,14 @@ class RetryJob:
 
     ledger: JobLedger
     dispatch: Dispatch
+    may_start: Callable[[Job], None] = _anything
+    """raises Conflict for a job that could only fail; asked before anything is changed"""
 
     def retry(self, job_id: str) -> Job:
-        """The row after it. Raises NotFound, Conflict when the job is queued or runs, DatabaseUnavailable, and what `dispatch`
-        raises (then the job is due already, and the recovery owner of its road brings it on)."""
+        """The row after it. Raises NotFound, Conflict when the job is queued or runs, DatabaseUnavailable, what `may_start`
+        raises (then nothing was changed), and what `dispatch` raises (then the job is due already, and the recovery owner of its road brings it on)."""
+
+        self.may_start(self.ledger.change(job_id, lambda job, _now: job))
 
         def move(job: Job, now: float) -> Job:
             return job.retry_now(now) if job.state is JobState.RETRY_WAIT else job.reopen(now)
@@ -51,6 +59,8 @@ class RetryJob:
 
     def retry_failed(self, job_id: str, generation: int) -> Job:
         """As `retry`, only for the failed generation that a dead letter tells of. Raises Conflict otherwise."""
+
+        self.may_start(self.ledger.change(job_id, lambda job, _now: job))
 
         def move(job: Job, now: float) -> Job:
             if job.generation != generation or job.state not in (JobState.FAILED, JobState.DEAD):
@@ -85,6 +95,8 @@ class RequeueDeadLetters:
     dispatch: Dispatch
     """for jobs"""
     clock: Clock
+    may_start: Callable[[Job], None] = _anything
+    """as RetryJob's"""
 
     def requeue(
         self, criteria: DeadLetterFilter, *, dry_run: bool = False, per_second: float | None = None
@@ -104,7 +116,7 @@ class RequeueDeadLetters:
             self.publisher.publish([Envelope(body=letter.body, key=letter.id, attributes=letter.attributes)])
         else:
             try:
-                RetryJob(self.ledger, self.dispatch).retry_failed(letter.job_id, _generation(letter))
+                RetryJob(self.ledger, self.dispatch, self.may_start).retry_failed(letter.job_id, _generation(letter))
             except (Conflict, NotFound) as error:
                 return Requeued(letter, done=False, reason=str(error))
         # A job's letter has gone with its new generation; a bare message's goes only now that it is published again.

@@ -11,6 +11,7 @@ from src.application.operate import CancelJob, RetryJob
 from src.application.ports.ledger import JobFilter
 from src.application.ports.ops_events import EventFilter, OpsEvent
 from src.application.ports.submissions import BatchSubmission
+from src.application.video.source_there import SourceIsThere
 from src.domain.errors import WorkerError
 from src.domain.history import Attempt
 from src.domain.job import Job, JobState
@@ -76,7 +77,9 @@ def list_jobs(
 @click.argument("job_id", metavar="ID")
 @json_option
 def show_job(job_id: str, as_json: bool) -> None:
-    """Everything about one job, with its attempts, what was handed to AWS Batch for it, and its events."""
+    """Everything about one job, with its attempts.
+
+    Also what was handed to AWS Batch for it, and its events."""
     session = open_existing(f"job {job_id[:80]!r}")
     job = session.job(job_id)
     history = list(session.jobs.attempts(job.id))
@@ -135,7 +138,9 @@ def retry_job(job_id: str, as_json: bool) -> None:
     An ended job gets a new generation, with all its attempts."""
     session = open_existing(f"job {job_id[:80]!r}", queue=True)
     before = session.job(job_id)
-    job = RetryJob(session.ledger, session.adapters.dispatch()).retry(before.id)
+    job = RetryJob(session.ledger, session.adapters.dispatch(), SourceIsThere(session.adapters.storage())).retry(
+        before.id
+    )
     if as_json:
         print_json(status_document(job, None))
     elif job.generation == before.generation:
