@@ -186,3 +186,9 @@ def test_lesson_14_workers_of_a_queue_submit_the_next_video_when_a_job_has_ended
         assert {fleet.adapters.videos().get(each).status for each in ("v1", "v2", "v3")} == {VideoStatus.FAILED}
     finally:
         fleet.close()
+
+
+def test_the_demo_says_that_its_worker_would_wait_for_ever(road: Fleet) -> None:
+    done = cli(road, "demo", "--json")
+    assert done.returncode == CONFIG
+    assert "WORKER_DISPATCH__BACKEND" in json.loads(done.stderr)["error"]["fix"]
