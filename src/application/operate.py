@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from src.application.engine.waker import reference
 from src.application.ports.clock import Clock
+from src.application.ports.dispatch import Dispatch
 from src.application.ports.ledger import (
     DeadLetter,
     DeadLetterFilter,
@@ -32,36 +32,46 @@ class CancelJob:
         return self.ledger.change(job_id, lambda job, now: job.request_cancel(now))
 
 
+def _anything(_job: Job) -> None:
+    """No job is known beforehand to fail."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryJob:
     """Starts a job now: a waiting retry at once, an ended job in a new generation (its old dead letter goes in the same
     commit)."""
 
     ledger: JobLedger
-    publisher: QueuePublisher
+    dispatch: Dispatch
+    may_start: Callable[[Job], None] = _anything
+    """raises Conflict for a job that could only fail; asked before anything is changed"""
 
     def retry(self, job_id: str) -> Job:
-        """The row after it. Raises NotFound, Conflict when the job is queued or runs, DatabaseUnavailable,
-        QueueUnavailable (then the job is due already and the waker publishes it)."""
+        """The row after it. Raises NotFound, Conflict when the job is queued or runs, DatabaseUnavailable, what `may_start`
+        raises (then nothing was changed), and what `dispatch` raises (then the job is due already, and the recovery owner of its road brings it on)."""
+
+        self.may_start(self.ledger.change(job_id, lambda job, _now: job))
 
         def move(job: Job, now: float) -> Job:
             return job.retry_now(now) if job.state is JobState.RETRY_WAIT else job.reopen(now)
 
-        return self._publish(self.ledger.change(job_id, move))
+        return self._set_going(self.ledger.change(job_id, move))
 
     def retry_failed(self, job_id: str, generation: int) -> Job:
         """As `retry`, only for the failed generation that a dead letter tells of. Raises Conflict otherwise."""
+
+        self.may_start(self.ledger.change(job_id, lambda job, _now: job))
 
         def move(job: Job, now: float) -> Job:
             if job.generation != generation or job.state not in (JobState.FAILED, JobState.DEAD):
                 raise Conflict(f"job {job.id} has moved on: generation {job.generation}, {job.state}")
             return job.reopen(now)
 
-        return self._publish(self.ledger.change(job_id, move))
+        return self._set_going(self.ledger.change(job_id, move))
 
-    def _publish(self, job: Job) -> Job:
+    def _set_going(self, job: Job) -> Job:
         # After the commit, never before: a worker must not meet a message whose row still says ended (lesson 7).
-        self.publisher.publish([reference(job)])
+        self.dispatch.dispatch(job)
         return self.ledger.change(job.id, lambda row, now: row.published(now))
 
 
@@ -81,13 +91,18 @@ class RequeueDeadLetters:
     ledger: JobLedger
     dead_letters: DeadLetters
     publisher: QueuePublisher
+    """for bare messages"""
+    dispatch: Dispatch
+    """for jobs"""
     clock: Clock
+    may_start: Callable[[Job], None] = _anything
+    """as RetryJob's"""
 
     def requeue(
         self, criteria: DeadLetterFilter, *, dry_run: bool = False, per_second: float | None = None
     ) -> Iterator[Requeued]:
         """One answer per letter that matches, as it happens; `limit` and `offset` of the criteria are ours. With
-        `dry_run` nothing changes. Raises DatabaseUnavailable, QueueUnavailable."""
+        `dry_run` nothing changes. Raises DatabaseUnavailable, QueueUnavailable, and what `dispatch` raises."""
         for number, letter in enumerate(_snapshot(self.dead_letters, criteria)):
             if dry_run:
                 yield Requeued(letter, done=False, reason="dry run")
@@ -101,7 +116,7 @@ class RequeueDeadLetters:
             self.publisher.publish([Envelope(body=letter.body, key=letter.id, attributes=letter.attributes)])
         else:
             try:
-                RetryJob(self.ledger, self.publisher).retry_failed(letter.job_id, _generation(letter))
+                RetryJob(self.ledger, self.dispatch, self.may_start).retry_failed(letter.job_id, _generation(letter))
             except (Conflict, NotFound) as error:
                 return Requeued(letter, done=False, reason=str(error))
         # A job's letter has gone with its new generation; a bare message's goes only now that it is published again.

@@ -14,7 +14,7 @@ WorkerError
     └── Retryable               RETRY_WAIT, paced by `policy` (domain/retry.py), DEAD when the policy is used up
         ├── FileAccessError, DiskFull
         ├── NetworkError -> StorageUnavailable, DatabaseUnavailable, QueueUnavailable, LockUnavailable,
-        │                   BatchUnavailable
+        │                   BatchUnavailable -> BatchNotTaken
         ├── FfmpegFailed -> OutputInvalid, DecoderCrash
         ├── Stalled, ResourceExceeded, Crashed, WorkerLost
         └── UnexpectedError     any exception that is not in this tree
@@ -240,6 +240,12 @@ class BatchUnavailable(NetworkError):
     """AWS Batch gave no usable answer: unreachable, throttled, broken. A submission may have been taken all the same."""
 
     code = "batch_unavailable"
+
+
+class BatchNotTaken(BatchUnavailable):
+    """AWS Batch did certainly nothing: it was throttled, never reached, or never asked for want of credentials."""
+
+    code = "batch_not_taken"
 
 
 class FfmpegFailed(Retryable):

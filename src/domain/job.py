@@ -139,6 +139,11 @@ class Job:
         )
         return row
 
+    @property
+    def is_untouched(self) -> bool:
+        """Nobody ever claimed, ended or reopened it: the admission is all that happened."""
+        return self.state is JobState.QUEUED and self.fence == 0 and self.generation == 1
+
     # ------------------------------------------------------------------ the worker's moves
     def claim(self, now: float, *, owner: str, lease_seconds: float) -> tuple[Job, ClaimAnswer]:
         """Take the job, or say why not. Also ends a job that may not run again (cancelled, attempts used up)."""

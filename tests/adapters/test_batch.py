@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 
 from src.application.ports.batch import BatchState, batch_name
-from src.domain.errors import BatchDenied, BatchRefused, BatchUnavailable, ErrorReport
+from src.domain.errors import BatchDenied, BatchNotTaken, BatchRefused, BatchUnavailable, ErrorReport
 from src.infrastructure.aws.batch import DESCRIBED, AwsBatch
 from tests.contracts.backends.batch import DEFINITION, EmulatedBatchPlace, emulated_batch
 from tests.fakes.clock import FrozenClock
@@ -238,6 +238,38 @@ def test_a_submission_that_was_throttled_is_sent_again_within_a_bound(place: Emu
         submit(place.service)
     assert len(place.server.bodies("SubmitJob")) == 3 + 3
     assert len(place.server.yard.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "certain"),
+    [
+        (429, "TooManyRequestsException", True),
+        (403, "ExpiredTokenException", True),
+        (500, "ServerException", False),
+        (503, "", False),
+    ],
+)
+def test_f34_a_failed_submission_says_whether_it_certainly_did_nothing(
+    place: EmulatedBatchPlace, status: int, code: str, certain: bool
+) -> None:
+    place.server.refuse("SubmitJob", status, code)
+    with pytest.raises(BatchUnavailable) as raised:
+        submit(place.service)
+    assert isinstance(raised.value, BatchNotTaken) == certain
+
+
+def test_f34_a_service_that_was_never_reached_took_nothing_and_a_lost_reply_says_nothing(
+    place: EmulatedBatchPlace,
+) -> None:
+    (port,) = free_ports()
+    nobody = place.adapter(answer_seconds=1.0)
+    nobody.endpoint_url = f"http://127.0.0.1:{port}"
+    with pytest.raises(BatchNotTaken):
+        submit(nobody)
+    place.server.drop_reply("SubmitJob")
+    with pytest.raises(BatchUnavailable) as raised:
+        submit(place.service)
+    assert not isinstance(raised.value, BatchNotTaken)
 
 
 def test_lost_replies_of_questions_are_asked_again(place: EmulatedBatchPlace, pauses: list[float]) -> None:

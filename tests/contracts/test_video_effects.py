@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
+
 import pytest
 
+from src.application.ports.ledger import Admission, Limits
+from src.application.ports.ops_events import EventFilter, EventType, Severity
 from src.application.ports.videos import FinishedChunk
 from src.application.video.effects import video_effects
-from src.domain.errors import ErrorReport, LeaseLost, UnsupportedFormat
+from src.domain.errors import ErrorReport, LeaseLost, StorageUnavailable, UnsupportedFormat
 from src.domain.job import Job, JobDraft, JobState
 from src.domain.video.video import Video, VideoStatus
 from tests.contracts.backends.state import State
@@ -103,3 +108,58 @@ def test_a_completion_that_is_not_committed_keeps_the_chunks(ledger: WholeLedger
     with pytest.raises(KeyError):
         ledger.change("job-1", lambda job, now: job.succeed(now, fence=1, result={}))
     assert list(state.chunks().finished("v1", "s", "p")) == [chunk]
+
+
+def dead(ledger: WholeLedger) -> Job:
+    """Ends the claimed job for good."""
+    error = ErrorReport.of(StorageUnavailable("away"))
+    row = ledger.change("job-1", lambda job, now: replace(job, attempts=job.max_attempts))
+    return ledger.change("job-1", lambda job, now: job.fail(now, fence=row.fence, error=error, dice=0))
+
+
+def test_job_dead_is_written_with_the_move_once_for_each_generation(ledger: WholeLedger, state: State) -> None:
+    claim(ledger)
+    job = dead(ledger)
+    assert job.state is JobState.DEAD
+    (event,) = state.ops_events().list(EventFilter())
+    assert (event.type, event.severity, event.job_id) == (EventType.JOB_DEAD, Severity.ERROR, "job-1")
+    assert (event.tenant, event.video_id, event.payload["error_class"]) == ("t1", "v1", "storage_unavailable")
+    ledger.change("job-1", lambda row, now: row.reopen(now))
+    claim(ledger)
+    dead(ledger)
+    assert [event.payload["generation"] for event in state.ops_events().list(EventFilter())] == [2, 1]
+    assert state.ops_events().untold(10) == [], "its dead letter is what an administrator is told"
+
+
+def test_a_job_that_ends_otherwise_is_no_death(ledger: WholeLedger, state: State) -> None:
+    claim(ledger)
+    error = ErrorReport.of(UnsupportedFormat("text is not a video"))
+    ledger.change("job-1", lambda job, now: job.fail(now, fence=1, error=error, dice=0))
+    assert state.ops_events().list(EventFilter()) == []
+
+
+@pytest.mark.parametrize("limits", [None, Limits(active_per_tenant=50)], ids=["index alone", "under limits"])
+def test_b1_of_two_submitters_at_once_one_makes_the_job_and_both_get_it(state: State, limits: Limits | None) -> None:
+    """The partial unique index decides, on whichever database; counting for limits only comes before it."""
+    for number in range(8):
+        gate, answers = threading.Barrier(2), list[Admission]()
+
+        def submit(
+            job_id: str, number: int = number, gate: threading.Barrier = gate, answers: list[Admission] = answers
+        ) -> None:
+            payload = {"video_id": f"x{number}", "file_key": "raw/a.mp4"}
+            draft = JobDraft(id=job_id, type="video", tenant="t1", subject=f"video:x{number}", payload=payload)
+            ledger = state.ledger(video_effects)
+            gate.wait()
+            answers.append(ledger.admit(draft, limits))
+
+        both = [threading.Thread(target=submit, args=(f"{name}-{number}",)) for name in ("a", "b")]
+        for each in both:
+            each.start()
+        for each in both:
+            each.join()
+        first, second = answers
+        assert first.job is not None
+        assert second.job is not None
+        assert first.job.id == second.job.id
+        assert sorted((first.created, second.created)) == [False, True]

@@ -16,7 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from src.application.ports.ledger import Admission, Beat, JobFilter, JobLedger, JobQueries, Limits, Move
+from src.application.ports.ledger import (
+    Admission,
+    Beat,
+    JobFilter,
+    JobLedger,
+    JobQueries,
+    Limits,
+    Move,
+    RevocableLedger,
+)
 from src.application.ports.lock import Idempotency
 from src.application.ports.progress import Progress
 from src.application.ports.queue import Delivery, Envelope, QueueConsumer, QueueDepth, QueueInspector, QueuePublisher
@@ -160,6 +169,21 @@ class FlakyWholeLedger(FlakyLedger):
     def counts(self) -> Mapping[tuple[str, JobState], int]:
         """See JobQueries."""
         return self.inner.counts()
+
+
+class EffectsLedger(WholeLedger, RevocableLedger, Protocol):
+    """A ledger that writes effects, seen from all sides."""
+
+
+@dataclass
+class FlakyEffectsLedger(FlakyWholeLedger):
+    """The same with RevocableLedger."""
+
+    inner: EffectsLedger
+
+    def withdraw(self, job_id: str) -> Job | None:
+        """See RevocableLedger."""
+        return self.script.run("withdraw", DatabaseUnavailable, lambda: self.inner.withdraw(job_id))
 
 
 class WholeQueue(QueueConsumer, QueuePublisher, QueueInspector, Protocol):

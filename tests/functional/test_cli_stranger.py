@@ -58,7 +58,13 @@ def test_lists_fit_a_terminal_of_80_columns(fleet: Fleet) -> None:
 
 
 def test_lists_without_a_database_say_so_and_make_nothing(fleet: Fleet) -> None:
-    for arguments, words in ((("jobs", "list"), "No jobs."), (("dlq", "list"), "No dead letters."), (("queues",), "0")):
+    lists = {
+        ("jobs", "list"): "No jobs.",
+        ("dlq", "list"): "No dead letters.",
+        ("events", "list"): "No events.",
+        ("queues",): "0",
+    }
+    for arguments, words in lists.items():
         done = fleet.cli(*arguments)
         assert (done.returncode, words in done.stdout) == (0, True), done.stderr
         assert str(fleet.folder / "mediaworker.db") in done.stderr
@@ -163,7 +169,7 @@ def test_a_failed_demo_does_not_blame_its_worker_for_the_source(fleet: Fleet, tm
 
 
 def test_no_summary_in_a_help_is_cut(fleet: Fleet) -> None:
-    for group in ("jobs", "dlq", "config", "db", "submit"):
+    for group in ("jobs", "dlq", "events", "config", "db", "submit"):
         listed = fleet.cli(group, "--help", COLUMNS="80").stdout.partition("Commands:")[2]
         assert listed
         assert "..." not in listed

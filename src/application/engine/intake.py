@@ -82,6 +82,8 @@ class Intake:
     """takes secrets out of an error's texts before they are stored"""
     uncertain: UncertainClaims | None = None
     """is told of claims whose commit may have happened"""
+    ended: Callable[[Job], object] = lambda _job: None
+    """is told of jobs that ended when they were to be claimed (cancelled, attempts used up)"""
     database_was_away: Callable[[], bool] = lambda: False
     """whether the database has only just come back: nobody could renew a lease meanwhile"""
 
@@ -267,8 +269,10 @@ class Intake:
     # ------------------------------------------------------------------ steps
     def _claim(self, job_id: str, received: int, room: Callable[[], bool]) -> ClaimAnswer:
         answers: list[ClaimAnswer] = []
+        was: list[Job] = []
 
         def move(job: Job, now: float) -> Job:
+            was.append(job)
             if not self.knows(job.type):
                 # Another worker's kind of job (another queue's, a newer release's): not ours to fail.
                 answers.append(NotDue(FOREIGN_SECONDS))
@@ -284,13 +288,15 @@ class Intake:
             return after
 
         try:
-            self.ledger.change(job_id, move, running_per_tenant=self.options.running_per_tenant)
+            row = self.ledger.change(job_id, move, running_per_tenant=self.options.running_per_tenant)
         except DatabaseUnavailable:
             if self.uncertain is not None and answers and isinstance(answers[-1], Claimed):
                 self.uncertain.note(answers[-1].job)
             raise
         except TenantFull:
             return Throttled(min(60.0, THROTTLE_SECONDS * 2 ** min(4, received - 1)))
+        if row.state.is_terminal and not was[-1].state.is_terminal:
+            self.ended(row)
         return answers[-1]
 
     def _look(self, delivery: Delivery, job_id: str) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from src.application.engine.alarm import Alarm
+from src.application.engine.followups import Followups
 from src.application.engine.health import Health
 from src.application.engine.held import Held, HeldRuns, StopReason, work_order
 from src.application.engine.intake import Intake
@@ -42,6 +43,9 @@ STOP_SECONDS = 3.0
 
 FULL_SECONDS = 0.05
 """While nothing can be taken: how often to look whether that is still so, should nobody say."""
+
+FOLLOWUP_SECONDS = 0.25
+"""How often to look whether a job has ended since."""
 
 LAST_SETTLING_SECONDS = 2.0
 """What is written is still told (the last reading of a job's progress) when the worker goes, if that takes no longer."""
@@ -81,6 +85,8 @@ class Worker:
     uncertain: UncertainClaims | None = None
     sweep: Callable[[], object] | None = None
     """What is tidied up now and then, in a loop of its own: slow storage must hold up neither wake-ups nor alarms"""
+    followups: Followups | None = None
+    """What is done when a job has ended, after its outcome is written and its message settled"""
     _stopping: threading.Event = field(default_factory=threading.Event)
     _stop_now: threading.Event = field(default_factory=threading.Event)
     _finished: threading.Event = field(default_factory=threading.Event)
@@ -123,6 +129,10 @@ class Worker:
                 name="sweep",
                 daemon=True,
             ).start()
+        if self.followups is not None:
+            # Nor is it for this one.
+            following = ("followups", self.followups.tick, FOLLOWUP_SECONDS, False)
+            threading.Thread(target=self._loop, args=following, name="followups", daemon=True).start()
         for probe in self.probes:
             # Not in `loops` either: a backend that hangs is not ready, but the worker is not wedged.
             probing = ("probe", probe.tick, TURN_SECONDS, False)
@@ -343,7 +353,9 @@ class Worker:
     def _settle(self, event: ExecutorEvent) -> None:
         taken = self.held.get(event.run_id)
         try:
-            self.settler.settle(event)
+            job = self.settler.settle(event)
+            if job is not None and job.state.is_terminal and self.followups is not None:
+                self.followups.ended(job)
         except Exception:
             # The lease runs out and the job is found again; the worker goes on.
             log.exception("settle.broken", extra={"run": event.run_id})
@@ -355,10 +367,15 @@ class Worker:
     def _drained(self) -> bool:
         try:
             depth = self.inspector.depth()
-            return not (depth.ready or depth.delayed or depth.in_flight or len(self.held) or self._anything_due())
+            waiting = depth.ready or depth.delayed or depth.in_flight
+            return not (waiting or self._unfinished() or self._anything_due())
         except WorkerError as error:
             log.warning("drain.unknown", extra={"error": str(error)})
             return False
+
+    def _unfinished(self) -> bool:
+        # What follows an end may bring another job.
+        return bool(len(self.held) or self._settlings or (self.followups is not None and self.followups.pending))
 
     def _anything_due(self) -> bool:
         return self.waker is not None and bool(self.ledger.to_wake(1, self.waker.types))

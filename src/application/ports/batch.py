@@ -77,8 +77,9 @@ class BatchSummary:
 
 
 class BatchService(Protocol):
-    """One job queue and one job definition. Every method raises BatchUnavailable for no usable answer, BatchDenied for a missing
-    permission and BatchRefused for another no: trouble is never an empty answer."""
+    """One job queue and one job definition. Every method raises BatchUnavailable for no usable answer (BatchNotTaken where the
+    service certainly did nothing), BatchDenied for a missing permission and BatchRefused for another no: trouble is never an
+    empty answer."""
 
     def submit(self, job_id: str, *, name: str, tenant: str) -> str:
         """Have a container run this job once; the batch job's id. `name` begins what people see (`batch_name`), `tenant` is a tag.

@@ -86,6 +86,15 @@ class JobLedger(Protocol):
         """Active rows (of these job types) whose wake_at has passed, oldest first."""
 
 
+class RevocableLedger(JobLedger, Protocol):
+    """A ledger that writes effects, and so can run video jobs."""
+
+    def withdraw(self, job_id: str) -> Job | None:
+        """Take back an admission that led to nothing: the row goes, if nobody ever claimed, ended or reopened the job. None when
+        there is no row any more, whoever removed it; else the row as it stands. Effects of the admission stay: a video keeps
+        the row that it was given. Raises DatabaseUnavailable; repeating is safe."""
+
+
 @dataclass(frozen=True, slots=True)
 class Beat:
     """Answer to a heartbeat."""

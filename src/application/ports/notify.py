@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from src.application.ports.ledger import DeadLetter
+from src.application.ports.ops_events import OpsEvent
 
 
 class AdminNotifier(Protocol):
@@ -12,3 +13,6 @@ class AdminNotifier(Protocol):
 
     def notify(self, letter: DeadLetter) -> None:
         """Tell an administrator about a dead letter. Raises NetworkError; the letter is then told again later."""
+
+    def notify_event(self, event: OpsEvent) -> None:
+        """Tell an administrator about an event. Raises NetworkError; the event is then told again later."""

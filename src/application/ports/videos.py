@@ -8,6 +8,9 @@ from typing import Protocol
 
 from src.domain.video.video import Video
 
+Waiting = tuple[float, str]
+"""Where a page of waiting videos ended: (created_at, id) of its last row."""
+
 
 class VideoRepository(Protocol):
     """Raises DatabaseUnavailable."""
@@ -23,6 +26,10 @@ class VideoRepository(Protocol):
 
     def update(self, video_id: str, change: Callable[[Video], Video]) -> Video:
         """Load, change and save in one transaction. Raises NotFound."""
+
+    def waiting(self, *, tenant: str | None = None, limit: int, after: Waiting | None = None) -> Sequence[Video]:
+        """UPLOADED videos without an active job, oldest first, of one tenant or of all; `after` is the place of the page before.
+        Not those whose last job was cancelled: they wait for somebody to ask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from src.application.ports.ledger import Effect
+from src.application.ports.ops_events import EventType, Noted, OpsEvent, Severity
 from src.domain.job import Job, JobState
 from src.domain.video.video import Video
 
@@ -61,7 +62,7 @@ VIDEO_EFFECTS: tuple[type[VideoEffect], ...] = (
 
 
 def video_effects(old: Job | None, new: Job) -> Sequence[Effect]:
-    """The effect of one move, from its row before (None when admitted) and after."""
+    """The effects of one move, from its row before (None when admitted) and after."""
     about = (str(new.payload["video_id"]), new.tenant, str(new.payload["file_key"]), new.id, new.fence)
     if old is None:
         return [VideoQueued(*about)]
@@ -72,10 +73,30 @@ def video_effects(old: Job | None, new: Job) -> Sequence[Effect]:
     if new.state is JobState.SUCCEEDED:
         return [VideoReady(*about, result=new.result or {})]
     if new.state in (JobState.FAILED, JobState.DEAD):
-        return [VideoFailed(*about, reason=new.error.message if new.error else new.state.value)]
+        failed = VideoFailed(*about, reason=new.error.message if new.error else new.state.value)
+        return [failed, Noted(death_of(new))] if new.state is JobState.DEAD else [failed]
     if new.state is JobState.CANCELLED or (new.state is JobState.QUEUED and old.state is JobState.RUNNING):
         return [VideoBackToUploaded(*about)]
     return ()
+
+
+def death_of(job: Job) -> OpsEvent:
+    """JOB_DEAD, once for each generation of a job, whoever ends it. Its dead letter holds the rest, and is what is told."""
+    return OpsEvent(
+        id=f"{job.id}.{job.generation}.dead",
+        type=EventType.JOB_DEAD,
+        severity=Severity.ERROR,
+        tenant=job.tenant,
+        video_id=str(job.payload["video_id"]),
+        job_id=job.id,
+        payload={
+            "generation": job.generation,
+            "attempts": job.attempts,
+            "max_attempts": job.max_attempts,
+            "error_class": job.error.code if job.error else None,
+            "error": job.error.message if job.error else None,
+        },
+    )
 
 
 def apply_effect(effect: Effect, video: Video | None, now: float) -> Video:
@@ -103,5 +124,7 @@ def apply_effect(effect: Effect, video: Video | None, now: float) -> Video:
             return video.processing(job_id=effect.job_id, fence=effect.fence)
         case VideoBackToUploaded():
             return video.back_to_uploaded(job_id=effect.job_id, fence=effect.fence)
+        case VideoQueued():
+            return video.asked_again()
         case _:
             return video

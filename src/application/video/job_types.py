@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from src.application.catalog import JobType
 from src.application.video.effects import video_effects
-from src.application.video.request import parse_encode_video, video_subject
+from src.application.video.request import JOB_TYPE, parse_encode_video, video_subject
 
 VIDEO_JOB = JobType(
-    name="video",
+    name=JOB_TYPE,
     parse=parse_encode_video,
     handler="src.application.video.handler:ProcessVideoJobHandler",
     subject=video_subject,

@@ -39,6 +39,13 @@ def parse_encode_video(tenant: str, payload: Mapping[str, Any]) -> EncodeVideo:
     )
 
 
+JOB_TYPE = "video"
+"""The name under which video jobs are registered."""
+
+SUBJECT = "video:"
+"""What a video's subject begins with."""
+
+
 def video_subject(_tenant: str, payload: Mapping[str, Any]) -> str | None:
     """At most one active job per video."""
-    return f"video:{payload['video_id']}" if "video_id" in payload else None
+    return f"{SUBJECT}{payload['video_id']}" if "video_id" in payload else None

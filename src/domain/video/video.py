@@ -44,6 +44,12 @@ class Video:
         """READY with everything the completion contract names (lesson 24): playlist, length, thumbnail where it has pictures."""
         return self.status is VideoStatus.READY and bool(self.hls_path) and bool(self.result)
 
+    def asked_again(self) -> Video:
+        """A job was admitted. A job that was cancelled before says nothing about the video any more."""
+        if self.status is not VideoStatus.UPLOADED or self.job_id is None:
+            return self
+        return replace(self, job_id=None, fence=0)
+
     def processing(self, *, job_id: str, fence: int) -> Video:
         """A worker began. READY stays READY: a re-run never takes a playing video away."""
         if self.status is VideoStatus.READY:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectTimeoutError,
     CredentialRetrievalError,
+    EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
@@ -16,7 +18,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from src.domain.errors import BatchDenied, BatchRefused, BatchUnavailable, ConfigError
+from src.domain.errors import BatchDenied, BatchNotTaken, BatchRefused, BatchUnavailable, ConfigError
 from src.infrastructure.aws.answers import code_of
 
 NO_PERMISSION = (
@@ -65,6 +67,18 @@ WITHOUT_AN_ANSWER: Mapping[type[BaseException], str] = {
 }
 """{error that the SDK raises before it has asked anybody: how to mend the set-up}"""
 
+NEVER_SENT = (
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+)
+"""Raised before a byte of the request went out. Others may come after the service took it."""
+
 SDK_ERRORS = (
     BotoCoreError,
     ClientError,
@@ -89,8 +103,10 @@ def translated(error: BaseException, operation: str) -> BatchRefused | BatchUnav
             return BatchDenied(words, fix=NO_PERMISSION)
         if said in REFUSED:
             return BatchRefused(words, fix=WRONG_REQUEST)
-        return BatchUnavailable(words, fix=fix_of(error))
-    return BatchUnavailable(
+        kind = BatchNotTaken if said in THROTTLED | CREDENTIALS else BatchUnavailable
+        return kind(words, fix=fix_of(error))
+    kind = BatchNotTaken if isinstance(error, NEVER_SENT) else BatchUnavailable
+    return kind(
         f"AWS Batch: {operation} got no answer ({type(error).__name__})",
         fix=fix_of(error) or "is the service reachable from here, and WORKER_AWS__ENDPOINT_URL right?",
     )

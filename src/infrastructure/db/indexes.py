@@ -8,7 +8,15 @@ from typing import Any
 
 from sqlalchemy import Column, Index, MetaData, text
 
-from src.infrastructure.db.tables import dead_letters, jobs, metadata, queue_messages, videos
+from src.infrastructure.db.tables import (
+    batch_submissions,
+    dead_letters,
+    jobs,
+    metadata,
+    ops_events,
+    queue_messages,
+    videos,
+)
 
 ACTIVE = "state IN ('QUEUED', 'RUNNING', 'RETRY_WAIT')"
 """The states of domain/job.py's ACTIVE_STATES."""
@@ -41,6 +49,16 @@ INDEXES = (
     ),
     Index("queue_messages_by_key", queue_messages.c.queue, queue_messages.c.key),
     Index("videos_by_status", videos.c.status, videos.c.updated_at),
+    Index("batch_submissions_by_job", batch_submissions.c.job_id, batch_submissions.c.submitted_at),
+    _partial(
+        "batch_submissions_open",
+        batch_submissions.c.submitted_at,
+        batch_submissions.c.batch_id,
+        where="counted_at IS NULL",
+    ),
+    Index("ops_events_by_age", ops_events.c.created_at, ops_events.c.id),
+    Index("ops_events_by_job", ops_events.c.job_id, ops_events.c.created_at),
+    _partial("ops_events_to_tell", ops_events.c.tell_at, where="tell_at IS NOT NULL"),
 )
 """Building them adds them to their tables."""
 

@@ -12,18 +12,15 @@ from src.application.catalog import no_effects
 from src.application.ports.ledger import Admission, Beat, Effect, Effects, Limits, Move, TenantFull, letter_of
 from src.domain.errors import Conflict, NotFound
 from src.domain.history import closed_attempt, is_dead_letter, is_reopened, starts_attempt
-from src.domain.job import ACTIVE_STATES, Job, JobDraft, JobState
+from src.domain.job import Job, JobDraft, JobState
 from src.infrastructure.db import batches
 from src.infrastructure.db.engine import database_now, insert_new, serialize, upsert
-from src.infrastructure.db.queries import SqlJobQueries
+from src.infrastructure.db.queries import ACTIVE, SqlJobQueries
 from src.infrastructure.db.rows import attempt_row, job_row, letter_row, to_job
 from src.infrastructure.db.tables import dead_letters, job_attempts, jobs
 
 Applier = Callable[[Connection, Effect, float], None]
 """(connection, effect, now): makes it true in the caller's transaction."""
-
-ACTIVE = sorted(state.value for state in ACTIVE_STATES)
-
 
 ADMIT_TRIES = 4
 """Looks at a subject whose active job ends and is followed by another one between our insert and our look."""
@@ -61,6 +58,18 @@ class SqlLedger(SqlJobQueries):
             return self.database.write(lambda connection: self._change(connection, job_id, move, running_per_tenant))
         except IntegrityError as error:
             raise Conflict(f"another job is active for what job {job_id} is about") from error
+
+    def withdraw(self, job_id: str) -> Job | None:
+        """Remove a row that nobody has touched."""
+
+        def remove(connection: Connection) -> Job | None:
+            row = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one_or_none()
+            if row is None or not (job := to_job(row)).is_untouched:
+                return None if row is None else job
+            connection.execute(delete(jobs).where(jobs.c.id == job_id))
+            return None
+
+        return self.database.write(remove)
 
     def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
         """Admit and claim the new ones with one statement."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Row, Table, bindparam, func, select
 
 from src.application.ports.ledger import JobFilter
 from src.domain.errors import Conflict
@@ -15,6 +15,12 @@ from src.domain.job import Job, JobState
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.rows import to_attempt, to_job
 from src.infrastructure.db.tables import job_attempts, jobs
+
+ACTIVE: BindParameter[Any] = bindparam(
+    "active", ["QUEUED", "RUNNING", "RETRY_WAIT"], expanding=True, unique=True, literal_execute=True
+)
+"""domain/job.py's ACTIVE_STATES, for `in_`: written out in the statement, and in the order of indexes.py, because SQLite uses a
+partial index only for the very words that it was made with. Else it reads all jobs in search of the active one."""
 
 PREFIX_LENGTH = 6
 """Shortest beginning of an id that is accepted for the id (ports/ledger.py)."""

@@ -149,3 +149,35 @@ video_chunks = Table(
     Column("segments", DOCUMENT, nullable=False),
     Column("created_at", Double, nullable=False),
 )
+
+# No foreign key: a batch job outlives the row of a job that was taken back, and must not keep it from going.
+batch_submissions = Table(
+    "batch_submissions",
+    metadata,
+    Column("batch_id", String, primary_key=True),
+    Column("job_id", String, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("submitted_at", Double, nullable=False),
+    Column("counted_at", Double),
+    Column("missing_times", Integer, nullable=False),
+    Column("missing_since", Double),
+    Column("state", String),
+    Column("reason", Text, nullable=False),
+)
+
+# Plain ids: an event stays when what it is about goes (contracts.md 1.5).
+ops_events = Table(
+    "ops_events",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("type", String, nullable=False),
+    Column("severity", String, nullable=False),
+    Column("tenant", String),
+    Column("video_id", String),
+    Column("job_id", String),
+    Column("aws_batch_job_id", String),
+    Column("payload", DOCUMENT, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("tell_at", Double),
+)

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, and_, delete, exists, or_, select, update
 
 from src.application.ports.ledger import Effect
-from src.application.ports.videos import FinishedChunk
+from src.application.ports.ops_events import Noted
+from src.application.ports.videos import FinishedChunk, Waiting
 from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, VideoReady, apply_effect
+from src.application.video.request import JOB_TYPE, SUBJECT
 from src.domain.errors import NotFound
-from src.domain.video.video import Video
+from src.domain.job import JobState
+from src.domain.video.video import Video, VideoStatus
 from src.infrastructure.db.engine import Database, database_now, upsert
 from src.infrastructure.db.ledger import Applier
+from src.infrastructure.db.ops_events import write_event
+from src.infrastructure.db.queries import ACTIVE
 from src.infrastructure.db.rows import chunk_row, to_chunk, to_video, video_row
-from src.infrastructure.db.tables import video_chunks as chunks, videos
+from src.infrastructure.db.tables import jobs, video_chunks as chunks, videos
 
 CHUNK_KEY = ("video_id", "source_sha256", "plan_hash", "chunk")
 
@@ -47,6 +52,23 @@ class SqlVideos:
             return to_video(connection.execute(select(videos).where(videos.c.id == video.id)).one())
 
         return self.database.write(insert)
+
+    def waiting(self, *, tenant: str | None = None, limit: int, after: Waiting | None = None) -> Sequence[Video]:
+        """Oldest first."""
+        active = exists().where(
+            jobs.c.type == JOB_TYPE,
+            jobs.c.subject == SUBJECT + videos.c.id,
+            jobs.c.state.in_(ACTIVE),
+        )
+        cancelled = exists().where(jobs.c.id == videos.c.job_id, jobs.c.state == JobState.CANCELLED.value)
+        query = select(videos).where(videos.c.status == VideoStatus.UPLOADED.value, ~active, ~cancelled)
+        if tenant is not None:
+            query = query.where(videos.c.tenant == tenant)
+        if after is not None:
+            at, last = after
+            query = query.where(or_(videos.c.created_at > at, and_(videos.c.created_at == at, videos.c.id > last)))
+        query = query.order_by(videos.c.created_at, videos.c.id).limit(limit)
+        return self.database.read(lambda connection: [to_video(row) for row in connection.execute(query)])
 
     def update(self, video_id: str, change: Callable[[Video], Video]) -> Video:
         """Load, change and save in one transaction."""
@@ -110,8 +132,14 @@ def apply_video_effect(connection: Connection, effect: Effect, now: float) -> No
 
 
 def appliers() -> Mapping[type[Effect], Applier]:
-    """For SqlLedger: how each effect on a video is written."""
-    return dict.fromkeys(VIDEO_EFFECTS, apply_video_effect)
+    """For SqlLedger: how each effect of a video job is written."""
+    return {**dict.fromkeys(VIDEO_EFFECTS, apply_video_effect), Noted: _note}
+
+
+def _note(connection: Connection, effect: Effect, now: float) -> None:
+    if not isinstance(effect, Noted):
+        raise TypeError(f"{type(effect).__name__} is no event")
+    write_event(connection, effect.event, now)
 
 
 def load_video(connection: Connection, video_id: str, *, lock: bool = False) -> Video | None:

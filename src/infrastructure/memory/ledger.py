@@ -74,6 +74,11 @@ class MemoryJobQueries:
             found.sort(key=lambda job: (job.created_at, job.id), reverse=True)
         return found[criteria.offset : criteria.offset + criteria.limit]
 
+    def rows(self) -> Sequence[Job]:
+        """Every job, in no order."""
+        with self._lock:
+            return list(self._jobs.values())
+
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """Oldest first."""
         with self._lock:
@@ -137,6 +142,15 @@ class MemoryLedger(MemoryJobQueries):
             self._jobs[job_id] = new
             self._record(old, new, now)
             return new
+
+    def withdraw(self, job_id: str) -> Job | None:
+        """Remove a row that nobody has touched."""
+        with self._lock:
+            job = self._jobs.get(job_id)
+            if job is not None and job.is_untouched:
+                del self._jobs[job_id]
+                return None
+            return job
 
     def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
         """Admit and claim the new ones in one commit."""

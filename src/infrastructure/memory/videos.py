@@ -8,11 +8,15 @@ from dataclasses import dataclass, field, replace
 
 from src.application.ports.clock import Clock
 from src.application.ports.ledger import Effect
-from src.application.ports.videos import FinishedChunk
+from src.application.ports.ops_events import Noted
+from src.application.ports.videos import FinishedChunk, Waiting
 from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, VideoReady, apply_effect
+from src.application.video.request import JOB_TYPE, SUBJECT
 from src.domain.errors import NotFound
-from src.domain.video.video import Video
+from src.domain.job import Job, JobState
+from src.domain.video.video import Video, VideoStatus
 from src.infrastructure.memory.ledger import MemoryApplier, Undo
+from src.infrastructure.memory.ops_events import MemoryOpsEvents
 
 
 @dataclass
@@ -20,6 +24,8 @@ class MemoryVideos:
     """VideoRepository. Thread-safe."""
 
     clock: Clock
+    jobs: Callable[[], Sequence[Job]] = tuple
+    """every job of the ledger that stands beside this; set it where `waiting` is asked for"""
     _videos: dict[str, Video] = field(default_factory=dict, init=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
@@ -44,6 +50,23 @@ class MemoryVideos:
                 replace(video, created_at=video.created_at or now, updated_at=now),
             )
 
+    def waiting(self, *, tenant: str | None = None, limit: int, after: Waiting | None = None) -> Sequence[Video]:
+        """Oldest first."""
+        jobs = [job for job in self.jobs() if job.type == JOB_TYPE]
+        active = {job.subject for job in jobs if not job.state.is_terminal}
+        cancelled = {job.id for job in jobs if job.state is JobState.CANCELLED}
+        with self._lock:
+            found = [
+                video
+                for video in self._videos.values()
+                if video.status is VideoStatus.UPLOADED
+                and tenant in (None, video.tenant)
+                and SUBJECT + video.id not in active
+                and video.job_id not in cancelled
+                and (after is None or (video.created_at, video.id) > after)
+            ]
+        return sorted(found, key=lambda video: (video.created_at, video.id))[:limit]
+
     def update(self, video_id: str, change: Callable[[Video], Video]) -> Video:
         """Load, change and save."""
         with self._lock:
@@ -62,9 +85,12 @@ class MemoryVideos:
                 self._videos[video_id] = video
 
 
-def appliers(videos: MemoryVideos, chunks: MemoryChunks | None = None) -> Mapping[type[Effect], MemoryApplier]:
-    """For MemoryLedger: how each effect on a video is written, and taken back. With READY the video's chunks go, as the
+def appliers(
+    videos: MemoryVideos, chunks: MemoryChunks | None = None, events: MemoryOpsEvents | None = None
+) -> Mapping[type[Effect], MemoryApplier]:
+    """For MemoryLedger: how each effect of a video job is written, and taken back. With READY the video's chunks go, as the
     database's applier does it."""
+    journal = MemoryOpsEvents(videos.clock) if events is None else events
 
     def apply(effect: Effect, now: float) -> Undo:
         if not isinstance(effect, VideoEffect):
@@ -84,7 +110,13 @@ def appliers(videos: MemoryVideos, chunks: MemoryChunks | None = None) -> Mappin
 
         return undo
 
-    return dict.fromkeys(VIDEO_EFFECTS, apply)
+    def note(effect: Effect, _now: float) -> Undo:
+        if not isinstance(effect, Noted):
+            raise TypeError(f"{type(effect).__name__} is no event")
+        new, event_id = journal.add(effect.event), effect.event.id
+        return lambda: journal.remove(event_id) if new else None
+
+    return {**dict.fromkeys(VIDEO_EFFECTS, apply), Noted: note}
 
 
 @dataclass

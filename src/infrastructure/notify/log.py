@@ -6,13 +6,14 @@ import logging
 from dataclasses import dataclass
 
 from src.application.ports.ledger import DeadLetter
+from src.application.ports.ops_events import OpsEvent
 
 log = logging.getLogger("mediaworker.alert")
 
 
 @dataclass(frozen=True, slots=True)
 class LogNotifier:
-    """One line of severity ERROR, event `dead_letter`, per letter."""
+    """One line of severity ERROR: `dead_letter` per letter, `ops_event` per event."""
 
     def notify(self, letter: DeadLetter) -> None:
         """Never fails: a log that can't be written loses lines, not jobs."""
@@ -27,5 +28,21 @@ class LogNotifier:
                 "error_class": letter.error.code,
                 "error": letter.error.message,
                 "then": f"mediaworker dlq show {letter.id}",
+            },
+        )
+
+    def notify_event(self, event: OpsEvent) -> None:
+        """As `notify`."""
+        log.error(
+            "ops_event",
+            extra={
+                "event_type": event.type.value,
+                "severity": event.severity.value,
+                "tenant": event.tenant,
+                "video": event.video_id,
+                "job": event.job_id,
+                "aws_batch_job_id": event.aws_batch_job_id,
+                "payload": dict(event.payload),
+                "then": f"mediaworker events list --job {event.job_id}" if event.job_id else "mediaworker events list",
             },
         )

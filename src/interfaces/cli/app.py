@@ -23,6 +23,7 @@ COMMANDS = {
     "status": ("status:status", "Show where a job stands."),
     "jobs": ("jobs:jobs", "List, show, cancel, retry and explain jobs."),
     "dlq": ("dlq:dlq", "Dead letters: list, show, requeue, purge."),
+    "events": ("events:events", "What happened that operators should know: list."),
     "queues": ("queues:queues", "How much waits, and for how long."),
     "doctor": ("doctor:doctor", "Try everything a worker needs."),
     "config": ("config:config", "Settings in effect, and all there are."),

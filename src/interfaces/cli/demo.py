@@ -75,6 +75,11 @@ def demo(file: Path | None, as_json: bool) -> int:
 def _refuse_foreign(session: Session) -> None:
     """The demo runs a worker of its own: never on a queue or storage that others use."""
     settings = session.settings
+    if settings.dispatch.backend != "queue":
+        raise ConfigError(
+            f"the demo runs a worker of the queue, and videos go by {settings.dispatch.backend}",
+            fix="unset WORKER_DISPATCH__BACKEND",
+        )
     if settings.queue.backend != "sqlite" or settings.storage.backend != "filesystem":
         raise ConfigError(
             f"the demo uses the embedded queue and storage, not {settings.queue.backend} and {settings.storage.backend}",

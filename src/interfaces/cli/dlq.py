@@ -13,6 +13,7 @@ import click
 
 from src.application.operate import PurgeDeadLetters, Requeued, RequeueDeadLetters
 from src.application.ports.ledger import DeadLetter, DeadLetterFilter
+from src.application.video.source_there import SourceIsThere
 from src.domain.errors import Conflict, FileAccessError, NotFound
 from src.infrastructure.observability.redaction import one_line, redacted
 from src.interfaces.cli.documents import letter_document
@@ -114,7 +115,12 @@ def requeue(
     session = open_session()
     criteria = _criteria(session, ids, group, job_type, tenant, everything=everything)
     use_case = RequeueDeadLetters(
-        session.ledger, session.dead_letters, session.adapters.queue_publisher(), session.adapters.clock()
+        session.ledger,
+        session.dead_letters,
+        session.adapters.queue_publisher(),
+        session.adapters.dispatch(),
+        session.adapters.clock(),
+        SourceIsThere(session.adapters.storage()),
     )
     answers = []
     for answer in use_case.requeue(criteria, dry_run=dry_run, per_second=rate):

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from src.application.ports.ledger import DeadLetter
+from src.application.ports.ops_events import OpsEvent
+from src.application.ports.submissions import BatchSubmission
 from src.domain.errors import ErrorReport
 from src.domain.history import Attempt
 from src.domain.job import Job, JobState
@@ -117,6 +119,36 @@ def letter_document(letter: DeadLetter, *, whole: bool = False) -> Document:
     if not whole:
         return document
     return document | {"body": body_document(letter.body), "attributes": shown(letter.attributes)}
+
+
+def submission_document(submission: BatchSubmission) -> Document:
+    """One batch job that was made for a job; `state` is what Batch said last, null before anybody asked."""
+    return {
+        "aws_batch_job_id": submission.batch_id,
+        "generation": submission.generation,
+        "attempt": submission.attempt,
+        "submitted_at": iso(submission.submitted_at),
+        "state": submission.state.value if submission.state else None,
+        "reason": redacted(submission.reason) or None,
+        "counted_at": iso(submission.counted_at),
+        "missing_times": submission.missing_times,
+        "missing_since": iso(submission.missing_since),
+    }
+
+
+def event_document(event: OpsEvent) -> Document:
+    """One operators' event (contracts.md 1.5)."""
+    return {
+        "id": event.id,
+        "type": event.type.value,
+        "severity": event.severity.value,
+        "tenant": event.tenant,
+        "video": event.video_id,
+        "job": event.job_id,
+        "aws_batch_job_id": event.aws_batch_job_id,
+        "payload": shown(event.payload),
+        "created_at": iso(event.created_at),
+    }
 
 
 def shown(value: object, level: int = 0) -> Any:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from src.application.explain import explain as explained
 from src.application.operate import CancelJob, RetryJob
 from src.application.ports.ledger import JobFilter
+from src.application.ports.ops_events import EventFilter, OpsEvent
+from src.application.ports.submissions import BatchSubmission
+from src.application.video.source_there import SourceIsThere
+from src.domain.errors import WorkerError
 from src.domain.history import Attempt
 from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
 from src.infrastructure.observability.redaction import one_line
-from src.interfaces.cli.documents import iso, job_document, shown, status_document
+from src.interfaces.cli.documents import event_document, iso, job_document, shown, status_document, submission_document
 from src.interfaces.cli.errors import show_note
+from src.interfaces.cli.events import print_events, print_submissions
 from src.interfaces.cli.options import OFFSET
 from src.interfaces.cli.output import json_option, print_json, print_value
 from src.interfaces.cli.session import NoDatabase, Session, open_existing
 from src.interfaces.cli.status import show as show_status
 from src.interfaces.cli.table import Cell, age, moment, print_table, short_ids
+from src.interfaces.wiring.dispatches import make_enqueue_next
 
 NO_JOBS = "No jobs."
+
+EVENTS_SHOWN = 200
+"""Of one job; `mediaworker events list --job` pages through more."""
 
 STATES = [state.value for state in JobState]
 
@@ -66,11 +77,16 @@ def list_jobs(
 @click.argument("job_id", metavar="ID")
 @json_option
 def show_job(job_id: str, as_json: bool) -> None:
-    """Everything about one job, with its attempts."""
+    """Everything about one job, with its attempts.
+
+    Also what was handed to AWS Batch for it, and its events."""
     session = open_existing(f"job {job_id[:80]!r}")
     job = session.job(job_id)
     history = list(session.jobs.attempts(job.id))
+    batch_jobs, happened = _batch_road(session, job)
     document = job_document(job, session.progress.latest(job.id), history)
+    document["submissions"] = [submission_document(each) for each in batch_jobs]
+    document["events"] = [event_document(each) for each in happened]
     if as_json:
         print_json(document)
         return
@@ -86,6 +102,12 @@ def show_job(job_id: str, as_json: bool) -> None:
     click.echo()
     columns = ("gen", "attempt", "started", Cell("ended", "took"), "outcome", "error", "worker")
     print_table(columns, rows, empty="No attempt yet.")
+    if batch_jobs:
+        click.echo()
+        print_submissions(batch_jobs, now)
+    if happened:
+        click.echo()
+        print_events(happened, now)
 
 
 @jobs.command("cancel")
@@ -97,6 +119,8 @@ def cancel_job(job_id: str, as_json: bool) -> None:
     A running job is stopped by its worker, within a few seconds."""
     session = open_existing(f"job {job_id[:80]!r}")
     job = CancelJob(session.ledger).cancel(session.job(job_id).id)
+    if job.state is JobState.CANCELLED:
+        _make_room(session, job)
     if as_json:
         print_json(status_document(job, _reading(session, job)))
     elif job.state is JobState.CANCELLED:
@@ -114,7 +138,9 @@ def retry_job(job_id: str, as_json: bool) -> None:
     An ended job gets a new generation, with all its attempts."""
     session = open_existing(f"job {job_id[:80]!r}", queue=True)
     before = session.job(job_id)
-    job = RetryJob(session.ledger, session.adapters.queue_publisher()).retry(before.id)
+    job = RetryJob(session.ledger, session.adapters.dispatch(), SourceIsThere(session.adapters.storage())).retry(
+        before.id
+    )
     if as_json:
         print_json(status_document(job, None))
     elif job.generation == before.generation:
@@ -135,6 +161,27 @@ def explain_job(job_id: str, as_json: bool) -> None:
         print_json({"id": job.id, "state": job.state.value, "explanation": lines})
     else:
         click.echo("\n".join(one_line(line) for line in lines))
+
+
+def _make_room(session: Session, ended: Job) -> None:
+    """A waiting job that ends makes room for the next video, as one that ran does."""
+    following = make_enqueue_next(session.settings, session.adapters, session.catalog)
+    if following is None or ended.type != following.submitter.job_type.name:
+        return
+    try:
+        following.next_of(ended.tenant)
+    except WorkerError as error:
+        said = one_line(error.message)
+        click.echo(f"mediaworker: the next video of this tenant could not be submitted: {said}", err=True)
+        click.echo("  then: the next job that ends tries again, and so does enqueue-uploaded", err=True)
+
+
+def _batch_road(session: Session, job: Job) -> tuple[Sequence[BatchSubmission], Sequence[OpsEvent]]:
+    """Oldest first."""
+    if not session.has_batch_road:
+        return (), ()
+    newest_first = session.events.list(EventFilter(job_id=job.id, limit=EVENTS_SHOWN))
+    return session.submissions.of_job(job.id), newest_first[::-1]
 
 
 def _reading(session: Session, job: Job) -> ProgressReport | None:

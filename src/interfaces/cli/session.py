@@ -7,11 +7,13 @@ from pathlib import Path
 
 from src.application.catalog import Catalog
 from src.application.ports.ledger import DeadLetters, JobLedger, JobQueries
+from src.application.ports.ops_events import OpsEvents
 from src.application.ports.progress import Progress
+from src.application.ports.submissions import Submissions
 from src.domain.errors import NotFound
 from src.domain.job import Job
 from src.interfaces.wiring.adapters import Adapters, build
-from src.interfaces.wiring.assemble import build_catalog
+from src.interfaces.wiring.assemble import WITH_EFFECTS, build_catalog
 from src.interfaces.wiring.checks import check_backends, check_kept
 from src.interfaces.wiring.environment import load, variable
 from src.interfaces.wiring.settings import Settings
@@ -46,6 +48,23 @@ class Session:
         """The quarantine."""
         letters: DeadLetters = self.adapters.dead_letters()
         return letters
+
+    @property
+    def has_batch_road(self) -> bool:
+        """Whether submissions and events are kept: they stand beside jobs that have effects."""
+        return self.settings.ledger.backend in WITH_EFFECTS
+
+    @property
+    def submissions(self) -> Submissions:
+        """What was handed to AWS Batch."""
+        submissions: Submissions = self.adapters.submissions()
+        return submissions
+
+    @property
+    def events(self) -> OpsEvents:
+        """What happened that operators should know."""
+        events: OpsEvents = self.adapters.ops_events()
+        return events
 
     @property
     def progress(self) -> Progress:

@@ -12,10 +12,9 @@ from typing import NoReturn
 
 import click
 
-from src.application.ports.ledger import Limits
 from src.application.video.request import EncodeVideo
-from src.application.video.submit import SubmitVideo
 from src.domain.errors import (
+    BatchUnavailable,
     ConfigError,
     Conflict,
     DatabaseUnavailable,
@@ -30,6 +29,7 @@ from src.domain.ids import check_tenant, identifier, storage_key
 from src.domain.job import Job
 from src.domain.video.keys import raw_key
 from src.interfaces.cli.session import Session
+from src.interfaces.wiring.dispatches import make_submitter
 
 FIXES = {
     "tenant_limit": "wait until a job of this tenant ends, or raise WORKER_LIMITS__ACTIVE_PER_TENANT",
@@ -64,7 +64,12 @@ def submit_file(session: Session, path: Path, tenant: str, video_id: str) -> Job
     except WorkerError:
         # Mostly before the admission, or its refusal; but a queue may refuse the message of a job that is there.
         if session.jobs.find(job_id) is None:
-            _discard(session, key)
+            if _awaits(session, video_id, key):
+                click.echo(
+                    f"mediaworker: the film is uploaded; submit it with: {_again(key, tenant, video_id)}", err=True
+                )
+            else:
+                _discard(session, key)
         raise
     if (taken := job.payload.get("file_key")) != key:
         _discard(session, key)
@@ -73,6 +78,12 @@ def submit_file(session: Session, path: Path, tenant: str, video_id: str) -> Job
             err=True,
         )
     return job
+
+
+def _awaits(session: Session, video_id: str, key: str) -> bool:
+    """Whether the video's row names this copy, so that it can be submitted from there later on."""
+    video = session.adapters.videos().find(video_id)
+    return video is not None and video.source_key == key
 
 
 def _admitted(session: Session, job_id: str) -> Job | None:
@@ -86,12 +97,15 @@ def _admitted(session: Session, job_id: str) -> Job | None:
 def _unknown(error: DatabaseUnavailable, key: str, tenant: str, video_id: str) -> NoReturn:
     """Nobody knows whether there is a job: its source must stay. With the same video id, asking again gives the job
     that is there or makes the one that is not."""
-    again = shlex.join(["mediaworker", "submit", "video", key, "--tenant", tenant, "--video-id", video_id])
     first = f"{error.fix}; then " if error.fix else ""
     raise DatabaseUnavailable(
         f"{error.message}; it is not known whether the job was accepted, so the copy of the film is kept as {key}",
-        fix=f"{first}submit the copy again: {again}",
+        fix=f"{first}submit the copy again: {_again(key, tenant, video_id)}",
     ) from error
+
+
+def _again(key: str, tenant: str, video_id: str) -> str:
+    return shlex.join(["mediaworker", "submit", "video", key, "--tenant", tenant, "--video-id", video_id])
 
 
 def _discard(session: Session, key: str) -> None:
@@ -173,24 +187,19 @@ def _key_of_address(session: Session, address: str) -> str:
 
 def request_video(session: Session, key: str, tenant: str, video_id: str, job_id: str | None = None) -> Job:
     """The job of this video: a new one (with `job_id`), or the active one. Raises InvalidPayload, TenantMismatch, Conflict with the
-    reason of a rejection, DatabaseUnavailable, StorageUnavailable. A queue that is away costs nothing but time: the
-    job is admitted, and the waker publishes it."""
-    limits = session.settings.limits
-    use_case = SubmitVideo(
-        ledger=session.ledger,
-        publisher=session.adapters.queue_publisher(),
-        videos=session.adapters.videos(),
-        storage=session.adapters.storage(),
-        job_type=session.catalog.get("video"),
-        limits=Limits(
-            active_per_tenant=limits.active_per_tenant,
-            active_total=limits.active_total,
-            total_per_subject=limits.total_per_subject,
-        ),
-    )
+    reason of a rejection, DatabaseUnavailable, StorageUnavailable, BatchRefused, BatchNotTaken. A queue that is away costs
+    nothing but time: the job is admitted, and the waker publishes it."""
+    use_case = make_submitter(session.settings, session.adapters, session.catalog)
     request = EncodeVideo(video_id=video_id, tenant=tenant, file_key=key)
     submission = use_case.submit(request, job_id or str(uuid.uuid4()))
     if submission.job is None:
+        if submission.error is not None:
+            raise submission.error
         reason = submission.rejected or "rejected"
         raise Conflict(f"the job was rejected: {reason}", fix=FIXES.get(reason))
+    if isinstance(submission.error, BatchUnavailable):
+        click.echo(f"mediaworker: {submission.error.message}; a container may be on its way", err=True)
+        click.echo(
+            f"  then: `mediaworker status {submission.job.id}`; scan-stuck submits it again if none came", err=True
+        )
     return submission.job

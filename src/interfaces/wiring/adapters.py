@@ -168,6 +168,16 @@ class Adapters(containers.DeclarativeContainer):
     )
     videos = providers.Singleton(lazy("src.infrastructure.db.videos:SqlVideos"), database=database)
     chunks = providers.Singleton(lazy("src.infrastructure.db.videos:SqlChunks"), database=database)
+    batch = providers.Singleton(lazy("src.interfaces.wiring.batches:make_batch"), settings, clock)
+    submissions = providers.Singleton(lazy("src.infrastructure.db.submissions:SqlSubmissions"), database=database)
+    ops_events = providers.Singleton(lazy("src.infrastructure.db.ops_events:SqlOpsEvents"), database=database)
+    dispatch = providers.Singleton(
+        lazy("src.interfaces.wiring.dispatches:make_dispatch"),
+        settings,
+        queue_publisher,
+        batch_of=batch.provider,
+        submissions_of=submissions.provider,
+    )
     ffmpeg = providers.Singleton(
         lazy("src.infrastructure.ffmpeg.binary:find_ffmpeg"), _setting("ffmpeg_path", settings)
     )
@@ -175,7 +185,6 @@ class Adapters(containers.DeclarativeContainer):
     # One of each per attempt: stopping them is final.
     encoder = providers.Factory(lazy("src.interfaces.wiring.media:make_encoder"), ffmpeg, settings)
     pictures = providers.Factory(lazy("src.interfaces.wiring.media:make_pictures"), ffmpeg, settings)
-    batch = providers.Singleton(lazy("src.interfaces.wiring.batches:make_batch"), settings, clock)
     notifier = providers.Singleton(lazy("src.infrastructure.notify.log:LogNotifier"))
 
 

@@ -1,6 +1,8 @@
-"""The settings of AWS Batch."""
+"""The settings of AWS Batch, and of the road that jobs take."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -16,4 +18,14 @@ class BatchSettings(Group):
         min_length=1,
         max_length=256,
         description="Job definition: its name (then the newest active revision is used), `name:revision`, or its ARN.",
+    )
+
+
+class DispatchSettings(Group):
+    """The road by which video jobs come to run. Jobs of other types go by the queue."""
+
+    backend: Literal["queue", "batch"] = Field(
+        default="queue",
+        description="`queue`: a message for a worker. `batch`: a container of its own on AWS Batch, as `WORKER_BATCH__*` says. The"
+        " API, its recovery jobs and the workers on one database must say the same.",
     )

@@ -16,7 +16,7 @@ from pydantic_settings import (
 
 from src.domain.errors import InvalidPayload
 from src.domain.ids import storage_key
-from src.interfaces.wiring.batch_settings import BatchSettings
+from src.interfaces.wiring.batch_settings import BatchSettings, DispatchSettings
 from src.interfaces.wiring.group import Count, Group, Positive
 from src.interfaces.wiring.ledger_settings import LedgerSettings
 from src.interfaces.wiring.video_settings import VideoSettings
@@ -274,6 +274,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     aws: AwsSettings = AwsSettings()
     batch: BatchSettings = BatchSettings()
+    dispatch: DispatchSettings = DispatchSettings()
     ffmpeg: FfmpegSettings = FfmpegSettings()
     lease: LeaseSettings = LeaseSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
@@ -316,7 +317,23 @@ class Settings(BaseSettings):
             raise ValueError("queue.backend=sqs needs queue.url or queue.name")
         if bool(self.batch.queue) != bool(self.batch.definition):
             raise ValueError("batch.queue and batch.definition belong together")
+        if self.dispatch.backend == "batch":
+            self._batch_road_is_open()
         return self
+
+    def _batch_road_is_open(self) -> None:
+        """A container on another machine must find the job, its source and a place for its output."""
+        if not self.batch.queue:
+            raise ValueError("dispatch.backend=batch needs batch.queue and batch.definition")
+        if self.ledger.backend != "database":
+            raise ValueError(f"dispatch.backend=batch needs ledger.backend=database, not {self.ledger.backend}")
+        if self.storage.backend == "memory":
+            raise ValueError("dispatch.backend=batch needs a storage.backend that a container shares, not memory")
+        if not is_server(self.database_url) and self.aws.endpoint_url is None:
+            # An emulator, which has an address of its own, runs containers as processes of this machine.
+            raise ValueError(
+                "dispatch.backend=batch needs a server in database.url: containers can't open a file of ours"
+            )
 
     @property
     def scratch_path(self) -> Path:

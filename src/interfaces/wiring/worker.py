@@ -16,6 +16,7 @@ from pathlib import Path
 from src.application.catalog import Catalog
 from src.application.decoders import Decoders, DecoderSettings
 from src.application.engine.alarm import Alarm
+from src.application.engine.followups import Followups
 from src.application.engine.health import Health
 from src.application.engine.held import HeldRuns
 from src.application.engine.intake import BACK_SECONDS, Intake
@@ -29,11 +30,15 @@ from src.application.engine.short import ShortRoad
 from src.application.engine.uncertain import UncertainClaims
 from src.application.engine.waker import Waker, reference
 from src.application.engine.worker import Worker
+from src.application.ports.ops_events import OpsEvents
 from src.application.ports.scratch import Scratch
 from src.application.video.abandoned import SweepAbandoned
 from src.domain.errors import JobError, SourceMissing
+from src.domain.job import Job
 from src.infrastructure.process.executor import ProcessExecutor
 from src.interfaces.wiring.adapters import Adapters
+from src.interfaces.wiring.assemble import WITH_EFFECTS
+from src.interfaces.wiring.dispatches import make_enqueue_next, queue_types
 from src.interfaces.wiring.queues import HOLD_LIMIT_SECONDS, SLICED
 from src.interfaces.wiring.settings import Settings
 
@@ -90,6 +95,7 @@ def build_worker(
     probes = make_probes(settings, adapters, catalog, health)
     outages = Outages(health, {probe.name: probe for probe in probes})
     uncertain = UncertainClaims(ledger)
+    followups = _followups(settings, adapters, catalog)
     # The settler asks the worker whether there is time left; the worker exists only after it.
     going: list[Callable[[], bool]] = []
     settler = Settler(
@@ -119,6 +125,7 @@ def build_worker(
         has_short=any(map(catalog.is_short, catalog.names())),
         redact=redact,
         uncertain=uncertain,
+        ended=followups.ended if followups is not None else _nothing_follows,
         database_was_away=lambda: health.away_since("database", clock.monotonic() - BACK_SECONDS),
     )
     worker = Worker(
@@ -135,9 +142,9 @@ def build_worker(
             ledger,
             publisher,
             hold_seconds=3 * settings.lease.scan_seconds,
-            types=catalog.names(),
+            types=queue_types(settings, catalog),
         ),
-        alarm=Alarm(adapters.dead_letters(), adapters.notifier()),
+        alarm=Alarm(adapters.dead_letters(), adapters.notifier(), _events(settings, adapters)),
         progress=ProgressWriter(adapters.progress(), clock),
         executor=executor,
         held=held,
@@ -149,6 +156,7 @@ def build_worker(
         probes=probes,
         uncertain=uncertain,
         sweep=_sweep(adapters, catalog),
+        followups=followups,
     )
     going.append(worker.must_go)
     return worker
@@ -169,6 +177,22 @@ def make_probes(settings: Settings, adapters: Adapters, catalog: Catalog, health
     if settings.lock.on_failure == OnLockFailure.PAUSE.value:
         asked["lock"] = lambda: lock.renew(NOBODYS, NOBODYS, ttl_seconds=1)
     return [Probe(name, ask, health) for name, ask in asked.items()]
+
+
+def _events(settings: Settings, adapters: Adapters) -> OpsEvents | None:
+    """Events stand beside jobs that have effects, in the same database."""
+    events: OpsEvents | None = adapters.ops_events() if settings.ledger.backend in WITH_EFFECTS else None
+    return events
+
+
+def _followups(settings: Settings, adapters: Adapters, catalog: Catalog) -> Followups | None:
+    """A video's job that ends makes room for the next one."""
+    following = make_enqueue_next(settings, adapters, catalog)
+    return Followups(following.after) if following is not None else None
+
+
+def _nothing_follows(_job: Job) -> None:
+    """Where there are no video jobs."""
 
 
 def _sweep(adapters: Adapters, catalog: Catalog) -> Callable[[], int] | None:

@@ -11,11 +11,11 @@ from src.application.ports.progress import Progress
 from src.infrastructure.memory.lock import MemoryIdempotency
 from tests.contracts.backends.memory import MemoryState
 from tests.fakes.flaky import (
+    EffectsLedger,
+    FlakyEffectsLedger,
     FlakyLock,
     FlakyProgress,
     FlakyQueue,
-    FlakyWholeLedger,
-    WholeLedger,
     WholeQueue,
 )
 
@@ -28,9 +28,9 @@ class FlakyState(MemoryState):
         """Wrapped."""
         return FlakyQueue(super().queue(name))
 
-    def ledger(self, effects: Effects = no_effects) -> WholeLedger:
+    def ledger(self, effects: Effects = no_effects) -> EffectsLedger:
         """Wrapped."""
-        return FlakyWholeLedger(super().ledger(effects))
+        return FlakyEffectsLedger(super().ledger(effects))
 
     def lock(self) -> Idempotency:
         """Wrapped."""

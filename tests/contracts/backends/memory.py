@@ -9,7 +9,9 @@ from typing import Any, TypeVar, cast
 from src.application.catalog import no_effects
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
+from src.application.ports.ops_events import OpsEvents
 from src.application.ports.progress import Progress
+from src.application.ports.submissions import Submissions
 from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.domain.errors import Conflict
 from src.domain.video.video import Video
@@ -17,13 +19,15 @@ from src.infrastructure.memory import videos as memory_videos
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
 from src.infrastructure.memory.ledger import MemoryLedger, Undo
 from src.infrastructure.memory.lock import MemoryIdempotency
+from src.infrastructure.memory.ops_events import MemoryOpsEvents
 from src.infrastructure.memory.progress import MemoryProgress
 from src.infrastructure.memory.queue import MemoryQueue
+from src.infrastructure.memory.submissions import MemorySubmissions
 from src.infrastructure.memory.videos import MemoryChunks, MemoryVideos
 from tests.contracts.backends.state import AddVideo
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import (
-    WholeLedger,
+    EffectsLedger,
     WholeQueue,
 )
 
@@ -42,13 +46,15 @@ class MemoryState:
         """One object per name."""
         return self._once(f"queue {name}", MemoryQueue(self.clock))
 
-    def ledger(self, effects: Effects = no_effects) -> WholeLedger:
+    def ledger(self, effects: Effects = no_effects) -> EffectsLedger:
         """One object; the effects of the first call stay."""
         appliers = {
-            **memory_videos.appliers(self._videos(), self._once("chunks", MemoryChunks())),
+            **memory_videos.appliers(self._videos(), self._once("chunks", MemoryChunks()), self._events()),
             AddVideo: self._add_video,
         }
-        return self._once("ledger", MemoryLedger(self.clock, self.dead_letters(), effects, appliers))
+        made = self._once("ledger", MemoryLedger(self.clock, self.dead_letters(), effects, appliers))
+        self._videos().jobs = made.rows
+        return made
 
     def dead_letters(self) -> DeadLetters:
         """One object."""
@@ -70,6 +76,14 @@ class MemoryState:
         """One object."""
         return self._once("chunks", MemoryChunks())
 
+    def submissions(self) -> Submissions:
+        """One object."""
+        return self._once("submissions", MemorySubmissions(self.clock))
+
+    def ops_events(self) -> OpsEvents:
+        """One object."""
+        return self._events()
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -80,6 +94,9 @@ class MemoryState:
         videos = self._videos()
         videos.add(Video(id=effect.video_id, tenant="t1", source_key="k"))
         return lambda: videos.put_back(effect.video_id, None)
+
+    def _events(self) -> MemoryOpsEvents:
+        return self._once("events", MemoryOpsEvents(self.clock))
 
     def _videos(self) -> MemoryVideos:
         return self._once("videos", MemoryVideos(self.clock))

@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 from src.application.catalog import no_effects
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
+from src.application.ports.ops_events import OpsEvents
 from src.application.ports.progress import Progress
+from src.application.ports.submissions import Submissions
 from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.domain.errors import Conflict
 from src.domain.video.video import Video
@@ -20,15 +22,17 @@ from src.infrastructure.db.dead_letters import SqlDeadLetters
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.ledger import SqlLedger
 from src.infrastructure.db.lock import SqlIdempotency
+from src.infrastructure.db.ops_events import SqlOpsEvents
 from src.infrastructure.db.progress import SqlProgress
 from src.infrastructure.db.queue import SqlQueue
 from src.infrastructure.db.rows import video_row
+from src.infrastructure.db.submissions import SqlSubmissions
 from src.infrastructure.db.tables import videos as video_table
 from src.infrastructure.db.videos import SqlChunks, SqlVideos
 from tests.contracts.backends.state import AddVideo
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import (
-    WholeLedger,
+    EffectsLedger,
     WholeQueue,
 )
 
@@ -54,7 +58,7 @@ class SqlState:
         """A handle."""
         return SqlQueue(self.database(), name, self.clock)
 
-    def ledger(self, effects: Effects = no_effects) -> WholeLedger:
+    def ledger(self, effects: Effects = no_effects) -> EffectsLedger:
         """A handle."""
         return SqlLedger(self.database(), effects, {**sql_videos.appliers(), AddVideo: add_video_row})
 
@@ -77,6 +81,14 @@ class SqlState:
     def chunks(self) -> ChunkRepository:
         """A handle."""
         return SqlChunks(self.database())
+
+    def submissions(self) -> Submissions:
+        """A handle."""
+        return SqlSubmissions(self.database())
+
+    def ops_events(self) -> OpsEvents:
+        """A handle."""
+        return SqlOpsEvents(self.database())
 
     def database(self) -> Database:
         """Another process's view of the same database."""

@@ -8,10 +8,12 @@ from typing import Protocol
 from src.application.catalog import no_effects
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
+from src.application.ports.ops_events import OpsEvents
 from src.application.ports.progress import Progress
+from src.application.ports.submissions import Submissions
 from src.application.ports.videos import ChunkRepository, VideoRepository
 from tests.fakes.clock import FrozenClock
-from tests.fakes.flaky import WholeLedger, WholeQueue
+from tests.fakes.flaky import EffectsLedger, WholeLedger, WholeQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,5 +97,8 @@ class State(QueuePlace, LockPlace, ProgressPlace, LedgerPlace, Protocol):
     """Everything that lives in a database or beside it. Each call gives a handle of its own on the same state, as
     another worker would have it."""
 
+    def ledger(self, effects: Effects = no_effects) -> EffectsLedger: ...
     def videos(self) -> VideoRepository: ...
     def chunks(self) -> ChunkRepository: ...
+    def submissions(self) -> Submissions: ...
+    def ops_events(self) -> OpsEvents: ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from src.application.engine.held import StopReason
@@ -460,3 +462,19 @@ def test_an_attempt_that_never_reports_its_end_loses_its_lease(world: World) -> 
     world.clock.advance(LEASE)
     world.waker.tick()
     assert world.deliver(world.workers[1]) is not None
+
+
+def test_lesson_14_a_job_that_ends_at_its_claim_is_told_as_ended(world: World) -> None:
+    """Nobody else sees that it ended: the worker that had it is gone."""
+    told: list[tuple[str, JobState]] = []
+    station = world.workers[0]
+    object.__setattr__(station.intake, "ended", lambda job: told.append((job.id, job.state)))
+    for name in ("job-1", "job-2"):
+        world.submit(name)
+    world.memory.change("job-1", lambda job, now: replace(job, attempts=job.max_attempts, error=None))
+    assert world.deliver(station) is None
+    assert told == [("job-1", JobState.DEAD)]
+    assert world.deliver(station) is not None
+    world.duplicate("job-1")
+    assert world.deliver(station) is None
+    assert told == [("job-1", JobState.DEAD)], "a message for a job that has ended long ago tells nothing new"

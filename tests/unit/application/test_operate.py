@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from src.application.dispatch import QueueDispatch
 from src.application.explain import explain
 from src.application.operate import CancelJob, PurgeDeadLetters, RequeueDeadLetters, RetryJob
 from src.application.ports.ledger import DeadLetter, DeadLetterFilter
@@ -65,7 +66,7 @@ class Bench:
         self.letters = MemoryDeadLetters(self.clock)
         self.ledger = MemoryLedger(self.clock, self.letters)
         self.queue = MemoryQueue(self.clock)
-        self.requeue = RequeueDeadLetters(self.ledger, self.letters, self.queue, self.clock)
+        self.requeue = RequeueDeadLetters(self.ledger, self.letters, self.queue, QueueDispatch(self.queue), self.clock)
 
     def admit(self, job_id: str, *, subject: str | None = None) -> Job:
         job = self.ledger.admit(JobDraft(id=job_id, type="video", tenant="t1", payload={"n": 1}, subject=subject)).job
@@ -137,7 +138,7 @@ def test_an_ended_job_cannot_be_cancelled(bench: Bench) -> None:
 
 def test_a_retried_job_gets_a_new_generation_and_a_message(bench: Bench) -> None:
     bench.dead("job-1")
-    job = RetryJob(bench.ledger, bench.queue).retry("job-1")
+    job = RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
     assert (job.state, job.generation, job.attempts) == (JobState.QUEUED, 2, 0)
     assert bench.messages() == [{"job_id": "job-1", "type": "video"}]
 
@@ -145,14 +146,14 @@ def test_a_retried_job_gets_a_new_generation_and_a_message(bench: Bench) -> None
 def test_an_active_job_cannot_be_retried(bench: Bench) -> None:
     bench.admit("job-1")
     with pytest.raises(Conflict):
-        RetryJob(bench.ledger, bench.queue).retry("job-1")
+        RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
     assert bench.messages() == []
 
 
 def test_lesson_7_a_retry_whose_message_is_lost_is_woken(bench: Bench) -> None:
     bench.dead("job-1")
     with pytest.raises(QueueUnavailable):
-        RetryJob(bench.ledger, BrokenPublisher()).retry("job-1")
+        RetryJob(bench.ledger, QueueDispatch(BrokenPublisher())).retry("job-1")
     assert [job.id for job in bench.ledger.to_wake(10)] == ["job-1"]
 
 
@@ -212,7 +213,7 @@ def test_a_letter_of_an_older_generation_never_restarts_a_job(bench: Bench) -> N
     bench.dead("job-1")
     (letter,) = bench.letters.list(ALL)
     (old,) = bench.letters.list(ALL)
-    RetryJob(bench.ledger, bench.queue).retry("job-1")
+    RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
     fence = bench.claim("job-1").fence
     bench.letters.add(old)
     bench.ledger.change("job-1", lambda job, now: job.succeed(now, fence=fence, result={}))
@@ -232,7 +233,9 @@ def test_a_job_whose_subject_is_busy_keeps_its_letter(bench: Bench) -> None:
 
 def test_a_requeued_job_whose_message_is_refused_is_left_to_the_waker(bench: Bench) -> None:
     bench.dead("job-1")
-    use_case = RequeueDeadLetters(bench.ledger, bench.letters, BrokenPublisher(), bench.clock)
+    use_case = RequeueDeadLetters(
+        bench.ledger, bench.letters, BrokenPublisher(), QueueDispatch(BrokenPublisher()), bench.clock
+    )
     with pytest.raises(QueueUnavailable):
         list(use_case.requeue(ALL))
     job = bench.ledger.find("job-1")
@@ -308,7 +311,7 @@ def test_a_permanent_error_that_is_not_the_sources_may_be_retried(bench: Bench) 
 
 def test_an_operators_retry_stands_between_the_attempts(bench: Bench) -> None:
     bench.dead("job-1")
-    RetryJob(bench.ledger, bench.queue).retry("job-1")
+    RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
     assert "generation 2, which has had no attempt yet" in bench.explained("job-1")
     bench.claim("job-1")
     text = bench.explained("job-1")
@@ -339,7 +342,7 @@ def test_retrying_a_job_that_waits_for_its_retry_makes_it_due_now_without_costin
     waiting = bench.fail("job-1", StorageUnavailable("away"))
     assert waiting.state is JobState.RETRY_WAIT
     assert any("jobs retry job-1" in line for line in explain(waiting, [], bench.clock.now()))
-    job = RetryJob(bench.ledger, bench.queue).retry("job-1")
+    job = RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
     assert (job.state, job.generation, job.attempts) == (JobState.RETRY_WAIT, 1, 1)
     assert job.error_counts == waiting.error_counts
     assert job.due_at == bench.clock.now() < waiting.due_at
@@ -351,10 +354,10 @@ def test_retrying_a_queued_or_running_job_is_a_conflict() -> None:
     bench = Bench()
     bench.admit("job-1")
     with pytest.raises(Conflict):
-        RetryJob(bench.ledger, bench.queue).retry("job-1")
+        RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
     bench.claim("job-1")
     with pytest.raises(Conflict):
-        RetryJob(bench.ledger, bench.queue).retry("job-1")
+        RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
     assert bench.messages() == []
 
 
@@ -362,7 +365,7 @@ def test_a_reopened_job_leaves_no_old_dead_letter_and_others_stay() -> None:
     bench = Bench()
     bench.dead("job-1")
     bench.dead("job-2")
-    RetryJob(bench.ledger, bench.queue).retry("job-1")
+    RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
     assert [letter.job_id for letter in bench.letters.list(ALL)] == ["job-2"]
     assert [requeued.done for requeued in bench.requeue.requeue(ALL)] == [True]
     assert list(bench.letters.list(ALL)) == []

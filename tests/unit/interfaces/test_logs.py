@@ -199,3 +199,17 @@ def test_the_notifier_tells_of_a_letter(caplog: pytest.LogCaptureFixture) -> Non
     )
     assert caplog.records[0].levelname == "ERROR"
     assert caplog.records[0].__dict__["letter"] == "j1.1"
+
+
+def test_the_notifier_tells_of_an_event(caplog: pytest.LogCaptureFixture) -> None:
+    from src.application.ports.ops_events import EventType, OpsEvent, Severity
+
+    LogNotifier().notify_event(
+        OpsEvent(type=EventType.BATCH_DESYNC, severity=Severity.ERROR, job_id="j1", aws_batch_job_id="b1")
+    )
+    (said,) = caplog.records
+    assert (said.levelname, said.__dict__["event_type"], said.__dict__["aws_batch_job_id"]) == (
+        "ERROR",
+        "BATCH_DESYNC",
+        "b1",
+    )

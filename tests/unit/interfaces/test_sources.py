@@ -8,9 +8,11 @@ from typing import cast
 
 import pytest
 
-from src.domain.errors import ConfigError, Conflict, DatabaseUnavailable, StorageUnavailable, WorkerError
+from src.domain.errors import BatchNotTaken, ConfigError, Conflict, DatabaseUnavailable, StorageUnavailable, WorkerError
 from src.domain.job import Job
+from src.domain.video.video import Video
 from src.infrastructure.memory.storage import MemoryStorage
+from src.infrastructure.memory.videos import MemoryVideos
 from src.interfaces.cli import sources
 from src.interfaces.cli.session import Session
 from tests.fakes.clock import FrozenClock
@@ -22,6 +24,7 @@ class World:
 
     error: WorkerError
     answer: Job | WorkerError | None
+    rows: MemoryVideos = field(default_factory=lambda: MemoryVideos(FrozenClock()))
     store: MemoryStorage = field(default_factory=lambda: MemoryStorage(clock=FrozenClock()))
 
     @property
@@ -40,7 +43,13 @@ class World:
             raise self.answer
         return self.answer
 
-    def request(self, *_arguments: object) -> Job:
+    def videos(self) -> MemoryVideos:
+        return self.rows
+
+    def request(self, _session: object, key: str, tenant: str, video_id: str, *_rest: object) -> Job:
+        if isinstance(self.error, BatchNotTaken):
+            # The job's row went again; its video's stays.
+            self.rows.add(Video(id=video_id, tenant=tenant, source_key=key))
         raise self.error
 
     def kept(self) -> list[str]:
@@ -56,6 +65,7 @@ GONE = DatabaseUnavailable("locked", fix="wait")
     [
         (Conflict("rejected"), None, 0),
         (StorageUnavailable("away"), None, 0),
+        (BatchNotTaken("throttled"), None, 1),
         (ConfigError("the queue refuses"), JOB, 1),
         (GONE, None, 1),
         (GONE, GONE, 1),
@@ -67,6 +77,7 @@ def test_a_copy_goes_only_when_no_job_can_want_it(
     kept: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(b"x")
@@ -78,6 +89,9 @@ def test_a_copy_goes_only_when_no_job_can_want_it(
     assert len(keys) == kept
     if isinstance(error, DatabaseUnavailable):
         assert keys[0] in raised.value.message
+    if isinstance(error, BatchNotTaken):
+        assert f"mediaworker submit video {keys[0]} --tenant t --video-id v1" in capsys.readouterr().err
+    if isinstance(error, DatabaseUnavailable):
         assert f"mediaworker submit video {keys[0]} --tenant t --video-id v1" in (raised.value.fix or "")
 
 

@@ -1,0 +1,67 @@
+"""Both roads of `Dispatch`, and the choice between them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from src.application.engine.waker import reference
+from src.application.ports.batch import BatchService
+from src.application.ports.dispatch import Dispatch
+from src.application.ports.queue import Envelope, QueuePublisher
+from src.application.ports.submissions import BatchSubmission, Submissions
+from src.domain.errors import DatabaseUnavailable
+from src.domain.job import Job
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDispatch:
+    """A message for whichever worker receives it first."""
+
+    publisher: QueuePublisher
+    announced: Mapping[str, Callable[[Job], Envelope]] = field(default_factory=dict)
+    """{job type: the full message that its publishers send}, for a job's first message; the others are references"""
+
+    def dispatch(self, job: Job) -> None:
+        """Publish."""
+        message = self.announced.get(job.type, reference) if job.is_untouched else reference
+        self.publisher.publish([message(job)])
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDispatch:
+    """A container of its own, and the row that connects the two."""
+
+    batch: BatchService
+    submissions: Submissions
+
+    def dispatch(self, job: Job) -> None:
+        """Submit, then remember the batch job's id."""
+        batch_id = self.batch.submit(job.id, name=job.type, tenant=job.tenant)
+        about = {"job": job.id, "tenant": job.tenant, "aws_batch_job_id": batch_id}
+        log.info("batch.submitted", extra=about)
+        # The container counts its execution when it claims the job.
+        row = BatchSubmission(batch_id=batch_id, job_id=job.id, generation=job.generation, attempt=job.attempts + 1)
+        try:
+            self.submissions.add(row)
+        except DatabaseUnavailable as error:
+            # The container comes all the same, and finds its job by the id that it was given.
+            words = (
+                f"batch job {batch_id} was submitted for job {job.id}, and could not be written down: {error.message}"
+            )
+            raise DatabaseUnavailable(words, fix=error.fix) from error
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchByType:
+    """A road for each job type."""
+
+    default: Dispatch
+    roads: Mapping[str, Dispatch]
+
+    def dispatch(self, job: Job) -> None:
+        """By the type's own road, else the default."""
+        self.roads.get(job.type, self.default).dispatch(job)

@@ -1,0 +1,128 @@
+"""Which road a job takes, by the settings alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.application.dispatch import BatchDispatch, DispatchByType, QueueDispatch
+from src.application.ports.ledger import Limits
+from src.domain.errors import ConfigError
+from src.interfaces.wiring.adapters import Adapters, build
+from src.interfaces.wiring.assemble import build_catalog
+from src.interfaces.wiring.dispatches import batch_types, make_enqueue_next, make_submitter, queue_types
+from src.interfaces.wiring.environment import load
+from src.interfaces.wiring.settings import Settings
+from src.interfaces.wiring.worker import build_worker
+
+ROOT = Path(__file__).resolve().parents[3]
+BATCH = {
+    "WORKER_DISPATCH__BACKEND": "batch",
+    "WORKER_BATCH__QUEUE": "video-queue",
+    "WORKER_BATCH__DEFINITION": "video-definition",
+    "WORKER_AWS__ENDPOINT_URL": "http://127.0.0.1:9",
+    "WORKER_JOBS__MODULES": "tests.jobs",
+}
+
+
+def wired(environ: dict[str, str], folder: Path) -> tuple[Settings, Adapters]:
+    settings = load({**environ, "WORKER_DATA_DIR": str(folder)})
+    return settings, build(settings, build_catalog(settings))
+
+
+def test_jobs_go_by_the_queue_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+    settings, adapters = wired({"WORKER_JOBS__MODULES": "tests.jobs"}, tmp_path)
+    assert isinstance(adapters.dispatch(), QueueDispatch)
+    assert batch_types(settings) == ()
+    assert set(queue_types(settings, build_catalog(settings))) >= {"video", "act"}
+
+
+def test_on_the_batch_road_videos_go_by_batch_and_other_jobs_by_the_queue(tmp_path: Path) -> None:
+    settings, adapters = wired(BATCH, tmp_path)
+    road = adapters.dispatch()
+    assert isinstance(road, DispatchByType)
+    assert isinstance(road.roads["video"], BatchDispatch)
+    assert set(road.roads) == {"video"} == set(batch_types(settings))
+    assert isinstance(road.default, QueueDispatch)
+
+
+def test_lesson_13_every_job_type_has_exactly_one_recovery_owner(tmp_path: Path) -> None:
+    for environ in (BATCH, {"WORKER_JOBS__MODULES": "tests.jobs"}):
+        settings, adapters = wired(environ, tmp_path)
+        catalog = build_catalog(settings)
+        assert sorted([*queue_types(settings, catalog), *batch_types(settings)]) == catalog.names()
+        waker = build_worker(settings, adapters, catalog).waker
+        assert waker is not None
+        assert list(waker.types or ()) == queue_types(settings, catalog)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"WORKER_BATCH__QUEUE": "", "WORKER_BATCH__DEFINITION": ""}, "needs WORKER_BATCH__QUEUE"),
+        (
+            {"WORKER_LEDGER__BACKEND": "redis", "WORKER_REDIS__URL": "redis://h"},
+            "needs WORKER_LEDGER__BACKEND=database",
+        ),
+        ({"WORKER_STORAGE__BACKEND": "memory"}, "a container shares"),
+        ({"WORKER_AWS__ENDPOINT_URL": ""}, "needs a server in WORKER_DATABASE__URL"),
+        ({"WORKER_DISPATCH__BACKEND": "lambda"}, "queue"),
+    ],
+)
+def test_lesson_26_settings_that_contradict_the_batch_road_are_refused(more: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load({**BATCH, **more})
+    assert said in str(raised.value)
+
+
+def test_a_server_and_aws_itself_are_the_batch_road(tmp_path: Path) -> None:
+    environ = {**BATCH, "WORKER_DATABASE__URL": "postgresql://db.example/videos", "WORKER_QUEUE__BACKEND": "postgres"}
+    settings, _adapters = wired({**environ, "WORKER_AWS__ENDPOINT_URL": ""}, tmp_path)
+    assert settings.dispatch.backend == "batch"
+
+
+def test_limits_reach_the_submitter_and_what_follows_an_end(tmp_path: Path) -> None:
+    limits = {
+        "WORKER_LIMITS__ACTIVE_PER_TENANT": "2",
+        "WORKER_LIMITS__ACTIVE_TOTAL": "20",
+        "WORKER_LIMITS__TOTAL_PER_SUBJECT": "10",
+    }
+    settings, adapters = wired({**BATCH, **limits}, tmp_path)
+    catalog = build_catalog(settings)
+    expected = Limits(active_per_tenant=2, active_total=20, total_per_subject=10)
+    assert make_submitter(settings, adapters, catalog).limits == expected
+    following = make_enqueue_next(settings, adapters, catalog)
+    assert following is not None
+    assert following.submitter.limits == expected
+
+
+def test_a_ledger_without_video_jobs_has_nothing_that_follows(tmp_path: Path) -> None:
+    redis = {
+        "WORKER_LEDGER__BACKEND": "redis",
+        "WORKER_REDIS__URL": "redis://127.0.0.1:9",
+        "WORKER_JOBS__MODULES": "tests.jobs",
+    }
+    settings, adapters = wired(redis, tmp_path)
+    assert make_enqueue_next(settings, adapters, build_catalog(settings)) is None
+
+
+def test_e14_on_the_queues_road_no_aws_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from src.interfaces.wiring.adapters import build\n"
+        "from src.interfaces.wiring.assemble import build_catalog\n"
+        "from src.interfaces.wiring.environment import load\n"
+        "from src.interfaces.wiring.worker import build_worker\n"
+        "settings = load()\n"
+        "catalog = build_catalog(settings)\n"
+        "build_worker(settings, build(settings, catalog), catalog)\n"
+        "print('boto3' in sys.modules)\n"
+    )
+    environ = {"WORKER_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
