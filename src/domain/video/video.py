@@ -38,11 +38,22 @@ class Video:
     result: Mapping[str, Any] | None = field(default=None)
     created_at: float = 0.0
     updated_at: float = 0.0
+    deleted_at: float | None = None
+    """when its owner deleted it; the row stays, its objects are removed by a request of their own"""
+
+    @property
+    def is_deleted(self) -> bool:
+        """Nothing may be made for it any more."""
+        return self.deleted_at is not None
 
     @property
     def is_ready(self) -> bool:
         """READY with everything the completion contract names (lesson 24): playlist, length, thumbnail where it has pictures."""
         return self.status is VideoStatus.READY and bool(self.hls_path) and bool(self.result)
+
+    def deleted(self, now: float) -> Video:
+        """Its owner does not want it any more. Repeating it keeps the first time."""
+        return self if self.is_deleted else replace(self, deleted_at=now)
 
     def processing(self, *, job_id: str, fence: int) -> Video:
         """A worker began. READY stays READY: a re-run never takes a playing video away."""

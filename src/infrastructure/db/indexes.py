@@ -41,6 +41,7 @@ INDEXES = (
     ),
     Index("queue_messages_by_key", queue_messages.c.queue, queue_messages.c.key),
     Index("videos_by_status", videos.c.status, videos.c.updated_at),
+    Index("videos_by_source", videos.c.source_key),
 )
 """Building them adds them to their tables."""
 

@@ -53,6 +53,15 @@ class MemoryVideos:
                 self._videos[video_id] = replace(new, updated_at=self.clock.now())
             return self._videos[video_id]
 
+    def sharing(self, source_key: str | None, *, besides: str) -> list[str]:
+        """Other videos, not deleted, with this source."""
+        with self._lock:
+            return sorted(
+                video.id
+                for video in self._videos.values()
+                if video.source_key == source_key and video.id != besides and not video.is_deleted
+            )
+
     def put_back(self, video_id: str, video: Video | None) -> None:
         """Undo: the row as it was before (None: it was not there)."""
         with self._lock:

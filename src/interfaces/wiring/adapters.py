@@ -166,6 +166,7 @@ class Adapters(containers.DeclarativeContainer):
     )
     videos = providers.Singleton(lazy("src.infrastructure.db.videos:SqlVideos"), database=database)
     chunks = providers.Singleton(lazy("src.infrastructure.db.videos:SqlChunks"), database=database)
+    standings = providers.Singleton(lazy("src.infrastructure.db.standings:SqlVideoStandings"), database=database)
     ffmpeg = providers.Singleton(
         lazy("src.infrastructure.ffmpeg.binary:find_ffmpeg"), _setting("ffmpeg_path", settings)
     )
