@@ -63,7 +63,7 @@ class DeleteObjectsFunction:
         return failures(failed)
 
     def _done(self, record: Mapping[str, Any], time_left: Callable[[], float]) -> bool:
-        about = {"message": record.get("messageId")}
+        about = {"delivery": record.get("messageId")}
         try:
             removal = self._removal(str(record["body"]))
             if removal is None:
