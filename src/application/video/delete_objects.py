@@ -64,8 +64,11 @@ class DeleteVideoObjects:
         self._check_time()
         before = self._allowed(removal)
         check_source(removal, before.video.source_key if before.video is not None else None)
-        source = self._delete_source(removal, before)
-        objects = self._delete_prefix(removal) if removal.prefix is not None else 0
+        refused: list[ObjectsLeft] = []
+        source = self._delete_source(removal, before, refused)
+        objects = self._delete_prefix(removal, refused) if removal.prefix is not None else 0
+        if refused:
+            raise _all_left(removal, refused)
         log.info(
             "video.objects_deleted",
             extra={"tenant": removal.tenant, "video": removal.video_id, "source": source, "objects": objects},
@@ -76,7 +79,7 @@ class DeleteVideoObjects:
         return Removed(source=source, objects=objects)
 
     # ------------------------------------------------------------------ objects
-    def _delete_source(self, removal: Removal, standing: Standing) -> str:
+    def _delete_source(self, removal: Removal, standing: Standing, refused: list[ObjectsLeft]) -> str:
         key = removal.file_key
         if key is None:
             return "absent"
@@ -89,29 +92,27 @@ class DeleteVideoObjects:
             self.storage.head(key)
         except SourceMissing:
             return "absent"
-        self.storage.delete([key])
+        self._remove([key], refused)
         return "removed"
 
-    def _delete_prefix(self, removal: Removal) -> int:
-        seen, left = 0, list[str]()
+    def _delete_prefix(self, removal: Removal, refused: list[ObjectsLeft]) -> int:
+        seen = 0
         for keys in self._pages(removal.prefix or ""):
             # After the listing: a job that began meanwhile shows in its row, and what it writes later is not in the list.
             self._allowed(removal)
-            try:
-                self.storage.delete(keys)
-            except ObjectsLeft as error:
-                # One object under a lock must not keep the thousands beside it.
-                left += error.left
+            self._remove(keys, refused)
             seen += len(keys)
-        if left:
-            named = ", ".join(left[:MOST_NAMED])
-            raise ObjectsLeft(
-                f"{len(left)} of {seen} objects of video {removal.video_id} were not removed: {named}", left=left
-            )
         if self.chunks is not None:
             # A later attempt would look for them, find nothing and encode again: this only saves it the look.
             self.chunks.forget(removal.video_id)
         return seen
+
+    def _remove(self, keys: Sequence[str], refused: list[ObjectsLeft]) -> None:
+        """One object under a lock must not keep the thousands beside it: it is noted in `refused`."""
+        try:
+            self.storage.delete(keys)
+        except ObjectsLeft as error:
+            refused.append(error)
 
     def _pages(self, prefix: str) -> Iterator[Sequence[str]]:
         listing = (stored.key for stored in self.storage.list(prefix))
@@ -146,3 +147,10 @@ class DeleteVideoObjects:
     def _check_time(self) -> None:
         if self.time_left() < BATCH_SECONDS:
             raise OutOfTime("not enough time is left; what is not deleted yet is deleted by the next delivery")
+
+
+def _all_left(removal: Removal, refused: Sequence[ObjectsLeft]) -> ObjectsLeft:
+    left = [key for error in refused for key in error.left]
+    named = ", ".join(left[:MOST_NAMED])
+    why = refused[0].message
+    return ObjectsLeft(f"{len(left)} objects of video {removal.video_id} were not removed: {named} ({why})", left=left)

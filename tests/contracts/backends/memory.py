@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from src.application.catalog import no_effects
+from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.progress import Progress
@@ -19,6 +20,7 @@ from src.infrastructure.memory.ledger import MemoryLedger, Undo
 from src.infrastructure.memory.lock import MemoryIdempotency
 from src.infrastructure.memory.progress import MemoryProgress
 from src.infrastructure.memory.queue import MemoryQueue
+from src.infrastructure.memory.standings import MemoryVideoStandings
 from src.infrastructure.memory.videos import MemoryChunks, MemoryVideos
 from tests.contracts.backends.state import AddVideo
 from tests.fakes.clock import FrozenClock
@@ -69,6 +71,10 @@ class MemoryState:
     def chunks(self) -> ChunkRepository:
         """One object."""
         return self._once("chunks", MemoryChunks())
+
+    def standings(self) -> VideoStandings:
+        """A view of the ledger and the videos."""
+        return MemoryVideoStandings(cast("MemoryLedger", self.ledger()), self._videos())
 
     def close(self) -> None:
         """Nothing to close."""

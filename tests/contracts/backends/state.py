@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from src.application.catalog import no_effects
+from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.progress import Progress
@@ -97,3 +98,4 @@ class State(QueuePlace, LockPlace, ProgressPlace, LedgerPlace, Protocol):
 
     def videos(self) -> VideoRepository: ...
     def chunks(self) -> ChunkRepository: ...
+    def standings(self) -> VideoStandings: ...

@@ -145,7 +145,7 @@ def test_f42_a_stream_that_was_made_after_the_request_is_not_taken_away(archive:
 def test_f42_one_locked_object_does_not_keep_the_others_and_is_an_error(archive: Archive) -> None:
     locked = f"{folder_of('1')}1-1-00000000/a.m4s"
     archive.storage.locked = frozenset({locked})
-    with pytest.raises(ObjectsLeft, match=r"1 of 2 objects of video 1 were not removed: .*a\.m4s") as refused:
+    with pytest.raises(ObjectsLeft, match=r"1 objects of video 1 were not removed: .*a\.m4s") as refused:
         archive.objects.delete(removal())
     assert refused.value.left == (locked,)
     assert refused.value.retryable
@@ -158,7 +158,7 @@ def test_more_than_a_thousand_objects_go_in_pages(archive: Archive) -> None:
     for number in range(2 * BATCH + 1):
         archive.storage.put_bytes(f"{folder_of('1')}{number:05}", b"x", content_type="a/b", cache_control="")
     archive.storage.locked = frozenset({f"{folder_of('1')}00000"})
-    with pytest.raises(ObjectsLeft, match=f"1 of {2 * BATCH + 3}"):
+    with pytest.raises(ObjectsLeft, match="1 objects"):
         archive.objects.delete(removal())
     assert archive.left("1") == 1
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from src.application.ports.queue import Envelope, QueueDepth
 from src.domain.errors import ConfigError
+from src.interfaces.cli.doctor import doctor
 from src.interfaces.wiring import deletions
 from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import build_catalog
@@ -120,3 +122,15 @@ def test_lesson_30_a_queue_without_ages_is_looked_at_twice(
     monkeypatch.setattr(deletions, "deletion_adapters", lambda _settings, _adapters: around)
     assert ("warning:" in check_deletion(settings, adapters)) is warned
     assert clock.slept == [3.0][: len(depths) - 1]
+
+
+def test_doctor_says_so_and_a_containers_health_check_does_not(
+    make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    chosen = {"WORKER_DELETION__QUEUE_NAME": "gone", "WORKER_DELETION__UNATTENDED_SECONDS": "0.0001"}
+    ask(*make(**chosen))
+    for name, value in {"WORKER_DATA_DIR": str(tmp_path), **chosen}.items():
+        monkeypatch.setenv(name, value)
+    for arguments, code, said in (([], 4, True), (["--worker"], 0, False)):
+        done = CliRunner().invoke(doctor, arguments, standalone_mode=False)
+        assert (done.return_value, "nobody consumes it" in done.output) == (code, said)
