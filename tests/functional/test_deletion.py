@@ -208,7 +208,11 @@ def test_the_lambda_with_a_database_asks_the_rows(fleet: Fleet, monkeypatch: pyt
     fill(fleet, "1")
     url = fleet.adapters.database().url
     monkeypatch.setattr(function, "_made", [])
-    for name, value in {"WORKER_DATA_DIR": str(fleet.folder), "WORKER_DATABASE__URL": url}.items():
+    for name, value in {
+        "WORKER_STORAGE__BACKEND": "filesystem",
+        "WORKER_DATA_DIR": str(fleet.folder),
+        "WORKER_DATABASE__URL": url,
+    }.items():
         monkeypatch.setenv(name, value)
     other = body("1", file_key="tenants/7/video/raw/session/other.mp4")
     event = {"Records": [{"messageId": "a", "body": other}, {"messageId": "b", "body": body("1")}]}

@@ -21,7 +21,7 @@ from src.application.decoders.decoded import Requests
 from src.application.video.delete_objects import DeleteVideoObjects
 from src.application.video.delete_request import ACTION
 from src.application.video.job_types import DELETE_OBJECTS_JOB
-from src.domain.errors import InvalidMessage, JobError, WorkerError
+from src.domain.errors import ConfigError, InvalidMessage, JobError, WorkerError
 from src.domain.video.deletion import Removal
 
 if TYPE_CHECKING:
@@ -111,6 +111,11 @@ def make_function(environ: Mapping[str, str]) -> DeleteObjectsFunction:
     from src.interfaces.wiring.environment import load
 
     settings = load(environ)
+    if "backend" not in settings.storage.model_fields_set:
+        # The default is a folder: an empty one in here, where every deletion would succeed and delete nothing.
+        raise ConfigError("no storage is chosen", fix="set WORKER_STORAGE__BACKEND=s3 and WORKER_STORAGE__BUCKET")
+    # Messages come by the trigger: the settings of a queue of our own need not agree with anything.
+    settings = settings.model_copy(update={"queue": settings.queue.model_copy(update={"backend": "sqs"})})
     _log_to_stderr(logs.Lines(logs.Censor(logs.secret_values(environ)), as_json=True), settings.log.level)
     catalog = Catalog([DELETE_OBJECTS_JOB])
     adapters = build(settings, catalog)

@@ -17,6 +17,8 @@ from hypothesis import given, strategies as st
 from src.application.catalog import Catalog
 from src.application.decoders import Decoders, DecoderSettings
 from src.application.video.job_types import DELETE_OBJECTS_JOB
+from src.infrastructure.db.standings import SqlVideoStandings
+from src.infrastructure.db.videos import SqlChunks
 from src.interfaces.lambdas import delete_objects as function
 from src.interfaces.lambdas.delete_objects import DeleteObjectsFunction
 from tests.fakes.deletion import Archive, folder_of, source_of
@@ -174,6 +176,7 @@ def test_the_function_is_made_from_the_environment(fresh: pytest.MonkeyPatch, tm
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"x")
     fresh.setenv("WORKER_DATA_DIR", str(tmp_path))
+    fresh.setenv("WORKER_STORAGE__BACKEND", "filesystem")
     assert function.handler(event(body("1"), "bad"), Context()) == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
     assert not kept.exists()
     assert list(tmp_path.glob("*.db")) == []
@@ -185,6 +188,22 @@ def test_lesson_27_wrong_settings_keep_every_message_and_say_so(
     fresh.setenv("WORKER_STORAGE__BACKEND", "s3")
     assert failed(function.handler(event(body("1"), body("2")), Context())) == ["m0", "m1"]
     assert "WORKER_STORAGE__BUCKET" in caplog.text
+
+
+def test_lesson_30_a_storage_that_nobody_chose_is_no_empty_one(
+    fresh: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert failed(function.handler(event(body("1")), Context())) == ["m0"]
+    assert "no storage is chosen" in caplog.text
+
+
+def test_a_database_is_asked_where_one_is_named(fresh: pytest.MonkeyPatch) -> None:
+    s3 = {"WORKER_STORAGE__BACKEND": "s3", "WORKER_STORAGE__BUCKET": "b", "AWS_REGION": "r"}
+    assert function.make_function(s3).objects.standings is None
+    asking = function.make_function({**s3, "WORKER_DATABASE__URL": "postgresql://u@h/d"}).objects
+    assert isinstance(asking.standings, SqlVideoStandings)
+    assert isinstance(asking.chunks, SqlChunks)
+    assert asking.storage.read_seconds == function.STORAGE_SECONDS  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("other", [{}, {"Records": [{"s3": {}}]}, {"Records": "x"}, {"source": "aws.events"}])
