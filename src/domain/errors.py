@@ -303,9 +303,13 @@ class WorkerLost(Retryable):
 
 
 class VideoBusy(Retryable):
-    """Somebody is working on the video: what was asked for has to wait until that ends."""
+    """Somebody is working on the video: what was asked for has to wait until that ends. `seconds`: when to look again."""
 
     code = "video_busy"
+
+    def __init__(self, message: str, *, seconds: float, fix: str | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.seconds = seconds
 
 
 class OutOfTime(Retryable):

@@ -22,6 +22,7 @@ from tests.contracts.backends.sqs import REGION, client
 from tests.functional.everywhere import fleet_on, often_on
 from tests.functional.fleet import Fleet, wait_for
 from tests.functional.places import AWS_KEYS, STORAGES
+from tests.media import make
 from tests.servers.process import Server
 from tests.servers.s3_locked import LockedS3
 from tests.servers.shared import shared
@@ -241,3 +242,24 @@ def test_the_command_can_do_it_at_once(fleet: Fleet) -> None:
     assert left(fleet, "1") == 0
     with sqlite3.connect(fleet.folder / "mediaworker.db") as rows:
         assert rows.execute("SELECT count(*) FROM queue_messages").fetchone() == (0,)
+
+
+@pytest.mark.chaos
+def test_lesson_14_a_video_deleted_while_it_is_encoded_leaves_nothing(fleet: Fleet) -> None:
+    fleet.settings = {"WORKER_VIDEO__CHUNK_SECONDS": "4", "WORKER_CONCURRENCY": "1"}
+    clip = make("short_clip")
+    done = fleet.cli("submit", "video", str(clip), "--tenant", "7", "--video-id", "1", "--json")
+    job_id = json.loads(done.stdout)["id"]
+    encoder = fleet.start(MEDIAWORKER_FAILPOINTS="segment.uploaded=sleep:15")
+    wait_for(lambda: fleet.job(job_id).state is JobState.RUNNING and left(fleet, "1") > 1, 60, "segments are uploaded")
+    assert fleet.cli("delete", "1").returncode == 0
+    remover = fleet.start(WORKER_QUEUE__NAME=QUEUE)
+    wait_for(lambda: any(job.state is JobState.SUCCEEDED for job in deletions(fleet)), 60, "the objects are deleted")
+    wait_for(lambda: fleet.job(job_id).state.is_terminal, 30, "the encode has ended")
+    assert fleet.job(job_id).state is JobState.CANCELLED, fleet.story()
+    assert [stored.key for stored in fleet.adapters.storage().list("tenants/7/")] == []
+    for worker in (encoder, remover):
+        worker.terminate()
+        assert worker.wait(30) == 0
+    assert fleet.left_running() == []
+    assert fleet.adapters.dead_letters().list(DeadLetterFilter()) == []

@@ -12,9 +12,6 @@ from src.application.video.delete_objects import DeleteVideoObjects
 from src.domain.errors import TenantMismatch, VideoBusy
 from src.domain.video.deletion import Removal
 
-BUSY_SECONDS = 30.0
-"""Until the next look at a video that somebody works on: a cancelled worker needs five, an encode may take hours."""
-
 
 @dataclass(frozen=True)
 class DeleteObjectsHandler:
@@ -33,5 +30,5 @@ class DeleteObjectsHandler:
             removed = DeleteVideoObjects(self.storage, self.standings, self.chunks).delete(request)
         except VideoBusy as error:
             # Waiting for an encode is no failure of this job: its attempts are for the storage's troubles.
-            return Snooze(BUSY_SECONDS, str(error))
+            return Snooze(error.seconds, str(error))
         return Done(removed.to_json())

@@ -22,6 +22,12 @@ BATCH = 1000
 BATCH_SECONDS = 10.0
 """Time that a page of a listing and its delete should have: with less, nothing is begun."""
 
+BUSY_SECONDS = 120.0
+"""Until the next look at a video that is being encoded: that takes minutes to hours."""
+
+STOPPING_SECONDS = 10.0
+"""The same while a cancelled job stops: that takes five."""
+
 MOST_NAMED = 5
 """Keys that an error names."""
 
@@ -75,7 +81,8 @@ class DeleteVideoObjects:
         )
         if before.running is not None:
             # Its worker is stopped within seconds; what it still uploaded in them was not in our listing.
-            raise VideoBusy(f"job {before.running.id} of deleted video {removal.video_id} has not stopped yet")
+            said = f"job {before.running.id} of deleted video {removal.video_id} has not stopped yet"
+            raise VideoBusy(said, seconds=STOPPING_SECONDS)
         return Removed(source=source, objects=objects)
 
     # ------------------------------------------------------------------ objects
@@ -135,6 +142,7 @@ class DeleteVideoObjects:
         if found.running is not None:
             raise VideoBusy(
                 f"job {found.running.id} works on video {removal.video_id}, which is not marked as deleted",
+                seconds=BUSY_SECONDS,
                 fix="delete the video itself (`mediaworker delete`), which ends its jobs, or wait for the job's end",
             )
         if video is not None and video.is_ready and (found.encode_asked_at or 0.0) > (removal.asked_at or float("inf")):

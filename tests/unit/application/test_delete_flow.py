@@ -160,7 +160,7 @@ def test_while_the_video_is_encoded_the_message_waits_and_no_attempt_is_counted(
         job = desk.turn()
         assert job is not None
         assert (job.state, job.attempts) == (JobState.QUEUED, 0)
-        desk.archive.clock.advance(31)
+        desk.archive.clock.advance(121)
     desk.archive.ledger.change("job-1", lambda row, now: row.hand_back(now, fence=1))
     job = desk.turn()
     assert job is not None

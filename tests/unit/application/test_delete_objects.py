@@ -10,7 +10,15 @@ from hypothesis import given, strategies as st
 from src.application.outcome import Done, Run, Snooze
 from src.application.ports.videos import FinishedChunk
 from src.application.video.delete_handler import DeleteObjectsHandler
-from src.application.video.delete_objects import BATCH, BATCH_SECONDS, AskedAgain, DeleteVideoObjects, Removed
+from src.application.video.delete_objects import (
+    BATCH,
+    BATCH_SECONDS,
+    BUSY_SECONDS,
+    STOPPING_SECONDS,
+    AskedAgain,
+    DeleteVideoObjects,
+    Removed,
+)
 from src.domain.errors import (
     InvalidPayload,
     ObjectsLeft,
@@ -95,6 +103,7 @@ def test_waiting_for_a_running_job_costs_the_deletion_no_attempt(archive: Archiv
     archive.job(running=True)
     outcome = handler(archive).handle(removal(), run())
     assert isinstance(outcome, Snooze)
+    assert outcome.seconds == BUSY_SECONDS
     assert "job-1" in outcome.reason
     archive.ledger.change("job-1", lambda job, now: job.hand_back(now, fence=1))
     assert handler(archive).handle(removal(), run()) == Done({"source": "removed", "objects": 2})
@@ -103,7 +112,9 @@ def test_waiting_for_a_running_job_costs_the_deletion_no_attempt(archive: Archiv
 def test_a_deleted_videos_objects_go_at_once_and_again_when_its_worker_has_stopped(archive: Archive) -> None:
     archive.job(running=True)
     archive.videos.update("1", lambda row: row.deleted(1.0))
-    assert isinstance(handler(archive).handle(removal(), run()), Snooze)
+    waits = handler(archive).handle(removal(), run())
+    assert isinstance(waits, Snooze)
+    assert waits.seconds == STOPPING_SECONDS
     assert archive.left("1") == 0
     archive.storage.put_bytes(f"{folder_of('1')}1-1-00000000/late.m4s", b"x", content_type="a/b", cache_control="")
     archive.ledger.change("job-1", lambda job, now: job.cancelled(now, fence=1))
