@@ -33,6 +33,8 @@ class JobType:
     short: bool = False
     """Many such jobs fit into a second: a worker takes, claims, runs and settles them in batches, one after another in one
     process, and without the idempotency lock (the ledger's claim decides alone). For types without effects."""
+    needs_rows: bool = False
+    """Its handler asks the rows of jobs and videos, so it runs where they are: on the database ledger alone."""
 
     def __post_init__(self) -> None:
         if self.short and self.effects is not no_effects:

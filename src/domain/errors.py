@@ -14,16 +14,17 @@ WorkerError
     └── Retryable               RETRY_WAIT, paced by `policy` (domain/retry.py), DEAD when the policy is used up
         ├── FileAccessError, DiskFull
         ├── NetworkError -> StorageUnavailable, DatabaseUnavailable, QueueUnavailable, LockUnavailable,
-        │                   BatchUnavailable -> BatchNotTaken
+        │                   BatchUnavailable -> BatchNotTaken; StorageUnavailable -> ObjectsLeft
         ├── FfmpegFailed -> OutputInvalid, DecoderCrash
         ├── Stalled, ResourceExceeded, Crashed, WorkerLost
+        ├── VideoBusy, OutOfTime
         └── UnexpectedError     any exception that is not in this tree
 """
 
 from __future__ import annotations
 
 import traceback as tracebacks
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -218,6 +219,16 @@ class StorageUnavailable(NetworkError):
     code = "storage_unavailable"
 
 
+class ObjectsLeft(StorageUnavailable):
+    """The storage answered, and refused to remove some of the objects. `left` are their keys; the others are gone."""
+
+    code = "objects_left"
+
+    def __init__(self, message: str, *, left: Sequence[str], fix: str | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.left = tuple(left)
+
+
 class DatabaseUnavailable(NetworkError):
     """The database can't be reached, is locked, or lost the reply of a commit (whose fate is then unknown)."""
 
@@ -294,6 +305,22 @@ class WorkerLost(Retryable):
 
     code = "worker_lost"
     policy = "worker_lost"
+
+
+class VideoBusy(Retryable):
+    """Somebody is working on the video: what was asked for has to wait until that ends. `seconds`: when to look again."""
+
+    code = "video_busy"
+
+    def __init__(self, message: str, *, seconds: float, fix: str | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.seconds = seconds
+
+
+class OutOfTime(Retryable):
+    """The time that this process was given does not suffice for the rest. What was done stays done."""
+
+    code = "out_of_time"
 
 
 class UnexpectedError(Retryable):

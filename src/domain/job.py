@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from src.domain import retry as retries
-from src.domain.errors import Conflict, CrashLoop, ErrorReport, LeaseLost, WorkerLost
+from src.domain.errors import Cancelled, Conflict, CrashLoop, ErrorReport, LeaseLost, WorkerLost
 
 CRASH_LIMIT = 3
 """Attempts that may end with the job's process dead before the job is quarantined (reliability.md F27)."""
@@ -186,9 +186,10 @@ class Job:
         return replace(done, result=dict(result), error=None, lease_owner=self.lease_owner)
 
     def fail(self, now: float, *, fence: int, error: ErrorReport, dice: float, scale: float = 1.0) -> Job:
-        """End the attempt with an error: RETRY_WAIT, FAILED or DEAD, as domain/retry.py decides."""
+        """End the attempt with an error: RETRY_WAIT, FAILED or DEAD, as domain/retry.py decides; CANCELLED when the handler
+        itself found that nobody wants the job any more."""
         self._holds(fence)
-        if self.cancel_requested_at is not None:
+        if self.cancel_requested_at is not None or error.code == Cancelled.code:
             return self._end(JobState.CANCELLED, now, error=error)
         if error.policy == "crash" and self.crashes + 1 >= CRASH_LIMIT:
             loop = CrashLoop(f"the job's process died {self.crashes + 1} times; last: {error.message}")

@@ -11,7 +11,8 @@ from src.interfaces.wiring.environment import fields
 SRC = Path(__file__).resolve().parents[2] / "src"
 WIRING = SRC / "interfaces" / "wiring"
 DECLARED = tuple(
-    WIRING / name for name in ("settings.py", "video_settings.py", "ledger_settings.py", "batch_settings.py")
+    WIRING / name
+    for name in ("settings.py", "video_settings.py", "ledger_settings.py", "batch_settings.py", "deletion_settings.py")
 )
 SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")
 

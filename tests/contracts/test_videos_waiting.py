@@ -71,6 +71,13 @@ def test_only_uploaded_videos_wait(state: State, ledger: EffectsLedger, status: 
     assert waiting(state) == []
 
 
+def test_lesson_14_a_deleted_video_does_not_wait(state: State, ledger: EffectsLedger) -> None:
+    upload(state, "v1")
+    upload(state, "v2")
+    state.videos().update("v1", lambda video: video.deleted(5.0))
+    assert waiting(state) == ["v2"]
+
+
 def test_a_video_with_an_active_job_does_not_wait(state: State, ledger: EffectsLedger, clock: FrozenClock) -> None:
     upload(state, "v1")
     upload(state, "v11")

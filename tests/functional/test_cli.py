@@ -259,6 +259,8 @@ def test_lesson_32_doctor_tries_everything(fleet: Fleet) -> None:
         "lock",
         "progress",
         "storage",
+        "batch",
+        "deletion",
         "ffmpeg",
         "sandbox",
         "job types",

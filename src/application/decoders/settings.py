@@ -19,5 +19,7 @@ class DecoderSettings:
     """Must have the groups `tenant` and `video_id` and match the whole key."""
     video_type: str = "video"
     """The job type of bodies that name a video and no type."""
+    deletion_type: str = "delete_objects"
+    """The job type of bodies that ask for the deletion of a video's objects."""
     default_tenant: str = "default"
     """For the two origins that know no tenants: content jobs (000) and outbox events (004)."""

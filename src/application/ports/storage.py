@@ -43,7 +43,8 @@ class Storage(Protocol):
         and some compatible services do not)."""
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Remove; missing keys and an empty list are fine."""
+        """Remove; missing keys and an empty list are fine. Raises ObjectsLeft, a StorageUnavailable, when some were refused:
+        all the others are gone."""
 
     def local_path(self, key: str) -> Path | None:
         """A path that can be read without fetching, where the storage has one; else None."""

@@ -101,7 +101,7 @@ def death_of(job: Job) -> OpsEvent:
 
 def apply_effect(effect: Effect, video: Video | None, now: float) -> Video:
     """The video's next row; one rule for every repository. A missing row is made: publishers of the old message format
-    keep their own table. Raises TypeError for an effect that is not about videos."""
+    keep their own table. A deleted video stays as it was. Raises TypeError for an effect that is not about videos."""
     if not isinstance(effect, VideoEffect):
         raise TypeError(f"{type(effect).__name__} is not about a video")
     if video is None:
@@ -111,7 +111,7 @@ def apply_effect(effect: Effect, video: Video | None, now: float) -> Video:
     if video.tenant != effect.tenant:
         # Another tenant's job names this video: its handler refuses the job, and nothing of it may reach this row.
         return video
-    if effect.fence < video.fence and effect.job_id == video.job_id:
+    if video.is_deleted or (effect.fence < video.fence and effect.job_id == video.job_id):
         return video
     match effect:
         case VideoReady():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from src.application.catalog import JobType
+from src.application.video.delete_request import parse_removal
 from src.application.video.effects import video_effects
 from src.application.video.request import JOB_TYPE, parse_encode_video, video_subject
 
@@ -15,4 +16,13 @@ VIDEO_JOB = JobType(
     max_attempts=5,
 )
 
-JOB_TYPES = [VIDEO_JOB]
+DELETE_OBJECTS_JOB = JobType(
+    name="delete_objects",
+    parse=parse_removal,
+    handler="src.application.video.delete_handler:DeleteObjectsHandler",
+    # The retry policy of the network has five retries (domain/retry.py).
+    max_attempts=6,
+    needs_rows=True,
+)
+
+JOB_TYPES = [VIDEO_JOB, DELETE_OBJECTS_JOB]

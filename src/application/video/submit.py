@@ -97,6 +97,8 @@ class SubmitVideo:
         video = self.videos.find(request.video_id)
         if video is not None and video.tenant != request.tenant:
             return "not_found"  # another tenant's video must not be told apart from none
+        if video is not None and video.is_deleted:
+            return "not_found"
         try:
             source = self.storage.head(request.file_key)
         except SourceMissing:

@@ -45,10 +45,15 @@ def attempt_prefix(tenant: str, video_id: str, *, job_id: str, generation: int, 
     return f"{video_prefix(tenant, video_id)}{generation}-{fence}-{mark}/"
 
 
+def raw_prefix(tenant: str) -> str:
+    """Where a tenant's sources are."""
+    return f"tenants/{tenant}/video/raw/"
+
+
 def raw_key(tenant: str, video_id: str, name: str) -> str:
     """Where a submitted file is kept. Of its name, only plain characters stay."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", PurePosixPath(name.replace("\\", "/")).name)[-100:].lstrip(".")
-    return f"tenants/{tenant}/video/raw/{video_id}/{plain or 'source'}"
+    return f"{raw_prefix(tenant)}{video_id}/{plain or 'source'}"
 
 
 def not_shown(keys: Iterable[str], hls_path: str | None) -> list[str]:

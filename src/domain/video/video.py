@@ -38,6 +38,13 @@ class Video:
     result: Mapping[str, Any] | None = field(default=None)
     created_at: float = 0.0
     updated_at: float = 0.0
+    deleted_at: float | None = None
+    """when its owner deleted it; the row stays, its objects are removed by a request of their own"""
+
+    @property
+    def is_deleted(self) -> bool:
+        """Nothing may be made for it any more."""
+        return self.deleted_at is not None
 
     @property
     def is_ready(self) -> bool:
@@ -49,6 +56,10 @@ class Video:
         if self.status is not VideoStatus.UPLOADED or self.job_id is None:
             return self
         return replace(self, job_id=None, fence=0)
+
+    def deleted(self, now: float) -> Video:
+        """Its owner does not want it any more. Repeating it keeps the first time."""
+        return self if self.is_deleted else replace(self, deleted_at=now)
 
     def processing(self, *, job_id: str, fence: int) -> Video:
         """A worker began. READY stays READY: a re-run never takes a playing video away."""

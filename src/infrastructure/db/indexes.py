@@ -59,6 +59,7 @@ INDEXES = (
     Index("ops_events_by_age", ops_events.c.created_at, ops_events.c.id),
     Index("ops_events_by_job", ops_events.c.job_id, ops_events.c.created_at),
     _partial("ops_events_to_tell", ops_events.c.tell_at, where="tell_at IS NOT NULL"),
+    Index("videos_by_source", videos.c.source_key),
 )
 """Building them adds them to their tables."""
 

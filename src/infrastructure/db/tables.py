@@ -137,6 +137,7 @@ videos = Table(
     Column("result", DOCUMENT),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Column("deleted_at", Double),
 )
 
 video_chunks = Table(

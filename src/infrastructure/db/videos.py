@@ -61,7 +61,8 @@ class SqlVideos:
             jobs.c.state.in_(ACTIVE),
         )
         cancelled = exists().where(jobs.c.id == videos.c.job_id, jobs.c.state == JobState.CANCELLED.value)
-        query = select(videos).where(videos.c.status == VideoStatus.UPLOADED.value, ~active, ~cancelled)
+        uploaded = and_(videos.c.status == VideoStatus.UPLOADED.value, videos.c.deleted_at.is_(None))
+        query = select(videos).where(uploaded, ~active, ~cancelled)
         if tenant is not None:
             query = query.where(videos.c.tenant == tenant)
         if after is not None:

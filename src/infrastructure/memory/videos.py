@@ -60,6 +60,7 @@ class MemoryVideos:
                 video
                 for video in self._videos.values()
                 if video.status is VideoStatus.UPLOADED
+                and not video.is_deleted
                 and tenant in (None, video.tenant)
                 and SUBJECT + video.id not in active
                 and video.job_id not in cancelled
@@ -75,6 +76,15 @@ class MemoryVideos:
             if new is not old:
                 self._videos[video_id] = replace(new, updated_at=self.clock.now())
             return self._videos[video_id]
+
+    def sharing(self, source_key: str | None, *, besides: str) -> list[str]:
+        """Other videos, not deleted, with this source."""
+        with self._lock:
+            return sorted(
+                video.id
+                for video in self._videos.values()
+                if video.source_key == source_key and video.id != besides and not video.is_deleted
+            )
 
     def put_back(self, video_id: str, video: Video | None) -> None:
         """Undo: the row as it was before (None: it was not there)."""

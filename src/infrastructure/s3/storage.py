@@ -15,7 +15,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 from src.application.ports.storage import StoredObject
-from src.domain.errors import FileAccessError, InvalidPayload, SourceMissing, StorageUnavailable
+from src.domain.errors import FileAccessError, InvalidPayload, ObjectsLeft, SourceMissing, StorageUnavailable
 from src.domain.ids import storage_key
 from src.infrastructure.aws.answers import code_of, refuse_cut_answers
 from src.infrastructure.s3.errors import BEYOND, at_start, translated
@@ -143,18 +143,20 @@ class S3Storage:
         return self._listed(prefix)
 
     def delete(self, keys: Sequence[str]) -> None:
-        """A thousand at a time. Raises StorageUnavailable naming what is left."""
+        """A thousand at a time, all of them. Raises ObjectsLeft naming what the service refused, StorageUnavailable."""
         names = [self._name(key) for key in keys]
+        refused: list[Mapping[str, Any]] = []
         for start in range(0, len(names), DELETE_AT_ONCE):
             batch = names[start : start + DELETE_AT_ONCE]
             with translated("remove", keys[start]):
                 answer = self._client().delete_objects(
                     Bucket=self.bucket, Delete={"Objects": [{"Key": name} for name in batch], "Quiet": True}
                 )
-            left = [one for one in answer.get("Errors", ()) if one.get("Code") != "NoSuchKey"]
-            if left:
-                worst = f"{self._key(left[0]['Key'])}: {left[0].get('Code')}: {left[0].get('Message')}"
-                raise StorageUnavailable(f"{len(left)} of {len(batch)} objects were not removed; {worst}"[:400])
+            refused += [one for one in answer.get("Errors", ()) if one.get("Code") != "NoSuchKey"]
+        if refused:
+            left = [self._key(str(one.get("Key", ""))) for one in refused]
+            worst = f"{left[0]}: {refused[0].get('Code')}: {refused[0].get('Message')}"
+            raise ObjectsLeft(f"{len(left)} of {len(names)} objects were not removed; {worst}"[:400], left=left)
 
     def local_path(self, key: str) -> Path | None:
         """None: objects are fetched."""

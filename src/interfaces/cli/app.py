@@ -19,6 +19,7 @@ COMMANDS = {
     "plan": ("plan:plan", "Show what would be made of FILE, without making it."),
     "run": ("run:run", "Run a worker until it is told to stop."),
     "submit": ("submit:submit", "Ask for a job."),
+    "delete": ("delete:delete", "Delete a video: its jobs, its objects."),
     "publish": ("publish:publish", "Put one message on the queue, as a producer would."),
     "status": ("status:status", "Show where a job stands."),
     "jobs": ("jobs:jobs", "List, show, cancel, retry and explain jobs."),

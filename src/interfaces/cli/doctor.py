@@ -5,23 +5,29 @@ from __future__ import annotations
 import click
 
 from src.application.catalog import Catalog
-from src.domain.errors import ConfigError, NetworkError
+from src.domain.errors import ConfigError, NetworkError, WorkerError
 from src.interfaces.cli.errors import CONFIG, OK, UNREACHABLE
 from src.interfaces.cli.output import json_option, print_json
-from src.interfaces.wiring.adapters import build
+from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import build_catalog, check_handlers, left_out
 from src.interfaces.wiring.checks import Finding, diagnose
+from src.interfaces.wiring.deletions import check_deletion
 from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.settings import Settings
 
 
 @click.command()
+@click.option("--worker", is_flag=True, help="Only what this worker needs itself, as a container's health check asks.")
 @json_option
-def doctor(as_json: bool) -> int:
-    """Try everything a worker needs, part by part. Exits 4 when something is wrong, 7 when a backend is away."""
+def doctor(worker: bool, as_json: bool) -> int:
+    """Try everything a worker needs, part by part, and whether the deletion queue has a consumer, where one is configured.
+    Exits 4 when something is wrong, 7 when a backend is away."""
     settings = load()
     catalog = build_catalog(settings)
-    findings = [*diagnose(settings, build(settings, catalog)), _job_types(settings, catalog)]
+    adapters = build(settings, catalog)
+    # A worker is not ill because somebody else's is missing.
+    others = [] if worker else [_deletion(settings, adapters)]
+    findings = [*diagnose(settings, adapters), *others, _job_types(settings, catalog)]
     failed = [finding.error for finding in findings if finding.error is not None]
     if as_json:
         checks = [
@@ -47,6 +53,14 @@ def doctor(as_json: bool) -> int:
     if not failed:
         return OK
     return UNREACHABLE if all(isinstance(error, NetworkError) for error in failed) else CONFIG
+
+
+def _deletion(settings: Settings, adapters: Adapters) -> Finding:
+    """Not asked when a worker starts: it may be the very consumer that is missing."""
+    try:
+        return Finding("deletion", check_deletion(settings, adapters))
+    except WorkerError as error:
+        return Finding("deletion", error.message, error)
 
 
 def _job_types(settings: Settings, catalog: Catalog) -> Finding:

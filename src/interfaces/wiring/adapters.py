@@ -178,6 +178,7 @@ class Adapters(containers.DeclarativeContainer):
         batch_of=batch.provider,
         submissions_of=submissions.provider,
     )
+    standings = providers.Singleton(lazy("src.infrastructure.db.standings:SqlVideoStandings"), database=database)
     ffmpeg = providers.Singleton(
         lazy("src.infrastructure.ffmpeg.binary:find_ffmpeg"), _setting("ffmpeg_path", settings)
     )

@@ -13,6 +13,7 @@ from src.application.catalog import Catalog, JobType, no_effects
 from src.application.outcome import Handler
 from src.application.ports.batch import BatchService
 from src.application.ports.clock import Clock
+from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, JobLedger, JobQueries
 from src.application.ports.lock import Idempotency
 from src.application.ports.media import Encoder, Pictures, Prober
@@ -32,7 +33,7 @@ BUILT_IN = ("src.application.video.job_types",)
 """Modules whose JOB_TYPES every worker knows."""
 
 WITH_EFFECTS = ("database",)
-"""Ledgers that write a job type's effects in the commit of the move."""
+"""Ledgers that write a job type's effects in the commit of the move; the rows of videos are beside them."""
 
 Binding = Callable[[Adapters], object]
 """Gives the object for a field of some type. Called when a handler asks for it."""
@@ -50,6 +51,7 @@ PORTS: Mapping[type, Binding] = {
     Scratch: lambda adapters: adapters.scratch(),
     VideoRepository: lambda adapters: adapters.videos(),
     ChunkRepository: lambda adapters: adapters.chunks(),
+    VideoStandings: lambda adapters: adapters.standings(),
     Prober: lambda adapters: adapters.prober(),
     Encoder: lambda adapters: adapters.encoder(),
     Pictures: lambda adapters: adapters.pictures(),
@@ -75,8 +77,8 @@ def build_catalog(settings: Settings) -> Catalog:
                 if name in BUILT_IN:
                     continue
                 raise ConfigError(
-                    f"job type {job_type.name!r} of {name} has effects, which are written in one commit with the job, and the"
-                    f" {settings.ledger.backend} ledger can't write them",
+                    f"job type {job_type.name!r} of {name} has effects, which are written in one commit with the job, or needs the"
+                    f" rows of videos, and the {settings.ledger.backend} ledger has neither",
                     fix=f"set {variable('ledger.backend')}=database, or register it without effects",
                 )
             types[job_type.name] = _configured(job_type, settings)
@@ -89,7 +91,8 @@ def left_out(settings: Settings) -> list[str]:
 
 
 def _runs(job_type: JobType, settings: Settings) -> bool:
-    return job_type.effects is no_effects or settings.ledger.backend in WITH_EFFECTS
+    plain = job_type.effects is no_effects and not job_type.needs_rows
+    return plain or settings.ledger.backend in WITH_EFFECTS
 
 
 def _configured(job_type: JobType, settings: Settings) -> JobType:

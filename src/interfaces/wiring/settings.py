@@ -17,6 +17,7 @@ from pydantic_settings import (
 from src.domain.errors import InvalidPayload
 from src.domain.ids import storage_key
 from src.interfaces.wiring.batch_settings import BatchSettings, DispatchSettings
+from src.interfaces.wiring.deletion_settings import DeletionSettings
 from src.interfaces.wiring.group import Count, Group, Positive
 from src.interfaces.wiring.ledger_settings import LedgerSettings
 from src.interfaces.wiring.video_settings import VideoSettings
@@ -275,6 +276,7 @@ class Settings(BaseSettings):
     aws: AwsSettings = AwsSettings()
     batch: BatchSettings = BatchSettings()
     dispatch: DispatchSettings = DispatchSettings()
+    deletion: DeletionSettings = DeletionSettings()
     ffmpeg: FfmpegSettings = FfmpegSettings()
     lease: LeaseSettings = LeaseSettings()
     shutdown: ShutdownSettings = ShutdownSettings()

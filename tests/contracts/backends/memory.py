@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from src.application.catalog import no_effects
+from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.ops_events import OpsEvents
@@ -22,6 +23,7 @@ from src.infrastructure.memory.lock import MemoryIdempotency
 from src.infrastructure.memory.ops_events import MemoryOpsEvents
 from src.infrastructure.memory.progress import MemoryProgress
 from src.infrastructure.memory.queue import MemoryQueue
+from src.infrastructure.memory.standings import MemoryVideoStandings
 from src.infrastructure.memory.submissions import MemorySubmissions
 from src.infrastructure.memory.videos import MemoryChunks, MemoryVideos
 from tests.contracts.backends.state import AddVideo
@@ -83,6 +85,10 @@ class MemoryState:
     def ops_events(self) -> OpsEvents:
         """One object."""
         return self._events()
+
+    def standings(self) -> VideoStandings:
+        """A view of the ledger and the videos."""
+        return MemoryVideoStandings(cast("MemoryLedger", self.ledger()), self._videos())
 
     def close(self) -> None:
         """Nothing to close."""

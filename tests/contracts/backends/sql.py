@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from src.application.catalog import no_effects
+from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.ops_events import OpsEvents
@@ -26,6 +27,7 @@ from src.infrastructure.db.ops_events import SqlOpsEvents
 from src.infrastructure.db.progress import SqlProgress
 from src.infrastructure.db.queue import SqlQueue
 from src.infrastructure.db.rows import video_row
+from src.infrastructure.db.standings import SqlVideoStandings
 from src.infrastructure.db.submissions import SqlSubmissions
 from src.infrastructure.db.tables import videos as video_table
 from src.infrastructure.db.videos import SqlChunks, SqlVideos
@@ -89,6 +91,10 @@ class SqlState:
     def ops_events(self) -> OpsEvents:
         """A handle."""
         return SqlOpsEvents(self.database())
+
+    def standings(self) -> VideoStandings:
+        """A handle."""
+        return SqlVideoStandings(self.database())
 
     def database(self) -> Database:
         """Another process's view of the same database."""

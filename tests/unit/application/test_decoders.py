@@ -12,11 +12,13 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from src.application.catalog import Catalog, JobType
 from src.application.decoders import Decoders, DecoderSettings
 from src.application.decoders.decoded import Newer, Reference, Requests
+from src.application.video.job_types import DELETE_OBJECTS_JOB
 from src.domain.errors import ConfigError, InvalidMessage, InvalidPayload, Permanent, TenantMismatch, UnknownJobType
 from src.domain.ids import check_tenant, storage_key
 from src.domain.job import JobDraft
 
 KEY = "tenants/7/video/raw/s1/42.mp4"
+HLS = "tenants/7/video/hls/42/"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -34,6 +36,7 @@ CATALOG = Catalog(
     [
         JobType(name="video", parse=parse_video, handler="none:None", subject=lambda _t, p: str(p["video_id"])),
         JobType(name="thumbnail", parse=parse_any, handler="none:None"),
+        DELETE_OBJECTS_JOB,
     ]
 )
 DECODERS = Decoders(CATALOG, DecoderSettings())
@@ -187,8 +190,31 @@ def test_lesson_06_a_message_without_what_identifies_its_job_is_refused_at_sight
 
 
 def test_a_deletion_is_never_taken_for_a_video_to_encode() -> None:
-    with pytest.raises(InvalidMessage, match="delete_r2"):
-        decode({"action": "delete_r2", "tenant_id": 7, "video_id": 42, "file_key": KEY, "hls_prefix": "x"})
+    body = {"action": "delete_r2", "tenant_id": 7, "video_id": 42, "file_key": KEY, "hls_prefix": HLS}
+    for more in ({}, {"job_id": "j-1"}, {"created_at": "2026-01-02T03:04:05Z"}):
+        draft = one(body | more)
+        assert (draft.type, draft.tenant, draft.payload["video_id"]) == ("delete_objects", "7", "42")
+    for broken in (
+        {"action": "purge"},
+        {"action": "purge", "job_id": "j-1"},
+        {"action": None},
+        {"action": ["delete_r2"]},
+    ):
+        with pytest.raises(InvalidMessage, match="is not known"):
+            decode(body | broken)
+    with pytest.raises(InvalidMessage, match="without a video_id"):
+        decode({"action": "delete_r2", "tenant_id": 7})
+    with pytest.raises(InvalidMessage, match="no tenant"):
+        decode({name: value for name, value in body.items() if name != "tenant_id"})
+    with pytest.raises(InvalidPayload, match="not the folder of video 42"):
+        decode(body | {"hls_prefix": "tenants/7/video/hls/4"})
+
+
+def test_the_same_deletion_delivered_twice_is_one_job_and_asked_for_again_another() -> None:
+    body = {"action": "delete_r2", "tenant_id": 7, "video_id": 42, "file_key": KEY, "hls_prefix": HLS}
+    first, second = ({"created_at": f"2026-01-0{day}T03:04:05Z"} for day in (1, 2))
+    ids = [one(body | more).id for more in (first, first, second)]
+    assert ids[0] == ids[1] != ids[2]
 
 
 def test_a_key_of_another_tenant_is_refused() -> None:

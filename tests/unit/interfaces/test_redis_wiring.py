@@ -93,7 +93,7 @@ def test_a_ledgers_name_that_is_no_hash_tag_is_refused(name: str) -> None:
 
 def test_built_in_job_types_with_effects_are_left_out() -> None:
     settings = load(LEDGER)
-    assert left_out(settings) == ["video"]
+    assert left_out(settings) == ["video", "delete_objects"]
     catalog = build_catalog(settings)
     assert catalog.names() == []
     with pytest.raises(ConfigError, match="no job type to run: video") as refused:
