@@ -16,7 +16,7 @@ WorkerError
         ├── NetworkError -> StorageUnavailable, DatabaseUnavailable, QueueUnavailable, LockUnavailable,
         │                   BatchUnavailable
         ├── FfmpegFailed -> OutputInvalid, DecoderCrash
-        ├── Stalled, ResourceExceeded, Crashed, WorkerLost
+        ├── Stalled, ResourceExceeded, Crashed, WorkerLost, Terminated
         └── UnexpectedError     any exception that is not in this tree
 """
 
@@ -288,6 +288,12 @@ class WorkerLost(Retryable):
 
     code = "worker_lost"
     policy = "worker_lost"
+
+
+class Terminated(Retryable):
+    """The container that ran the job was told to end. No attempt is counted for it."""
+
+    code = "terminated"
 
 
 class UnexpectedError(Retryable):
