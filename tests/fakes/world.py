@@ -151,7 +151,7 @@ class WatchedLedger:
             self.starts[generation] = self.starts.get(generation, 0) + 1
             if old.state is JobState.RUNNING and (old.lease_until or 0) > now:
                 self.breaches.append(f"live lease of {new.id} taken")
-        if old.state is JobState.RUNNING and new.state is JobState.QUEUED:
+        if old.state is JobState.RUNNING and not new.state.is_terminal and new.attempts < old.attempts:
             self.handed_back[generation] = self.handed_back.get(generation, 0) + 1
         counted = self.starts.get(generation, 0) - self.handed_back.get(generation, 0)
         if new.attempts != counted and not (new.state is JobState.QUEUED and new.attempts == 0):
