@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from src.application.catalog import no_effects
 from src.application.ports.videos import FinishedChunk
 from src.application.video.effects import video_effects
 from src.domain.errors import ErrorReport, LeaseLost, UnsupportedFormat
@@ -79,6 +80,14 @@ def test_a_result_that_breaks_the_completion_contract_completes_nothing(ledger: 
     assert found is not None
     assert found.state is JobState.RUNNING
     assert state.videos().get("v1").status is VideoStatus.PROCESSING
+
+
+def test_lesson_14_closing_the_job_of_a_deleted_video_does_not_bring_the_video_back(state: State) -> None:
+    draft = JobDraft(id="job-1", type="video", tenant="t1", payload={"video_id": "v1", "file_key": "raw/a.mp4"})
+    state.ledger(no_effects).admit(draft)
+    closed = state.ledger(video_effects).change("job-1", lambda job, now: job.request_cancel(now))
+    assert closed.state is JobState.CANCELLED
+    assert state.videos().find("v1") is None
 
 
 def keep_a_chunk(state: State) -> FinishedChunk:
