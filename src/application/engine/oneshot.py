@@ -64,15 +64,24 @@ class OneShot:
     """is told whose job this is, as soon as that is known"""
     prepare: Callable[[], object] = lambda: None
     """the checks that only work needs. Raises ConfigError"""
+    ended: Callable[[Job], object] = lambda _job: None
+    """is told of a job that has ended, whoever ended it; called again for the same end it must do no harm"""
     _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self, job_id: str) -> Verdict:
         """How it ended. Raises ConfigError, UnknownJobType, DatabaseUnavailable, StorageUnavailable or LockUnavailable when it
         did not begin; then the row says what it said."""
         try:
-            return self._run(job_id)
+            verdict = self._run(job_id)
         except NotFound:
             return Verdict(Event.NOT_FOUND)
+        if verdict.job is not None and verdict.job.state.is_terminal:
+            try:
+                self.ended(verdict.job)
+            except Exception:
+                # The end is written; what should follow from it has owners of its own who look again.
+                log.exception("end.untold")
+        return verdict
 
     def _run(self, job_id: str) -> Verdict:
         job, answer = self._asking(lambda: self._look(job_id))
