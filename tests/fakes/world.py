@@ -147,7 +147,7 @@ class WatchedLedger:
             writer = (new.result or {}).get("fence")
             if writer is not None and writer != old.fence:
                 self.breaches.append(f"I3 {new.id}: result of fence {writer} accepted under {old.fence}")
-        if new.state is JobState.RUNNING and new.fence != old.fence:
+        if new.state in (JobState.RUNNING, JobState.SUCCEEDED) and new.fence != old.fence:
             self.starts[generation] = self.starts.get(generation, 0) + 1
             if old.state is JobState.RUNNING and (old.lease_until or 0) > now:
                 self.breaches.append(f"live lease of {new.id} taken")
