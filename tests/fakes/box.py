@@ -105,6 +105,7 @@ class Box:
         self.stop = StopSwitch(self.clock, 10.0)
         self.on_lock_failure = OnLockFailure.DEGRADE
         self.outage = False
+        self.watch_seconds = 0.01
         self.prepared: list[str] = []
         self.prepare: Callable[[], object] = lambda: None
         self.bound: list[str] = []
@@ -137,7 +138,7 @@ class Box:
             owner="box",
             lease_seconds=LEASE,
             stall_seconds=STALL,
-            watch_seconds=0.01,
+            watch_seconds=self.watch_seconds,
             on_lock_failure=self.on_lock_failure,
         )
         held, queue = HeldRuns(), NoQueue()
@@ -153,12 +154,13 @@ class Box:
             outage=lambda _code, _since: self.outage,
             give_back=to_the_owner_of_retries(self.stop),
         )
+        self.keeper = Keeper(self.ledger, self.lock, queue, self.executor, held, self.clock, options)
         shot = OneShot(
             ledger=self.ledger,
             lock=self.lock,
             executor=self.executor,
             settler=settler,
-            keeper=Keeper(self.ledger, self.lock, queue, self.executor, held, self.clock, options),
+            keeper=self.keeper,
             progress=ProgressWriter(self.progress, self.clock),
             held=held,
             clock=self.clock,

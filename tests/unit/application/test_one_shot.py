@@ -8,12 +8,13 @@ import pytest
 
 from src.application.engine.options import OnLockFailure
 from src.application.engine.verdict import Event
-from src.application.ports.executor import Progressed, Snoozed, Succeeded, WorkOrder
+from src.application.ports.executor import Failed, Progressed, Snoozed, Succeeded, WorkOrder
 from src.domain.errors import (
     CorruptSource,
     Crashed,
     DatabaseUnavailable,
     DiskFull,
+    ErrorReport,
     FileAccessError,
     LockUnavailable,
     StorageUnavailable,
@@ -22,7 +23,7 @@ from src.domain.errors import (
 from src.domain.job import JobState
 from src.domain.progress import ProgressReport
 from src.domain.video.video import VideoStatus
-from tests.fakes.box import KEY, LEASE, STALL, Box, ends_well, fails, meanwhile
+from tests.fakes.box import KEY, LEASE, STALL, Box, Step, ends_well, fails, meanwhile
 
 
 @pytest.fixture
@@ -116,6 +117,7 @@ def test_f34_the_second_of_two_that_look_at_the_same_instant_takes_nothing(box: 
     box.prepare = box.claimed_elsewhere
     assert ended(box) == (Event.TAKEN, 0)
     assert (box.executor.started, box.job().lease_owner, box.job().attempts) == ([], "other", 1)
+    assert box.lock.acquire("job:j1:lock", ttl_seconds=LEASE), "it was released"
 
 
 def test_lesson_8_one_whose_container_died_is_taken_after_its_lease_and_not_before(box: Box) -> None:
@@ -237,6 +239,15 @@ def test_a_cancelled_orphan_is_not_run_again(box: Box) -> None:
     assert (box.executor.started, box.job().state) == ([], JobState.CANCELLED)
 
 
+def test_a_cancel_is_heeded_although_the_video_is_ready(box: Box) -> None:
+    box.admit()
+    box.claimed_elsewhere(seconds=-1)
+    box.ledger.change("j1", lambda job, now: job.request_cancel(now))
+    make_ready(box, box.storage.head(KEY).version)
+    assert ended(box) == (Event.CANCELLED, 1)
+    assert box.videos.get("v1").status is VideoStatus.READY
+
+
 def test_lesson_9_what_gets_no_further_is_stopped(box: Box) -> None:
     box.admit()
     # One step at a time, so that the lease is renewed meanwhile.
@@ -245,6 +256,27 @@ def test_lesson_9_what_gets_no_further_is_stopped(box: Box) -> None:
     error = box.job().error
     assert error is not None
     assert (box.job().state, error.code) == (JobState.RETRY_WAIT, "stalled")
+
+
+def test_what_gets_further_goes_on(box: Box) -> None:
+    box.admit()
+    # The keeper's own thread looks once; the rest is done here.
+    box.watch_seconds = 3600.0
+
+    def later(percent: float) -> Step:
+        def step(order: WorkOrder) -> Progressed:
+            box.clock.advance(STALL - 1)
+            report = ProgressReport(percent=percent, step="transcoding", step_index=4, step_total=7)
+            return Progressed(order.run_id, report)
+
+        return step
+
+    def looked(_order: WorkOrder) -> None:
+        box.keeper.tick()
+
+    steps = [later(10), looked, later(20), looked, later(30), looked, ends_well()]
+    assert ended(box, *steps) == (Event.COMPLETED, 0)
+    assert box.executor.reasons == []
 
 
 # ---------------------------------------------------------------------- signals
@@ -276,6 +308,17 @@ def test_lesson_15_a_signal_does_not_write_over_what_has_succeeded(box: Box) -> 
 
     assert ended(box, as_it_ends) == (Event.COMPLETED, 0)
     assert box.job().state is JobState.SUCCEEDED
+
+
+def test_a_failure_is_counted_although_a_signal_came_with_it(box: Box) -> None:
+    box.admit()
+
+    def as_it_fails(order: WorkOrder) -> Failed:
+        sigterm(box)
+        return Failed(order.run_id, ErrorReport.of(FileAccessError("busy")))
+
+    assert ended(box, as_it_fails) == (Event.FAILED, 1)
+    assert (box.job().state, box.job().attempts) == (JobState.RETRY_WAIT, 1)
 
 
 def test_lesson_15_nor_over_a_cancel(box: Box) -> None:
@@ -370,7 +413,7 @@ def test_a_job_that_wants_to_be_asked_again_later_waits_uncounted(box: Box) -> N
     box.admit()
     assert ended(box, lambda order: Snoozed(order.run_id, 40.0, "later")) == (Event.FAILED, 1)
     row = box.job()
-    assert (row.state, row.attempts, row.due_at) == (JobState.RETRY_WAIT, 0, box.clock.now() + 40)
+    assert (row.state, row.attempts, row.due_at, row.error) == (JobState.RETRY_WAIT, 0, box.clock.now() + 40, None)
 
 
 def test_lesson_1_a_lock_that_outlived_its_owner_is_waited_for(box: Box) -> None:
