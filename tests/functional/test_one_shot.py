@@ -104,10 +104,9 @@ def test_lesson_14_a_deleted_video_s_job_is_closed_without_ffmpeg(fleet: Fleet, 
     assert fleet.adapters.videos().find("v1") is None
 
 
-@pytest.mark.parametrize("name", ["../../etc", "job-1"])
-def test_lesson_7_a_job_that_is_not_there_is_nobody_s_failure(fleet: Fleet, name: str) -> None:
+def test_lesson_7_a_job_that_is_not_there_is_nobody_s_failure(fleet: Fleet) -> None:
     admit(fleet, make("moov_first"), job="job-11")
-    assert run(fleet, name) == 0
+    assert run(fleet, "job-1") == 0
     assert said(fleet) == ["JOB_NOT_FOUND"]
 
 

@@ -53,6 +53,20 @@ def test_b2_sigterm_in_the_middle_leaves_retry_wait_and_nothing_else(fleet: Flee
     assert outcomes(fleet, name) == ["HANDED_BACK"]
 
 
+def test_b2_a_container_that_hangs_when_it_is_told_to_end_ends_all_the_same(fleet: Fleet) -> None:
+    name = admit(fleet, make("moov_first"))
+    # The executor sleeps in its work, and the container where it should write the end.
+    hang = "ffmpeg.running=sleep:60,complete.before=sleep:60"
+    process = fleet.container(name, MEDIAWORKER_FAILPOINTS=hang, WORKER_SHUTDOWN__GRACE_SECONDS="4")
+    wait_for(lambda: "BATCH_PROCESS_START" in fleet.log(), 60, "the work")
+    process.send_signal(signal.SIGTERM)
+    assert ended(process, 30) == 1
+    assert (last(fleet)["event"], last(fleet)["then"], last(fleet)["job_id"]) == ("BATCH_TERMINATED", "killed", name)
+    wait_for(lambda: fleet.left_running() == [], 10, "its executor is gone")
+    # What it could not write is protected by its lease, as that of any container that dies.
+    assert (fleet.job(name).state, fleet.job(name).attempts) == (JobState.RUNNING, 1)
+
+
 def test_f35_a_container_that_died_is_followed_by_another_after_its_lease(fleet: Fleet) -> None:
     name = admit(fleet, make("moov_first"))
     fleet.settings = QUICK

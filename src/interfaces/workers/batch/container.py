@@ -31,7 +31,7 @@ KILL_SECONDS = 30.0
 """Batch kills a container so long after SIGTERM (ECS stopTimeout), whatever our own grace time says."""
 
 SPARE_SECONDS = 2.0
-"""The process ends so long before the grace time does."""
+"""The process ends so long before the grace time does (a quarter of it, where that is shorter)."""
 
 WIND_UP_SECONDS = 6.0
 """Before that: what ending takes once a database that is away is waited for no longer."""
@@ -80,7 +80,7 @@ def _made(job_id: str, stop: StopSwitch) -> OneShot:
     lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
     lines.keep(log_fields(job_id))
     ends_within = min(KILL_SECONDS, settings.shutdown.grace_seconds)
-    stop.seconds = max(ends_within / 2, ends_within - SPARE_SECONDS - WIND_UP_SECONDS)
+    stop.seconds = max(ends_within / 4, ends_within - SPARE_SECONDS - WIND_UP_SECONDS)
     _heed_signals(stop, lines, ends_within)
     arm_from(os.environ, settings.environment, supervisor=os.getpid())
     catalog = build_catalog(settings)
@@ -96,7 +96,7 @@ def _heed_signals(stop: StopSwitch, lines: Lines, ends_within: float) -> None:
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if not stop.requested:
-            signal.setitimer(signal.ITIMER_REAL, max(1.0, ends_within - SPARE_SECONDS))
+            signal.setitimer(signal.ITIMER_REAL, ends_within - min(SPARE_SECONDS, ends_within / 4))
         stop.request(signal.Signals(number).name)
 
     def on_alarm(_number: int, _frame: FrameType | None) -> None:
