@@ -53,7 +53,7 @@ def told_by(job: Job) -> Attempt | None:
 def closed_attempt(old: Job, new: Job, now: float) -> Attempt | None:
     """The execution that `old` tells of and `new` does not any more, as history keeps it; or None."""
     told = told_by(old)
-    if told is None or new.state is JobState.SUCCEEDED or (new.state is JobState.RUNNING and new.fence == old.fence):
+    if told is None or (new.state in (JobState.SUCCEEDED, JobState.RUNNING) and new.fence == old.fence):
         return None
     if old.state is JobState.SUCCEEDED:
         return told
@@ -62,10 +62,12 @@ def closed_attempt(old: Job, new: Job, now: float) -> Attempt | None:
 
 
 def _ending(old: Job, new: Job, now: float) -> tuple[str, ErrorReport | None]:
-    if new.state is JobState.RUNNING:
+    if new.fence != old.fence:
         return LOST, None
     if new.state is JobState.QUEUED:
         return HANDED_BACK, None
+    if new.state is JobState.RETRY_WAIT and new.attempts < old.attempts:
+        return HANDED_BACK, new.error
     lost = new.state is JobState.DEAD and new.error is not None and new.error.code == WorkerLost.code
     if lost and (old.lease_until or now) <= now:
         return LOST, new.error

@@ -2,7 +2,8 @@
 
     QUEUED ──claim──> RUNNING ──succeed──> SUCCEEDED
       ^  ^               │ ├──fail────────> FAILED (permanent) | DEAD (policy used up) | RETRY_WAIT ──claim──> RUNNING
-      │  └──hand_back────┘ └──cancelled───> CANCELLED
+      │  └──hand_back────┘ ├──cancelled───> CANCELLED
+      │                    └──wait_untried> RETRY_WAIT (not counted)
       └─────retry (operator, new generation)───── any terminal state
 
 Times are epoch seconds of the database's clock. Every claim raises `fence` by one; a move that carries an older fence is
@@ -145,8 +146,9 @@ class Job:
         return self.state is JobState.QUEUED and self.fence == 0 and self.generation == 1
 
     # ------------------------------------------------------------------ the worker's moves
-    def claim(self, now: float, *, owner: str, lease_seconds: float) -> tuple[Job, ClaimAnswer]:
-        """Take the job, or say why not. Also ends a job that may not run again (cancelled, attempts used up)."""
+    def claim(self, now: float, *, owner: str, lease_seconds: float, early: bool = False) -> tuple[Job, ClaimAnswer]:
+        """Take the job, or say why not. Also ends a job that may not run again (cancelled, attempts used up). `early`: before
+        the time it is due, because whoever owns that time has sent for it."""
         if self.state.is_terminal:
             return self, Finished(self.state)
         if self.state is JobState.RUNNING and (self.lease_until or 0) > now:
@@ -157,7 +159,7 @@ class Job:
             lost = WorkerLost(f"the worker vanished during attempt {self.attempts} of {self.max_attempts}")
             error = ErrorReport.of(lost) if self.state is JobState.RUNNING else self.error or ErrorReport.of(lost)
             return self._end(JobState.DEAD, now, error=error), Finished(JobState.DEAD)
-        if self.state is not JobState.RUNNING and self.due_at > now:
+        if self.state is not JobState.RUNNING and self.due_at > now and not early:
             return self, NotDue(self.due_at - now)
         claimed = replace(
             self,
@@ -235,6 +237,32 @@ class Job:
             due_at=due,
             wake_at=due,
         )
+
+    def wait_untried(
+        self, now: float, *, fence: int, delay_seconds: float = 0.0, error: ErrorReport | None = None
+    ) -> Job:
+        """As `hand_back`, where nobody waits at a queue (a container that is told to end): RETRY_WAIT, whose owner sends for it
+        again. The attempt is not counted, nor the error. Raises LeaseLost."""
+        back = self.hand_back(now, fence=fence, delay_seconds=delay_seconds)
+        return back if back.state.is_terminal else replace(back, state=JobState.RETRY_WAIT, error=error or self.error)
+
+    def made_already(self, now: float, *, owner: str, result: Mapping[str, Any]) -> tuple[Job, Finished | Busy]:
+        """Complete a job that nobody runs with what another job has made of the same thing. It is an execution, but not one
+        that can be one too many."""
+        if self.state.is_terminal:
+            return self, Finished(self.state)
+        if self.state is JobState.RUNNING and (self.lease_until or 0) > now:
+            return self, Busy((self.lease_until or now) - now)
+        done = replace(
+            self._end(JobState.SUCCEEDED, now),
+            fence=self.fence + 1,
+            attempts=min(self.attempts + 1, self.max_attempts),
+            lease_owner=owner,
+            started_at=now,
+            result=dict(result),
+            error=None,
+        )
+        return done, Finished(JobState.SUCCEEDED)
 
     def cancelled(self, now: float, *, fence: int) -> Job:
         """The worker stopped the job because its cancellation was requested. Raises LeaseLost."""

@@ -116,6 +116,15 @@ def test_t29_the_command_is_a_worker_entry_point_that_exists() -> None:
     assert (ROOT / (module.replace(".", "/") + ".py")).is_file()
 
 
+def test_the_image_s_other_command_is_the_one_that_is_documented_and_exists() -> None:
+    said = {
+        re.findall(r"python -m (\S+batch\.main)", (ROOT / name).read_text())[0]
+        for name in ("Dockerfile.worker", "docs/batch-worker.md")
+    }
+    (module,) = said
+    assert (ROOT / (module.replace(".", "/") + ".py")).is_file()
+
+
 def test_t29_all_that_is_written_lies_in_the_volume() -> None:
     (volume,) = map(json.loads, values("VOLUME"))
     settings = dict(word.split("=", 1) for value in values("ENV", last_stage=True) for word in value.split(" "))

@@ -147,11 +147,11 @@ class WatchedLedger:
             writer = (new.result or {}).get("fence")
             if writer is not None and writer != old.fence:
                 self.breaches.append(f"I3 {new.id}: result of fence {writer} accepted under {old.fence}")
-        if new.state is JobState.RUNNING and new.fence != old.fence:
+        if new.state in (JobState.RUNNING, JobState.SUCCEEDED) and new.fence != old.fence:
             self.starts[generation] = self.starts.get(generation, 0) + 1
             if old.state is JobState.RUNNING and (old.lease_until or 0) > now:
                 self.breaches.append(f"live lease of {new.id} taken")
-        if old.state is JobState.RUNNING and new.state is JobState.QUEUED:
+        if old.state is JobState.RUNNING and not new.state.is_terminal and new.attempts < old.attempts:
             self.handed_back[generation] = self.handed_back.get(generation, 0) + 1
         counted = self.starts.get(generation, 0) - self.handed_back.get(generation, 0)
         if new.attempts != counted and not (new.state is JobState.QUEUED and new.attempts == 0):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,18 @@ class Fleet:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """A worker process; its log goes to worker-N.log."""
+        return self._spawn("src.interfaces.workers.video.main", arguments, environment)
+
+    def container(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """A process for one job, as AWS Batch starts a container; its log goes where a worker's would."""
+        return self._spawn("src.interfaces.workers.batch.main", arguments, environment)
+
+    def _spawn(self, module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         log = self.folder / f"worker-{len(self.processes)}.log"
         self.folder.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-m", "src.interfaces.workers.video.main", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 cwd=ROOT,
                 env=self.environ(**environment),
                 stdin=subprocess.DEVNULL,

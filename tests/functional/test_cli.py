@@ -250,6 +250,7 @@ def test_lesson_32_doctor_tries_everything(fleet: Fleet) -> None:
     assert document["ok"]
     names = {check["check"] for check in document["checks"]}
     assert names == {
+        "batch",
         "clock",
         "data directory",
         "scratch",
@@ -259,7 +260,6 @@ def test_lesson_32_doctor_tries_everything(fleet: Fleet) -> None:
         "lock",
         "progress",
         "storage",
-        "batch",
         "deletion",
         "ffmpeg",
         "sandbox",

@@ -39,6 +39,14 @@ encode is kept until it is written, the lease is lost to somebody else, or the w
 OUTAGE_SECONDS = 1.0
 """Before a job that an outage broke off can be taken again."""
 
+GiveBack = Callable[[int, float, ErrorReport | None], Move]
+"""(fence, seconds before it can be taken again, why if that is an error) -> the move that gives a job back untried"""
+
+
+def to_the_queue(fence: int, delay_seconds: float, _why: ErrorReport | None) -> Move:
+    """Where a message brings it again."""
+    return lambda job, now: job.hand_back(now, fence=fence, delay_seconds=delay_seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Settler:
@@ -57,6 +65,7 @@ class Settler:
 
     outage: Callable[[str, float], bool] = lambda _error_code, _since: False
     """whether an error of this class is that of a backend which was away at some time since then (monotonic)"""
+    give_back: GiveBack = to_the_queue
 
     put_back: Callable[[Job, float], object] = lambda _job, _delay_seconds: None
     """a message, visible after so many seconds, for a job whose own went in the commit that began it"""
@@ -133,17 +142,17 @@ class Settler:
             case Succeeded(_, result):
                 return lambda job, now: job.succeed(now, fence=fence, result=result)
             case Snoozed(_, seconds, _):
-                return lambda job, now: job.hand_back(now, fence=fence, delay_seconds=seconds)
+                return self.give_back(fence, seconds, None)
             case Failed(_, error) if self.outage(error.code, taken.received_at):
                 # No fault of the job's, and no reason to count the attempt: it is taken again when the backend is back.
                 log.warning("attempt.outage", extra=_context(taken, error_class=error.code, error=error.message))
-                return lambda job, now: job.hand_back(now, fence=fence, delay_seconds=OUTAGE_SECONDS)
+                return self.give_back(fence, OUTAGE_SECONDS, error)
             case Failed(_, error):
                 return self._fail(fence, error)
             case Stopped():
                 return self._stopped(taken, fence)
             case Returned():
-                return lambda job, now: job.hand_back(now, fence=fence)
+                return self.give_back(fence, 0.0, None)
 
     def _stopped(self, taken: Held, fence: int) -> Move | None:
         match taken.stop_reason:
@@ -160,7 +169,7 @@ class Settler:
             case StopReason.LEASE_LOST:
                 return None
             case StopReason.DRAINED | None:
-                return lambda job, now: job.hand_back(now, fence=fence)
+                return self.give_back(fence, 0.0, None)
 
     def _fail(self, fence: int, error: ErrorReport) -> Move:
         dice = self.dice()

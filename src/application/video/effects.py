@@ -99,11 +99,14 @@ def death_of(job: Job) -> OpsEvent:
     )
 
 
-def apply_effect(effect: Effect, video: Video | None, now: float) -> Video:
+def apply_effect(effect: Effect, video: Video | None, now: float) -> Video | None:
     """The video's next row; one rule for every repository. A missing row is made: publishers of the old message format
-    keep their own table. A deleted video stays as it was. Raises TypeError for an effect that is not about videos."""
+    keep their own table. A deleted video stays as it was. None: it is missing and stays so, since its job was closed because
+    the video is deleted. Raises TypeError for an effect that is not about videos."""
     if not isinstance(effect, VideoEffect):
         raise TypeError(f"{type(effect).__name__} is not about a video")
+    if video is None and isinstance(effect, VideoBackToUploaded):
+        return None
     if video is None:
         video = Video(
             id=effect.video_id, tenant=effect.tenant, source_key=effect.source_key, created_at=now, updated_at=now

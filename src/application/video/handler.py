@@ -14,13 +14,14 @@ from src.application.ports.scratch import Scratch
 from src.application.ports.storage import Storage
 from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.application.video.attempt import Attempt
+from src.application.video.guard import result_of_this_source
 from src.application.video.request import EncodeVideo
 from src.application.video.settings import VideoSettings
 from src.application.video.steady import Steady
 from src.application.video.steps import Steps
 from src.application.video.sweep import AttemptSweeper
 from src.application.video.uploads import Uploads
-from src.domain.errors import Cancelled, NetworkError, Permanent, SourceMissing, TenantMismatch
+from src.domain.errors import Cancelled, NetworkError, Permanent, TenantMismatch
 from src.domain.ids import check_tenant, tenant_of_key
 from src.domain.video.keys import attempt_prefix
 from src.domain.video.video import Video
@@ -96,16 +97,7 @@ class ProcessVideoJobHandler:
         return Done(result)
 
     def _result_of_this_source(self, video: Video, request: EncodeVideo, steady: Steady) -> Mapping[str, Any] | None:
-        """What the video shows, when it was made from the very object that the job names. None: another upload, or
-        another content under the same key, is to be encoded."""
-        if not video.is_ready or video.result is None or video.source_key != request.file_key:
-            return None
-        try:
-            version = steady.call(lambda: self.storage.head(request.file_key)).version
-        except SourceMissing:
-            # Removed after it was encoded: there is nothing newer than the result.
-            return video.result
-        return video.result if video.result.get("metadata", {}).get("source_version") == version else None
+        return result_of_this_source(video, request.file_key, lambda key: steady.call(lambda: self.storage.head(key)))
 
     def _check_tenant(self, request: EncodeVideo, run: Run, video: Video | None) -> None:
         if run.tenant != request.tenant:

@@ -122,6 +122,8 @@ def apply_video_effect(connection: Connection, effect: Effect, now: float) -> No
         raise TypeError(f"{type(effect).__name__} is not about a video")
     old = load_video(connection, effect.video_id, lock=True)
     new = apply_effect(effect, old, now)
+    if new is None:
+        return
     if isinstance(effect, VideoReady) and new is not old and new.is_ready:
         # Nothing is left to resume. Until this commit a lost reply still needs them.
         connection.execute(delete(chunks).where(chunks.c.video_id == effect.video_id))

@@ -107,10 +107,10 @@ def appliers(
             raise TypeError(f"{type(effect).__name__} is not about a video")
         video_id, old = effect.video_id, videos.find(effect.video_id)
         new = apply_effect(effect, old, now)
-        if new is not old:
+        if new is not None and new is not old:
             videos.put_back(video_id, replace(new, updated_at=now))
         kept, dropped = MemoryChunks() if chunks is None else chunks, list[FinishedChunk]()
-        if isinstance(effect, VideoReady) and new is not old and new.is_ready:
+        if isinstance(effect, VideoReady) and new is not None and new is not old and new.is_ready:
             dropped = kept.take(video_id)
 
         def undo() -> None:

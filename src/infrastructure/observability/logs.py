@@ -40,6 +40,9 @@ OWN = ("src", "mediaworker")
 SHORTEST_SECRET = 6
 """Shorter values would hide ordinary words."""
 
+KEPT = "MEDIAWORKER_LOG_FIELDS"
+"""Variable with a JSON object, by which a process gives those it starts what each of their lines shall carry."""
+
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -76,21 +79,31 @@ class Censor:
 
 @dataclass(slots=True)
 class Lines:
-    """Turns records into lines. `bound` is added to every line (the job that this process works on)."""
+    """Turns records into lines. `bound` is added to every line (the job that this process works on), `kept` as well (the one
+    job that this process is for)."""
 
     censor: Censor
     as_json: bool
     bound: Mapping[str, object] = field(default_factory=dict)
+    kept: Mapping[str, object] = field(default_factory=dict)
 
     def bind(self, ids: Mapping[str, object]) -> None:
         """From now on every line carries these, and no others; what is None is left out."""
         self.bound = ids
 
+    def keep(self, ids: Mapping[str, object]) -> None:
+        """Every line of this process carries these, whatever is bound beside them; null while one is not known."""
+        self.kept = dict(ids)
+
+    def own(self, **fields: object) -> str:
+        """A line of the logs' own, about themselves."""
+        return json.dumps({**self.censor.fields(self.kept), **fields})
+
     def line(self, record: logging.LogRecord) -> str:
         """One event, one line, without a line feed."""
         extra = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
         known = {key: value for key, value in (*self.bound.items(), *extra.items()) if value is not None}
-        fields = self.censor.fields(known)
+        fields = self.censor.fields({**self.kept, **known})
         if record.exc_info:
             fields["traceback"] = self.censor.text(logging.Formatter().formatException(record.exc_info))
         event, at = self.censor.text(record.getMessage()), datetime.fromtimestamp(record.created, UTC)
@@ -119,9 +132,7 @@ class BoundedHandler(logging.Handler):
         try:
             line = self.lines.line(record)
         except Exception:  # noqa: BLE001 - a record that can't be printed (bad arguments) must not hurt who logged it
-            line = json.dumps(
-                {"level": "error", "event": "log.unprintable", "logger": record.name, "line": record.lineno}
-            )
+            line = self.lines.own(level="error", event="log.unprintable", logger=record.name, line=record.lineno)
         try:
             self._waiting.put_nowait(line)
         except queue.Full:
@@ -138,7 +149,7 @@ class BoundedHandler(logging.Handler):
         while (line := self._waiting.get()) is not None:
             if self.dropped:
                 dropped, self.dropped = self.dropped, 0
-                self._write(json.dumps({"level": "warning", "event": "log.dropped", "lines": dropped}))
+                self._write(self.lines.own(level="warning", event="log.dropped", lines=dropped))
             self._write(line)
 
     def _write(self, line: str) -> None:

@@ -54,7 +54,9 @@ def schema(as_markdown: bool, as_json: bool) -> None:
 
 
 def _origin(row: Mapping[str, Any]) -> str | Cell:
-    """The variable that was set; on a terminal without repeating the first column."""
+    """The variable that was set; on a terminal without repeating the first column. Where it was, if not in the environment."""
+    if row["source"] not in (None, "environment"):
+        return f"{row['source']} {row['origin']}" if row["alias"] else str(row["source"])
     if row["alias"]:
         return f"alias {row['origin']}"
     return row["origin"] if row["origin"] != row["variable"] else Cell(row["variable"], "environment")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from src.application.catalog import Catalog
 from src.application.ports.ledger import DeadLetters, JobLedger, JobQueries
@@ -15,6 +14,7 @@ from src.domain.job import Job
 from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import WITH_EFFECTS, build_catalog
 from src.interfaces.wiring.checks import check_backends, check_kept
+from src.interfaces.wiring.databases import absent_file
 from src.interfaces.wiring.environment import load, variable
 from src.interfaces.wiring.settings import Settings
 
@@ -96,7 +96,7 @@ def open_existing(wanted: str = "jobs", *, queue: bool = False) -> Session:
     """For commands on what is there (with its `queue`, to publish again): they create nothing, because a mistyped path
     must not become a new and empty place. Raises NoDatabase, ConfigError, DatabaseUnavailable, QueueUnavailable."""
     settings = load()
-    if (path := _absent(settings)) is not None:
+    if (path := absent_file(settings)) is not None:
         raise NoDatabase(
             f"no {wanted}: there is no database at {path}",
             fix=f"check {variable('data_dir')}; the first job creates the database, and so does `mediaworker db upgrade`",
@@ -108,16 +108,6 @@ def open_existing(wanted: str = "jobs", *, queue: bool = False) -> Session:
         # Only asked how deep it is: an operator's role need not permit what a worker's does.
         session.adapters.queue_inspector().depth()
     return session
-
-
-def _absent(settings: Settings) -> Path | None:
-    """Where the embedded database should be, if it is not there or nobody has made its tables yet."""
-    if settings.ledger.backend != "database" or not settings.database_url.startswith("sqlite:"):
-        return None
-    from src.infrastructure.db.engine import Database
-    from src.infrastructure.db.schema import schema_version
-
-    return Database(settings.database_url).file if schema_version(settings.database_url) is None else None
 
 
 def place(settings: Settings) -> str:

@@ -199,13 +199,14 @@ CHOICES = {
 """{setting: what it selects from}."""
 
 
-def build(settings: Settings, catalog: Catalog) -> Adapters:
-    """The container for these settings. Raises ConfigError for a choice that this build can't make."""
+def build(settings: Settings, catalog: Catalog, *, queue: bool = True) -> Adapters:
+    """The container for these settings. Raises ConfigError for a choice that this build can't make. Without `queue`, for a
+    process that neither receives nor publishes, what the settings say of it is not looked at."""
     document = settings.model_dump()
     for setting, selector in CHOICES.items():
         group, _, name = setting.partition(".")
         chosen, built = document[group][name], sorted(selector.providers)
-        if chosen not in built:
+        if chosen not in built and (queue or group != "queue"):
             raise ConfigError(
                 f"{variable(setting)}={chosen} is not in this build yet", fix=f"this build has: {', '.join(built)}"
             )
@@ -214,6 +215,12 @@ def build(settings: Settings, catalog: Catalog) -> Adapters:
         raise ConfigError(
             f"{variable('database.url')}: there is no adapter for {kind}", fix="this build has: sqlite, postgresql"
         )
+    if queue:
+        _check_queue(settings)
+    return Adapters(settings=settings, catalog=catalog)
+
+
+def _check_queue(settings: Settings) -> None:
     if settings.queue.backend == "sqlite" and is_server(settings.queue_database_url):
         # Not a file by itself: each machine would have a queue of its own without anybody having said so.
         raise ConfigError(
@@ -226,4 +233,3 @@ def build(settings: Settings, catalog: Catalog) -> Adapters:
             f"{variable('queue.backend')}=postgres has no server to go to",
             fix=f"set {variable('database.url')} or {variable('queue.url')} to postgresql://user@host/database",
         )
-    return Adapters(settings=settings, catalog=catalog)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from src.infrastructure.db.engine import Database
+from src.infrastructure.db.schema import schema_version
 from src.infrastructure.db.server import ServerOptions
 from src.interfaces.wiring.settings import Settings
 
@@ -26,3 +29,10 @@ def queue_database(settings: Settings, ledger: Database) -> Database:
     return Database(
         settings.queue_database_url, busy_seconds=settings.database.busy_seconds, server=server_options(settings)
     )
+
+
+def absent_file(settings: Settings) -> Path | None:
+    """Where the embedded database should be, if it is not there or nobody has made its tables yet."""
+    if settings.ledger.backend != "database" or not settings.database_url.startswith("sqlite:"):
+        return None
+    return Database(settings.database_url).file if schema_version(settings.database_url) is None else None

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
 from src.domain.errors import ConfigError
+from src.interfaces.wiring import parameter
 from src.interfaces.wiring.aliases import aliased
 from src.interfaces.wiring.settings import NESTED, PREFIX, Settings
 
@@ -27,6 +28,8 @@ class Origin:
     setting: str
     variable: str | None
     alias: bool = False
+    source: str | None = None
+    """where the variable was set, when not in the environment itself"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +61,31 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def load_with_origins(environ: Mapping[str, str] | None = None) -> Loaded:
-    """As `load`, with the origin of each value that is not a default."""
-    environ = os.environ if environ is None else environ
+    """As `load`, with the origin of each value that is not a default. Read from the environment itself, what an SSM parameter
+    adds is put there, for the processes that this one starts."""
+    own = os.environ if environ is None else environ
     names = {variable(setting): setting for setting, _field in fields()}
-    _refuse_unknown(environ, names)
-    chosen = {setting: (name, environ[name], False) for name, setting in names.items() if environ.get(name)}
-    for setting, (alias, value) in aliased(environ).items():
+    _refuse_unknown(own, names)
+    taken = parameter.take(own, names)
+    merged = {**own, **taken.values}
+    chosen = {setting: (name, merged[name], False) for name, setting in names.items() if merged.get(name)}
+    for setting, (alias, value) in aliased(merged).items():
         chosen.setdefault(setting, (alias, value, True))
     source = EnvSettingsSource(Settings)
     source.env_vars = {variable(setting).lower(): value for setting, (_name, value, _alias) in chosen.items()}
-    origins = {s: Origin(setting=s, variable=name, alias=alias) for s, (name, _value, alias) in chosen.items()}
+    origins = {
+        setting: Origin(
+            setting=setting, variable=name, alias=alias, source=taken.source if name in taken.values else None
+        )
+        for setting, (name, _value, alias) in chosen.items()
+    }
     try:
-        return Loaded(Settings(**source()), origins)
+        settings = Settings(**source())
     except ValidationError as error:
         raise _explained(error, origins) from None
+    if environ is None and taken.parameter:
+        parameter.keep(taken)
+    return Loaded(settings, origins)
 
 
 def _refuse_unknown(environ: Mapping[str, str], names: Mapping[str, str]) -> None:
@@ -98,7 +112,8 @@ def _explained(error: ValidationError, origins: Mapping[str, Origin]) -> ConfigE
         message = detail["msg"].removeprefix("Value error, ")
         if setting and variable(setting) in {variable(name) for name, _field in fields()}:
             origin = origins.get(setting)
-            problems.append(f"{origin.variable if origin else variable(setting)}: {message}")
+            where = f" (from {origin.source})" if origin and origin.source else ""
+            problems.append(f"{origin.variable if origin else variable(setting)}{where}: {message}")
         else:
             problems.append(_with_variables(f"{setting}: {message}" if setting else message))
     return ConfigError("; ".join(problems), fix="docs/settings.md lists types and limits of every setting")

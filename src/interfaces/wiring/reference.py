@@ -69,6 +69,7 @@ def effective(loaded: Loaded) -> Iterator[Row]:
             "value": _shown(setting, loaded.settings),
             "origin": "default" if origin is None else origin.variable,
             "alias": bool(origin and origin.alias),
+            "source": None if origin is None else origin.source or "environment",
         }
 
 

@@ -257,6 +257,13 @@ class Settings(BaseSettings):
     id: str | None = Field(
         default=None, max_length=64, description="This worker's name in leases and history. Default: host and pid."
     )
+    ssm_parameter: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2048,
+        description="SSM parameter (name or ARN; a SecureString is decrypted) with more of these variables, as a JSON object or as "
+        "lines NAME=VALUE. What is set in the environment itself wins. Only by this variable, not from a parameter.",
+    )
     environment: str = Field(default="production", description="Shown in logs. `test` allows failpoints to be armed.")
     data_dir: Path = Field(
         default=Path(".mediaworker"), description="Embedded database, queue, and files under `storage/`."

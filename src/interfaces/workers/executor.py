@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -29,9 +30,11 @@ def main() -> None:
 
     settings = load()
     lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
+    lines.keep(json.loads(os.environ.get(logs.KEPT, "{}")))
     arm_from(os.environ, settings.environment, supervisor=supervisor)
     catalog = build_catalog(settings)
-    adapters = build(settings, catalog)
+    # The supervisor has looked at the queue's settings, or needs none.
+    adapters = build(settings, catalog, queue=False)
 
     assembler = Assembler(adapters)
 

@@ -95,7 +95,15 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         return EXIT_CONFIG
     if without := left_out(settings):
         log.warning("jobs.left_out", extra={"types": without, "because": f"{settings.ledger.backend} ledger"})
-    log.info("worker.starting", extra={"worker": name, "owner": worker.options.owner, "scratch_swept": swept})
+    log.info(
+        "worker.starting",
+        extra={
+            "worker": name,
+            "owner": worker.options.owner,
+            "scratch_swept": swept,
+            "settings_from": settings.ssm_parameter,
+        },
+    )
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         worker.request_stop()

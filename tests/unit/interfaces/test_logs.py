@@ -213,3 +213,29 @@ def test_the_notifier_tells_of_an_event(caplog: pytest.LogCaptureFixture) -> Non
         "BATCH_DESYNC",
         "b1",
     )
+
+
+def test_what_is_kept_is_on_every_line_and_null_where_it_is_not_known() -> None:
+    lines = Lines(Censor(), as_json=True)
+    lines.keep({"job_id": "j1", "video_id": None})
+    lines.bind({"tenant": "acme"})
+    bound = json.loads(lines.line(record("x")))
+    lines.bind({})
+    bare = json.loads(lines.line(record("x", job_id=None)))
+    assert bound.items() >= {"job_id": "j1", "video_id": None, "tenant": "acme"}.items()
+    assert bare.items() >= {"job_id": "j1", "video_id": None}.items()
+    assert "tenant" not in bare
+
+
+def test_lines_about_the_logs_themselves_carry_it_too(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    lines = Lines(Censor(), as_json=True)
+    lines.keep({"job_id": "j1"})
+    handler = BoundedHandler(lines, writer)
+    handler.emit(record("one argument is missing: %s %s", "first"))
+    handler.dropped = 3
+    handler.emit(record("x"))
+    handler.close()
+    said = [json.loads(each) for each in os.read(reader, 65_536).splitlines()]
+    assert {each["event"] for each in said} == {"log.unprintable", "log.dropped", "x"}
+    assert all(each["job_id"] == "j1" for each in said)

@@ -1,0 +1,1 @@
+"""The container of AWS Batch: one job, then the end."""
