@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
+"""Pauses of a loop whose backend is away; the last repeats (reliability.md F06: no busy loop)."""
+
 
 class OnLockFailure(StrEnum):
     """What an unreachable lock server means: go on under the ledger's claim alone, or give the message back."""

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from src.application.engine.alarm import Alarm
 from src.application.engine.followups import Followups
 from src.application.engine.health import Health
-from src.application.engine.held import Held, HeldRuns, StopReason, work_order
+from src.application.engine.held import Held, HeldRuns, StopReason
 from src.application.engine.intake import Intake
 from src.application.engine.keeper import Keeper
-from src.application.engine.options import EngineOptions
+from src.application.engine.options import BACKOFF_SECONDS, EngineOptions
 from src.application.engine.probes import TURN_SECONDS, Probe
 from src.application.engine.progress_writer import ProgressWriter
+from src.application.engine.receiver import Receiver
 from src.application.engine.settler import Settler
 from src.application.engine.short import ShortRoad
 from src.application.engine.uncertain import UncertainClaims
@@ -24,25 +25,16 @@ from src.application.engine.waker import Waker
 from src.application.ports.clock import Clock
 from src.application.ports.executor import Executor, ExecutorEvent, Progressed, Succeeded
 from src.application.ports.ledger import JobLedger
-from src.application.ports.queue import Delivery, QueueConsumer, QueueInspector
-from src.domain.errors import DatabaseUnavailable, DiskFull, QueueUnavailable, WorkerError
+from src.application.ports.queue import QueueConsumer, QueueInspector
+from src.domain.errors import WorkerError
 
 log = logging.getLogger(__name__)
-
-BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
-"""Pauses of a loop whose backend is away; the last repeats (reliability.md F06: no busy loop)."""
-
-AWAY_SECONDS = 0.2
-"""Between two looks whether a backend that jobs need is back."""
 
 UNKNOWN_ETA_GRACE_SECONDS = 2.0
 """At a drain, how long an attempt may go on that can't say when it ends."""
 
 STOP_SECONDS = 3.0
 """What stopping an attempt takes at most: the executor's moment to clean up, the kill, and the hand-back."""
-
-FULL_SECONDS = 0.05
-"""While nothing can be taken: how often to look whether that is still so, should nobody say."""
 
 FOLLOWUP_SECONDS = 0.25
 """How often to look whether a job has ended since."""
@@ -90,10 +82,25 @@ class Worker:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _stop_now: threading.Event = field(default_factory=threading.Event)
     _finished: threading.Event = field(default_factory=threading.Event)
-    _idle: threading.Event = field(default_factory=threading.Event)
-    _taking: threading.Event = field(default_factory=threading.Event)
+    _receiver: Receiver = field(init=False)
     _settlings: set[Future[None]] = field(default_factory=set)
     _stops: int = 0
+
+    def __post_init__(self) -> None:
+        self._receiver = Receiver(
+            queue=self.queue,
+            intake=self.intake,
+            short=self.short,
+            executor=self.executor,
+            held=self.held,
+            health=self.health,
+            options=self.options,
+            on_first_receive=self.on_first_receive,
+            can_take=self.can_take,
+            needed=[probe.name for probe in self.probes],
+            uncertain=self.uncertain,
+            stopping=self._stopping,
+        )
 
     # ------------------------------------------------------------------ from outside
     def request_stop(self) -> None:
@@ -137,7 +144,7 @@ class Worker:
             # Not in `loops` either: a backend that hangs is not ready, but the worker is not wedged.
             probing = ("probe", probe.tick, TURN_SECONDS, False)
             threading.Thread(target=self._loop, args=probing, name=f"probe-{probe.name}", daemon=True).start()
-        receiver = threading.Thread(target=self._receive_loop, name="receiver", daemon=True)
+        receiver = threading.Thread(target=self._receiver.run, name="receiver", daemon=True)
         settling = ThreadPoolExecutor(max_workers=max(2, self.options.slots), thread_name_prefix="settle")
         batches = threading.Thread(target=self.short.settle_all, args=(self._ended_short,), name="batches", daemon=True)
         for thread in (*loops, batches, receiver):
@@ -148,7 +155,7 @@ class Worker:
             while not self._stopping.is_set():
                 self._dispatch(settling)
                 self._heed_stops()
-                if drain and self._idle.is_set() and self._drained():
+                if drain and self._receiver.idle.is_set() and self._drained():
                     self._stopping.set()
             self._drain(settling)
         finally:
@@ -189,136 +196,6 @@ class Worker:
         if self.waker is not None and not self._stopping.is_set():
             self.waker.tick()
         self.alarm.tick()
-
-    def _receive_loop(self) -> None:
-        failures = 0
-        while not self._stopping.is_set():
-            try:
-                self._receive_once()
-                failures = 0
-            except (QueueUnavailable, DatabaseUnavailable, DiskFull) as error:
-                self.health.backend("database" if isinstance(error, DatabaseUnavailable) else "queue", reachable=False)
-                log.warning("receive.failed", extra={"error_class": error.code, "error": str(error)})
-                self._stopping.wait(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
-                failures += 1
-            except Exception:
-                log.exception("loop.broken", extra={"loop": "receiver"})
-                self._stopping.wait(BACKOFF_SECONDS[-1])
-            self.health.turned("receiver")
-
-    def _receive_once(self) -> None:
-        room = self.short.room()
-        if room > 0 and not self.can_take():
-            self.health.backend("scratch", reachable=False)
-            log.warning("worker.full", extra={"then": "no job is taken until there is scratch space"})
-            self._stopping.wait(BACKOFF_SECONDS[-1])
-            return
-        self.health.backend("scratch", reachable=True)
-        if room <= 0:
-            self._idle.clear()
-            self.short.freed.wait(FULL_SECONDS)
-            self.short.freed.clear()
-            return
-        if self.health.away([probe.name for probe in self.probes]):
-            self._stopping.wait(AWAY_SECONDS)
-            return
-        if self.uncertain is not None:
-            self.uncertain.settle()
-        self.on_first_receive()
-        wait = min(self.options.receive_wait_seconds, self.health.wedged_after_seconds / 2)
-        brought = self._exchanged(room, wait)
-        if brought is None:
-            brought = self._received(room, wait)
-        self.health.backend("queue", reachable=True)
-        if not brought and not len(self.held):
-            self._idle.set()
-
-    def _exchanged(self, room: int, wait_seconds: float) -> int | None:
-        """How many messages came, where they change places with their jobs; None elsewhere."""
-        if not self.short.exchanges:
-            return None
-        # Jobs begin within the receive: a drain has to wait for it.
-        self._taking.set()
-        try:
-            found = self.short.receive(room, wait_seconds=wait_seconds)
-            if found is None:
-                return None
-            begun, others = found
-            if begun or others:
-                self._idle.clear()
-            self.health.backend("database", reachable=True)
-            self._take_each(others)
-            return begun + len(others)
-        finally:
-            self._taking.clear()
-
-    def _received(self, room: int, wait_seconds: float) -> int:
-        deliveries = self.queue.receive(
-            room, wait_seconds=wait_seconds, visibility_seconds=self.options.visibility_seconds
-        )
-        if not deliveries:
-            return 0
-        self._idle.clear()
-        self._taking.set()
-        try:
-            self._take_all(deliveries)
-        finally:
-            self._taking.clear()
-        return len(deliveries)
-
-    def _take_all(self, deliveries: Sequence[Delivery]) -> None:
-        if not self.short.used:
-            self._take_each(deliveries)
-            return
-        wanted, others = self.intake.sort(deliveries)
-        if wanted and not self._stopping.is_set():
-            try:
-                others = [*others, *self.short.take(wanted)]
-                self.health.backend("database", reachable=True)
-            except (DatabaseUnavailable, DiskFull):
-                self._give_back(deliveries, delay_seconds=BACKOFF_SECONDS[-1])
-                raise
-        elif wanted:
-            others = deliveries
-        self._take_each(others)
-
-    def _take_each(self, deliveries: Sequence[Delivery]) -> None:
-        for position, delivery in enumerate(deliveries):
-            if self._stopping.is_set():
-                self._give_back(deliveries[position:], delay_seconds=0)
-                return
-            try:
-                taken = self.intake.take(delivery, room=self.short.has_place)
-                self.health.backend("database", reachable=True)
-            except (DatabaseUnavailable, DiskFull):
-                self._give_back(deliveries[position:], delay_seconds=BACKOFF_SECONDS[-1])
-                raise
-            except QueueUnavailable:
-                raise
-            except Exception as error:
-                # A bug of ours met this message. The others go on, and this one is not redelivered for ever (E11).
-                log.exception("message.broken", extra={"delivery": delivery.message_id})
-                self._broken(delivery, error)
-                continue
-            if taken is not None:
-                log.info("attempt.started", extra=_context(taken))
-                if taken.short:
-                    self.short.start([taken])
-                else:
-                    self.executor.start(work_order(taken))
-
-    def _broken(self, delivery: Delivery, error: Exception) -> None:
-        try:
-            self.intake.broken(delivery, error)
-        except WorkerError as again:
-            log.warning("message.release_failed", extra={"error": str(again), "then": "it comes back by itself"})
-
-    def _give_back(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
-        for delivery in deliveries:
-            try:
-                self.queue.release(delivery, delay_seconds=delay_seconds)
-            except QueueUnavailable as error:
-                log.warning("message.release_failed", extra={"error": str(error), "then": "it comes back by itself"})
 
     # ------------------------------------------------------------------ what the executor says
     def _dispatch(self, settling: ThreadPoolExecutor, timeout_seconds: float = 0.2) -> None:
@@ -385,7 +262,7 @@ class Worker:
         began = self.clock.monotonic()
         deadline = began + self.options.grace_seconds
         log.info("worker.draining", extra={"held": len(self.held), "grace_seconds": self.options.grace_seconds})
-        while len(self.held) or self._taking.is_set():
+        while len(self.held) or self._receiver.taking.is_set():
             self._heed_stops()
             now = self.clock.monotonic()
             if now >= deadline - STOP_SECONDS:
@@ -406,8 +283,3 @@ class Worker:
             return now < began + min(UNKNOWN_ETA_GRACE_SECONDS, self.options.grace_seconds / 3)
         waited = now - taken.last_progress_at
         return now + max(0.0, eta - waited) <= deadline - margin
-
-
-def _context(taken: Held) -> dict[str, object]:
-    job = taken.job
-    return {"job": job.id, "job_type": job.type, "tenant": job.tenant, "attempt": job.attempts, "fence": job.fence}

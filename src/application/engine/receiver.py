@@ -1,0 +1,185 @@
+"""Receives into free slots: short jobs in batches, all others one by one, and gives back what can't be taken now."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from src.application.engine.health import Health
+from src.application.engine.held import Held, HeldRuns, work_order
+from src.application.engine.intake import Intake
+from src.application.engine.options import BACKOFF_SECONDS, EngineOptions
+from src.application.engine.short import ShortRoad
+from src.application.engine.uncertain import UncertainClaims
+from src.application.ports.executor import Executor
+from src.application.ports.queue import Delivery, QueueConsumer
+from src.domain.errors import DatabaseUnavailable, DiskFull, QueueUnavailable, WorkerError
+
+log = logging.getLogger(__name__)
+
+AWAY_SECONDS = 0.2
+"""Between two looks whether a backend that jobs need is back."""
+
+FULL_SECONDS = 0.05
+"""While nothing can be taken: how often to look whether that is still so, should nobody say."""
+
+
+@dataclass(slots=True)
+class Receiver:
+    """The one thread that takes jobs. It sets `idle` and `taking`, and ends soon after `stopping` is set."""
+
+    queue: QueueConsumer
+    intake: Intake
+    short: ShortRoad
+    executor: Executor
+    held: HeldRuns
+    health: Health
+    options: EngineOptions
+    on_first_receive: Callable[[], None]
+    can_take: Callable[[], bool]
+    """whether there is room for another job (scratch space)"""
+    needed: Sequence[str]
+    """backends that are probed; while one of them is away, no job is taken"""
+    uncertain: UncertainClaims | None
+    stopping: threading.Event
+    idle: threading.Event = field(default_factory=threading.Event)
+    """the last receive brought nothing, and nothing is held"""
+    taking: threading.Event = field(default_factory=threading.Event)
+    """messages are in its hands that are not held yet"""
+
+    def run(self) -> None:
+        failures = 0
+        while not self.stopping.is_set():
+            try:
+                self._once()
+                failures = 0
+            except (QueueUnavailable, DatabaseUnavailable, DiskFull) as error:
+                self.health.backend("database" if isinstance(error, DatabaseUnavailable) else "queue", reachable=False)
+                log.warning("receive.failed", extra={"error_class": error.code, "error": str(error)})
+                self.stopping.wait(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
+                failures += 1
+            except Exception:
+                log.exception("loop.broken", extra={"loop": "receiver"})
+                self.stopping.wait(BACKOFF_SECONDS[-1])
+            self.health.turned("receiver")
+
+    def _once(self) -> None:
+        room = self.short.room()
+        if room > 0 and not self.can_take():
+            self.health.backend("scratch", reachable=False)
+            log.warning("worker.full", extra={"then": "no job is taken until there is scratch space"})
+            self.stopping.wait(BACKOFF_SECONDS[-1])
+            return
+        self.health.backend("scratch", reachable=True)
+        if room <= 0:
+            self.idle.clear()
+            self.short.freed.wait(FULL_SECONDS)
+            self.short.freed.clear()
+            return
+        if self.health.away(self.needed):
+            self.stopping.wait(AWAY_SECONDS)
+            return
+        if self.uncertain is not None:
+            self.uncertain.settle()
+        self.on_first_receive()
+        wait = min(self.options.receive_wait_seconds, self.health.wedged_after_seconds / 2)
+        brought = self._exchanged(room, wait)
+        if brought is None:
+            brought = self._received(room, wait)
+        self.health.backend("queue", reachable=True)
+        if not brought and not len(self.held):
+            self.idle.set()
+
+    def _exchanged(self, room: int, wait_seconds: float) -> int | None:
+        """How many messages came, where they change places with their jobs; None elsewhere."""
+        if not self.short.exchanges:
+            return None
+        # Jobs begin within the receive: a drain has to wait for it.
+        self.taking.set()
+        try:
+            found = self.short.receive(room, wait_seconds=wait_seconds)
+            if found is None:
+                return None
+            begun, others = found
+            if begun or others:
+                self.idle.clear()
+            self.health.backend("database", reachable=True)
+            self._take_each(others)
+            return begun + len(others)
+        finally:
+            self.taking.clear()
+
+    def _received(self, room: int, wait_seconds: float) -> int:
+        deliveries = self.queue.receive(
+            room, wait_seconds=wait_seconds, visibility_seconds=self.options.visibility_seconds
+        )
+        if not deliveries:
+            return 0
+        self.idle.clear()
+        self.taking.set()
+        try:
+            self._take_all(deliveries)
+        finally:
+            self.taking.clear()
+        return len(deliveries)
+
+    def _take_all(self, deliveries: Sequence[Delivery]) -> None:
+        if not self.short.used:
+            self._take_each(deliveries)
+            return
+        wanted, others = self.intake.sort(deliveries)
+        if wanted and not self.stopping.is_set():
+            try:
+                others = [*others, *self.short.take(wanted)]
+                self.health.backend("database", reachable=True)
+            except (DatabaseUnavailable, DiskFull):
+                self._give_back(deliveries, delay_seconds=BACKOFF_SECONDS[-1])
+                raise
+        elif wanted:
+            others = deliveries
+        self._take_each(others)
+
+    def _take_each(self, deliveries: Sequence[Delivery]) -> None:
+        for position, delivery in enumerate(deliveries):
+            if self.stopping.is_set():
+                self._give_back(deliveries[position:], delay_seconds=0)
+                return
+            try:
+                taken = self.intake.take(delivery, room=self.short.has_place)
+                self.health.backend("database", reachable=True)
+            except (DatabaseUnavailable, DiskFull):
+                self._give_back(deliveries[position:], delay_seconds=BACKOFF_SECONDS[-1])
+                raise
+            except QueueUnavailable:
+                raise
+            except Exception as error:
+                # A bug of ours met this message. The others go on, and this one is not redelivered for ever (E11).
+                log.exception("message.broken", extra={"delivery": delivery.message_id})
+                self._broken(delivery, error)
+                continue
+            if taken is not None:
+                log.info("attempt.started", extra=_context(taken))
+                if taken.short:
+                    self.short.start([taken])
+                else:
+                    self.executor.start(work_order(taken))
+
+    def _broken(self, delivery: Delivery, error: Exception) -> None:
+        try:
+            self.intake.broken(delivery, error)
+        except WorkerError as again:
+            log.warning("message.release_failed", extra={"error": str(again), "then": "it comes back by itself"})
+
+    def _give_back(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        for delivery in deliveries:
+            try:
+                self.queue.release(delivery, delay_seconds=delay_seconds)
+            except QueueUnavailable as error:
+                log.warning("message.release_failed", extra={"error": str(error), "then": "it comes back by itself"})
+
+
+def _context(taken: Held) -> dict[str, object]:
+    job = taken.job
+    return {"job": job.id, "job_type": job.type, "tenant": job.tenant, "attempt": job.attempts, "fence": job.fence}
