@@ -44,9 +44,9 @@ def _attempt(attempt: Attempt, now: float) -> str:
 def _next(job: Job, now: float) -> list[str]:
     match job.state:
         case JobState.QUEUED if job.due_at > now:
-            return [f"Due in {_span(job.due_at - now)}.", _waker(job, now)]
+            return [f"Due in {_span(job.due_at - now)}.", _waker(job, now), _again(job)]
         case JobState.QUEUED:
-            return ["Next: a free worker receives its message from the queue.", _waker(job, now)]
+            return ["Next: a free worker receives its message from the queue.", _waker(job, now), _again(job)]
         case JobState.RUNNING:
             return _running(job, now)
         case JobState.RETRY_WAIT:
@@ -109,6 +109,10 @@ def _waker(job: Job, now: float) -> str:
     if job.wake_at is None:
         return "Nobody wakes it: it has ended."
     return f"If its message is lost, the waker of any worker publishes another one {_in(job.wake_at, now)}."
+
+
+def _again(job: Job) -> str:
+    return f"`mediaworker jobs retry {job.id}` publishes it now; one too many does no harm."
 
 
 def _in(at: float, now: float) -> str:

@@ -9,14 +9,17 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from src.domain.errors import ConfigError, WorkerError
+from src.domain.job import JobState
 
 if TYPE_CHECKING:
     from src.application.engine.health import Health
+    from src.application.ports.ledger import JobQueries
     from src.interfaces.http.health import HealthServer
     from src.interfaces.wiring.settings import Settings
 
@@ -31,6 +34,9 @@ GARBAGE = 10_000
 
 LINGER_SECONDS = 0.5
 """What a thread that is ending anyway gets to do so."""
+
+WAITING = (JobState.QUEUED, JobState.RETRY_WAIT)
+LEFT = "the queue has no message of this worker's for them: the waker of a worker that keeps running publishes one"
 
 WORKERS = ("video",)
 """Workers of this build, named after what they do. A worker runs every registered job type that its queue brings."""
@@ -113,11 +119,29 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
     before = set(threading.enumerate())
     settle_memory()
     worker.run(drain=drain)
+    if drain:
+        tell_left(adapters.ledger())
     if answering is not None:
         answering.close()
     log.info("worker.stopped", extra={"worker": name})
     leave(EXIT_OK, before)
     return EXIT_OK
+
+
+def tell_left(jobs: JobQueries) -> None:
+    """Say at the end of a drain which jobs wait although the queue is empty: their messages never got there, or are another
+    road's."""
+    try:
+        counts = jobs.counts()
+    except WorkerError as error:
+        log.warning("drain.unknown", extra={"error": str(error)})
+        return
+    waiting = Counter[str]()
+    for (name, state), count in counts.items():
+        waiting[name] += count if state in WAITING else 0
+    waiting = +waiting
+    if waiting:
+        log.warning("drain.jobs_left", extra={"waiting": dict(waiting), "then": LEFT})
 
 
 def settle_memory() -> None:
