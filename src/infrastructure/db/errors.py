@@ -41,7 +41,7 @@ FIXES: tuple[tuple[str, str], ...] = (
 
 SETUP: tuple[tuple[str, str, str], ...] = (
     # A refused connection has no code, only the server's words.
-    (r"28P01|password authentication failed|no password supplied", "the database refuses this user's password",
+    (r"28P01|password authentication failed|no password supplied", "the database refuses the password of this user",
      "check the user and password in WORKER_DATABASE__URL"),
     (r"28000|role \".*\" does not exist|pg_hba\.conf", "the database does not let this user in",
      "create the user, or allow it in the server's pg_hba.conf"),

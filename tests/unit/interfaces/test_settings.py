@@ -199,3 +199,40 @@ def test_the_settings_page_is_current() -> None:
 
 def test_every_setting_is_explained() -> None:
     assert [row["setting"] for row in reference.rows() if len(row["description"]) < 10] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("WORKER_DATABASE__URL", "postgresql://app:canary@canary@db/jobs"),
+        ("WORKER_DATABASE__URL", "postgresql://app:canary/canary@db/jobs"),
+        ("WORKER_DATABASE__URL", "postgresql://canary/canary:x@db/jobs"),
+        ("WORKER_QUEUE__URL", "postgresql+psycopg://app:can@ary/canary@db/jobs"),
+        ("WORKER_REDIS__URL", "redis://:canary/canary@cache:6379/0"),
+        ("WORKER_REDIS__URL", "redis://:canary?canary@cache:6379/0"),
+        ("WORKER_REDIS__URL", "redis://:canary#canary@cache:6379/0"),
+    ],
+)
+def test_t22_a_password_that_is_not_percent_encoded_is_refused_without_showing_it(name: str, address: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load({name: address})
+    assert name in raised.value.message
+    assert "%2F" in raised.value.message
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("WORKER_DATABASE__URL", "postgresql://app:a%40b%2Fc@db,other:5432/jobs?options=-c%20x"),
+        ("WORKER_DATABASE__URL", "postgresql://app:a?b#c@db/jobs"),
+        ("WORKER_DATABASE__URL", "postgresql:///jobs?host=/run/a@b"),
+        ("WORKER_DATABASE__URL", "sqlite:////data/a@b/jobs.db"),
+        ("WORKER_REDIS__URL", "redis://:a@b@cache:6379/0"),
+        ("WORKER_REDIS__URL", "redis+sentinel://[::1]:26379,other/name/0?sentinel_password=a@b"),
+        ("WORKER_REDIS__URL", "unix:///run/a@b.sock"),
+        ("WORKER_QUEUE__URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/video"),
+    ],
+)
+def test_an_address_that_can_be_told_apart_is_taken(name: str, address: str) -> None:
+    assert load({name: address})
