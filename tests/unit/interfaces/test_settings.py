@@ -235,4 +235,4 @@ def test_t22_a_password_that_is_not_percent_encoded_is_refused_without_showing_i
     ],
 )
 def test_an_address_that_can_be_told_apart_is_taken(name: str, address: str) -> None:
-    assert load({name: address})
+    assert load({name: address}).environment
