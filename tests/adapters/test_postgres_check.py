@@ -148,8 +148,9 @@ def test_what_the_address_says_wins_over_the_settings(url: str) -> None:
 
 def test_a_server_that_is_away_is_no_config_error() -> None:
     (port,) = free_ports()
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseUnavailable) as raised:
         check(f"postgresql://postgres@127.0.0.1:{port}/x")
+    assert "WORKER_DATABASE__URL" in str(raised.value.fix)
     with pytest.raises(QueueUnavailable):
         PostgresQueue(Database(f"postgresql://u@127.0.0.1:{port}/x"), "video", SystemClock()).check()
 

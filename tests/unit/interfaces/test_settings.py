@@ -14,6 +14,7 @@ from src.interfaces.wiring import reference
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.aliases import ALIASES, REDIS_PARTS, aliased
 from src.interfaces.wiring.environment import fields, load, load_with_origins, variable
+from src.interfaces.wiring.queues import shown_queue
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -85,6 +86,23 @@ def test_t12_a_storage_prefix_is_checked_like_a_key(prefix: str) -> None:
         load({"WORKER_STORAGE__PREFIX": prefix})
 
 
+@pytest.mark.parametrize(
+    ("environ", "shown"),
+    [
+        ({}, "video"),
+        ({"WORKER_QUEUE__NAME": "films"}, "films"),
+        (
+            {"WORKER_QUEUE__BACKEND": "sqs", "WORKER_QUEUE__URL": "https://sqs.eu-west-1.amazonaws.com/123/films.fifo"},
+            "films.fifo",
+        ),
+        ({"WORKER_QUEUE__BACKEND": "sqs", "WORKER_QUEUE__NAME": "films"}, "films"),
+        ({"WORKER_QUEUE__BACKEND": "sqlite", "WORKER_QUEUE__URL": "sqlite:////data/q.db"}, "video"),
+    ],
+)
+def test_the_queue_is_shown_by_the_name_that_it_goes_by(environ: dict[str, str], shown: str) -> None:
+    assert shown_queue(load(environ)) == shown
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         load({}).queue.name = "other"
@@ -93,6 +111,14 @@ def test_settings_are_frozen() -> None:
 def test_lesson_27_an_unknown_variable_stops_the_start_with_a_suggestion() -> None:
     with pytest.raises(ConfigError, match="WORKER_QUEUE__BACKND is not a setting; did you mean WORKER_QUEUE__BACKEND"):
         load({"WORKER_QUEUE__BACKND": "sqs"})
+
+
+@pytest.mark.parametrize("name", ["WORKER_FOO", "WORKER_X", "WORKER_REGION_OF_NOTHING"])
+def test_an_unknown_variable_like_no_setting_gets_no_far_fetched_suggestion(name: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load({name: "1"})
+    assert raised.value.message == f"{name} is not a setting"
+    assert "mediaworker config schema" in str(raised.value.fix)
 
 
 def test_lesson_27_a_value_that_cannot_be_read_stops_the_start() -> None:
