@@ -164,9 +164,7 @@ def test_a_storage_that_is_away_may_come_back() -> None:
 
 
 def test_the_address_that_is_named_has_no_login_and_no_path() -> None:
-    away = S3Storage(
-        bucket="b", endpoint_url="http://user:canary@127.0.0.1:1/canary", access_key="k", secret_key="s"
-    )
+    away = S3Storage(bucket="b", endpoint_url="http://user:canary@127.0.0.1:1/canary", access_key="k", secret_key="s")
     with pytest.raises(StorageUnavailable, match=r"127.0.0.1:1 ") as raised:
         away.head("k")
     assert "canary" not in str(raised.value)

@@ -13,7 +13,7 @@ from src.application.ports.ops_events import EventFilter, OpsEvent
 from src.application.ports.submissions import BatchSubmission
 from src.application.video.source_there import SourceIsThere
 from src.domain.errors import WorkerError
-from src.domain.history import Attempt
+from src.domain.history import HANDED_BACK, Attempt
 from src.domain.job import Job, JobState
 from src.infrastructure.observability.redaction import one_line
 from src.interfaces.cli.documents import event_document, iso, job_document, shown, status_document, submission_document
@@ -97,7 +97,7 @@ def show_job(job_id: str, as_json: bool) -> None:
     now = session.adapters.clock().now()
     rows = [
         (past.generation, past.number, moment(past.started_at, now), _ended(past), past.outcome,
-         past.error and past.error.code, past.owner)
+         _attempts_error(past), past.owner)
         for past in history
     ]  # fmt: skip
     click.echo()
@@ -189,6 +189,12 @@ def _batch_road(session: Session, job: Job) -> tuple[Sequence[BatchSubmission], 
 
 def _ended(past: Attempt) -> Cell | None:
     return None if past.ended_at is None else Cell(iso(past.ended_at) or "", age(past.ended_at - past.started_at))
+
+
+def _attempts_error(past: Attempt) -> str | None:
+    if past.error is not None:
+        return past.error.code
+    return "not counted" if past.outcome == HANDED_BACK else None
 
 
 def _why(job: Job) -> str:

@@ -330,6 +330,17 @@ def test_a_used_up_policy_is_named(bench: Bench) -> None:
     assert "are retried 3 times; those are used up" in bench.explained("job-1")
 
 
+def test_an_attempt_that_was_handed_back_says_why_the_next_one_has_its_number(bench: Bench) -> None:
+    bench.admit("job-1")
+    fence = bench.claim("job-1").fence
+    bench.ledger.change("job-1", lambda job, now: job.hand_back(now, fence=fence))
+    assert bench.claim("job-1").attempts == 1
+    text = bench.explained("job-1")
+    assert text.count("attempt 1 began") == 2
+    assert "handed back after" in text
+    assert "not counted: the next one has its number" in text
+
+
 def test_a_success_is_the_end(bench: Bench) -> None:
     bench.admit("job-1")
     fence = bench.claim("job-1").fence
