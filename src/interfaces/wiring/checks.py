@@ -26,6 +26,8 @@ EARLIEST_NOW = 1_735_689_600.0
 """2025-01-01: a clock before that was never set, and every lease and file time would be wrong."""
 
 SELF_TEST = b"mediaworker self-test"
+SELF_TEST_FOLDER = "_selftest/"
+"""Where the storage's trial object is put; the roles' policies permit it (scripts/infra/iam)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def check_queue(settings: Settings, adapters: Adapters) -> str:
 
 def check_storage(settings: Settings, adapters: Adapters) -> str:
     """Put, get, compare, delete."""
-    storage, key = adapters.storage(), f"_selftest/{uuid.uuid4()}"
+    storage, key = adapters.storage(), f"{SELF_TEST_FOLDER}{uuid.uuid4()}"
     if isinstance(storage, Checkable):
         storage.check()
     storage.put_bytes(key, SELF_TEST, content_type="text/plain", cache_control="no-store")
