@@ -134,9 +134,10 @@ def cancel_job(job_id: str, as_json: bool) -> None:
 @click.argument("job_id", metavar="ID")
 @json_option
 def retry_job(job_id: str, as_json: bool) -> None:
-    """Start a waiting retry now, a queued job by another message, or an ended job anew.
+    """Start a waiting job now, or an ended job anew.
 
-    An ended job gets a new generation, with all its attempts."""
+    A queued one is sent for by another message, in case its own was lost. An ended one gets a new generation, with all its
+    attempts."""
     session = open_existing(f"job {job_id[:80]!r}", queue=True)
     before = session.job(job_id)
     job = RetryJob(session.ledger, session.adapters.dispatch(), SourceIsThere(session.adapters.storage())).retry(
