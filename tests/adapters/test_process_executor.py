@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -253,3 +255,24 @@ def test_a_child_that_breaks_the_protocol_is_not_trusted_any_further(tmp_path: P
         assert (event.run_id, event.error.policy) == (order.run_id, "crash")
     finally:
         executor.close()
+
+
+def test_f24_a_signal_at_the_end_of_a_wait_for_events_does_not_make_it_endless(bench: Bench) -> None:
+    """An idle worker's main thread waits here. The handler outlasts the wait, as one does on a machine that is busy; the
+    second alarm is there only so that a broken test ends."""
+    alarms: list[int] = []
+
+    def on_alarm(_number: int, _frame: FrameType | None) -> None:
+        alarms.append(1)
+        if len(alarms) > 1:
+            raise TimeoutError("still waiting")
+        time.sleep(0.1)
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 2.0)
+    try:
+        assert not bench.executor.events(0.05)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert alarms == [1]

@@ -64,8 +64,9 @@ class ProcessExecutor:
     recycling: Recycling = field(default_factory=Recycling)
     environment: Mapping[str, str] | None = None
     redact: Callable[[str], str] = str
-    _events: queue.SimpleQueue[Sequence[ExecutorEvent]] = field(default_factory=queue.SimpleQueue)
-    _commands: queue.SimpleQueue[Callable[[], None] | None] = field(default_factory=queue.SimpleQueue)
+    # No SimpleQueue: when a signal comes as its `get` is about to time out, it waits for ever (Python 3.11).
+    _events: queue.Queue[Sequence[ExecutorEvent]] = field(default_factory=queue.Queue)
+    _commands: queue.Queue[Callable[[], None] | None] = field(default_factory=queue.Queue)
     _children: list[ChildProcess] = field(default_factory=list)
     _thread: threading.Thread | None = None
     _readers: list[threading.Thread] = field(default_factory=list)
