@@ -107,6 +107,13 @@ def test_ended_jobs_stay_as_they_ended(ledger: WholeLedger) -> None:
     assert [row and row.state for row in found] == [JobState.FAILED, JobState.CANCELLED]
 
 
+def test_one_that_has_ended_does_not_take_those_behind_it_along(ledger: WholeLedger) -> None:
+    begin(ledger, "before", "ended", "after")
+    ledger.change("ended", lambda job, now: job.cancelled(now, fence=1))
+    assert set(ledger.succeed({name: (1, {}) for name in ("before", "ended", "after")})) == {"before", "after"}
+    assert dict(ledger.counts()) == {("work", JobState.SUCCEEDED): 2, ("work", JobState.CANCELLED): 1}
+
+
 def test_f08_a_lost_reply_to_many_successes_is_safe_to_repeat(ledger: WholeLedger, clock: FrozenClock) -> None:
     begin(ledger, "job-1", "job-2")
     flaky = FlakyLedger(ledger)
