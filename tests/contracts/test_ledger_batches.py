@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from src.application.engine.pace import MOST
 from src.application.ports.ledger import DeadLetterFilter
 from src.domain.errors import DatabaseUnavailable, InvalidPayload
 from src.domain.job import Claimed, Job, JobState
@@ -13,6 +14,8 @@ from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import AFTER, FlakyLedger, WholeLedger
 
 MANY = 450
+HELD = MOST + 10
+"""Short jobs, and some long ones."""
 
 
 @pytest.fixture
@@ -71,6 +74,14 @@ def test_workers_with_the_same_jobs_get_each_of_them_once(ledgers: LedgerPlace) 
 def test_nothing_asked_is_nothing_done(ledger: WholeLedger) -> None:
     assert dict(ledger.begin([], owner="w1", lease_seconds=30)) == {}
     assert list(ledger.succeed({})) == []
+
+
+def test_as_many_as_a_worker_may_hold_are_renewed_and_watched_together(ledger: WholeLedger) -> None:
+    ids = [f"job-{number}" for number in range(HELD)]
+    begin(ledger, *ids)
+    holds = dict.fromkeys(ids, 1) | {"job-7": 2}
+    for beats in (ledger.beat(holds, lease_seconds=30), ledger.watch(holds)):
+        assert [name for name in holds if not beats[name].held] == ["job-7"]
 
 
 # ---------------------------------------------------------------------- succeed
