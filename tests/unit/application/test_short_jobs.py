@@ -11,7 +11,7 @@ from src.application.engine.pace import HORIZON_SECONDS, MOST, Pace
 from src.application.engine.short import MIXED_SECONDS, ShortRoad
 from src.application.engine.uncertain import UncertainClaims
 from src.application.ports.ledger import Effect
-from src.domain.errors import ConfigError, DatabaseUnavailable
+from src.domain.errors import ConfigError, DatabaseUnavailable, InvalidPayload
 from src.domain.job import Job, JobState
 from tests.fakes.clock import FrozenClock
 from tests.fakes.world import LEASE, World
@@ -202,6 +202,20 @@ def test_a_long_job_without_a_place_makes_the_next_batches_small(world: World) -
     assert short.room() == 1
     world.clock.advance(MIXED_SECONDS)
     assert short.room() == 100
+
+
+def test_e11_a_batch_with_a_value_that_cannot_be_kept_is_taken_one_by_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_drafts: object, **_more: object) -> None:
+        raise InvalidPayload("one of them can't be kept")
+
+    monkeypatch.setattr(world.memory, "begin", refused)
+    names = published(world, 3)
+    short = road(world)
+    wanted, _ = short.intake.sort(world.queue.receive(10, wait_seconds=0, visibility_seconds=LEASE))
+    others = short.take(wanted)
+    assert [held.job.id for held in map(short.intake.take, others) if held is not None] == names
 
 
 # ---------------------------------------------------------------------- registration
