@@ -117,12 +117,8 @@ class Worker:
         ]
         if self.sweep is not None:
             # Not in `loops`: nobody waits for it, and a long listing is not a wedged worker.
-            threading.Thread(
-                target=self._loop,
-                args=("sweep", self.sweep, self.options.scan_seconds, False),
-                name="sweep",
-                daemon=True,
-            ).start()
+            sweeping = ("sweep", self.sweep, self.options.scan_seconds, False)
+            threading.Thread(target=self._loop, args=sweeping, name="sweep", daemon=True).start()
         for probe in self.probes:
             # Not in `loops` either: a backend that hangs is not ready, but the worker is not wedged.
             probing = ("probe", probe.tick, TURN_SECONDS, False)
@@ -230,6 +226,8 @@ class Worker:
         # Jobs begin within the receive: a drain has to wait for it.
         self._taking.set()
         try:
+            if self._stopping.is_set():  # the drain has perhaps looked already, and waits for nobody
+                return 0
             found = self.short.receive(room, wait_seconds=wait_seconds)
             if found is None:
                 return None
@@ -308,7 +306,8 @@ class Worker:
             try:
                 self.queue.release(delivery, delay_seconds=delay_seconds)
             except QueueUnavailable as error:
-                log.warning("message.release_failed", extra={"error": str(error), "then": "it comes back by itself"})
+                log.warning("message.release_failed", extra={"error": str(error), "then": "they come back"})
+                return  # the next ones would wait as long, and in vain
 
     # ------------------------------------------------------------------ what the executor says
     def _dispatch(self, settling: ThreadPoolExecutor, timeout_seconds: float = 0.2) -> None:
@@ -377,7 +376,8 @@ class Worker:
                 over = self._stop_now.is_set() or not self._fits(taken, now, began, deadline)
                 if over and self.held.request_stop(taken, StopReason.DRAINED, now):
                     self.executor.stop(taken.run_id, StopReason.DRAINED.value)
-            if now >= deadline + 1:
+            if now >= deadline + 1 or (now >= deadline - STOP_SECONDS and not len(self.held)):
+                # With nothing held, what is still being received is protected by its visibility or its lease.
                 log.error("drain.overdue", extra={"held": len(self.held)})
                 return
             self._dispatch(settling, 0.05)
