@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from src.application.ports.executor import (
     WorkOrder,
 )
 from src.infrastructure.process.executor import ProcessExecutor, Recycling
+from src.infrastructure.process.mark import SIZE, Mark
 from src.interfaces.wiring.worker import executor_argv
 from tests.functional.fleet import Fleet
 
@@ -276,3 +278,21 @@ def test_f24_a_signal_at_the_end_of_a_wait_for_events_does_not_make_it_endless(b
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert alarms == [1]
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_f22_what_a_process_shares_with_the_worker_has_its_space_from_the_beginning(
+    memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Touched later, a page for which a full disk has no place kills whoever touches it."""
+    if not memory:
+        monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "away" if memory else tmp_path))
+    mark = Mark()
+    try:
+        assert os.fstat(mark.descriptor).st_blocks * 512 >= SIZE
+        mark.write(7)
+        assert (mark.read(), mark.ends()) == (7, "[]")
+    finally:
+        mark.close()
+    assert not list(tmp_path.iterdir())

@@ -207,8 +207,8 @@ class ProcessExecutor:
             kill_group(child.process.pid)
 
     def _spawn(self, orders: Sequence[WorkOrder], *, short: bool) -> tuple[ChildProcess, list[str]]:
-        ours, theirs = socket.socketpair()
         mark = Mark()
+        ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(
                 [*self.argv, str(theirs.fileno()), str(os.getpid()), str(mark.descriptor)],
