@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -296,3 +297,22 @@ def test_f22_what_a_process_shares_with_the_worker_has_its_space_from_the_beginn
     finally:
         mark.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_e4_a_process_that_reads_nothing_any_more_is_stopped_all_the_same(bench: Bench) -> None:
+    """Its job holds the interpreter, and somebody waits to give it more orders than its channel takes."""
+    first, other = bench.order("sleep", 600), bench.order("sleep", 600)
+    bench.start(first)
+    bench.executor.start(other)
+    bench.until(lambda: len(bench.started()) == 2)
+    (child,) = (child for child in bench.executor._children if first.run_id in child.runs)
+    os.kill(child.process.pid, signal.SIGSTOP)
+    waiting = [bench.order("noop", pad="x" * 8192) for _ in range(200)]
+    giving = threading.Thread(target=bench.start, args=waiting)
+    giving.start()
+    bench.until(lambda: len(child.runs) > 1)
+    bench.executor.stop(other.run_id, "cancelled")
+    bench.executor.stop(first.run_id, "stalled")
+    assert bench.kinds(first, other) == [Stopped, Stopped]
+    giving.join(timeout=PATIENCE)
+    assert set(bench.kinds(*waiting)) == {Returned}

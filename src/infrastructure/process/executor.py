@@ -250,7 +250,8 @@ class ProcessExecutor:
                 return
             child.stopping[run_id] = time.monotonic() + self.stop_grace_seconds
         with contextlib.suppress(OSError):  # already dead: its reader says so
-            child.send(wire.text_of({"stop": run_id, "reason": reason}))
+            # One that does not listen is killed when the time is over.
+            child.tell(wire.text_of({"stop": run_id, "reason": reason}))
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -273,7 +274,7 @@ class ProcessExecutor:
                     stuck.append(child)
         for child in stuck:
             with contextlib.suppress(OSError):  # already dead: its reader says so
-                child.send(wire.text_of({"return": True}))
+                child.tell(wire.text_of({"return": True}))
 
     def _retire_idle(self) -> None:
         now = time.monotonic()

@@ -19,6 +19,9 @@ from src.infrastructure.process.mark import Mark
 
 log = logging.getLogger(__name__)
 
+TELL_SECONDS = 0.1
+"""How long others may be about to send something before `tell` gives up."""
+
 FRAME_BYTES = 4 << 20
 """Orders of one frame; the wire's limit is far above it."""
 
@@ -64,6 +67,16 @@ class ChildProcess:
         """One frame, whole. Raises OSError when the process is gone."""
         with self.sending:
             wire.send_text(self.channel, text)
+
+    def tell(self, text: str) -> bool:
+        """One small frame, soon or not at all: False when the process does not read what it was sent before (its job holds
+        the interpreter), which whoever has to end it must not wait for. Raises OSError when the process is gone."""
+        if not self.sending.acquire(timeout=TELL_SECONDS):
+            return False
+        try:
+            return wire.send_now(self.channel, text)
+        finally:
+            self.sending.release()
 
     @property
     def usable(self) -> bool:
