@@ -242,12 +242,50 @@ class TestRecycling:
         assert len(bench.pids()) == 3
 
 
-def test_a_child_that_breaks_the_protocol_is_not_trusted_any_further(tmp_path: Path) -> None:
-    script = "import socket, sys, time\ns = socket.socket(fileno=int(sys.argv[1]))\ns.recv(9)\n"
-    script += "b = b'{\"done\":[[\"nobody\",{}]]}'\ns.sendall(len(b).to_bytes(4, 'big') + b)\ntime.sleep(60)"
-    executor = ProcessExecutor([sys.executable, "-c", script], discard_scratch=lambda _name: None)
+LIAR = """
+import socket, sys, time
+from src.infrastructure.process.mark import Mark
+channel, mark = socket.socket(fileno=int(sys.argv[1])), Mark(int(sys.argv[3]))
+channel.recv(9)
+for end in {ends!r}:
+    mark.add(end)
+said = {said!r}
+channel.sendall(len(said).to_bytes(4, "big") + said)
+time.sleep({stays})
+"""
+MINE = b'["run-0001",{}]'
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"done":[["nobody",{}]]}',
+        b'{"done":[%s,["nobody",{}]]}' % MINE,
+        b'{"done":[%s,%s]}' % (MINE, MINE),
+        b'{"done":[[["run-0001"],{}]]}',
+        b'{"run":"run-0001","error":7}',
+        b'{"run":"run-0001","snooze":1%s}' % (b"0" * 400),
+        b'{"run":"run-0001","progress":{"percent":1%s}}' % (b"0" * 400),
+        b'{"done":%s' % DEEP,
+    ],
+)
+def test_a_child_that_breaks_the_protocol_is_not_trusted_any_further(tmp_path: Path, said: bytes) -> None:
+    assert_crashed(tmp_path, LIAR.format(ends=[], said=said, stays=60))
+
+
+@pytest.mark.parametrize("end", [b'[["run-0001"],{}]', b'{"run-0001":{}}', DEEP])
+def test_ends_that_a_job_wrote_over_are_none(tmp_path: Path, end: bytes) -> None:
+    assert_crashed(tmp_path, LIAR.format(ends=[end], said=b"", stays=0))
+
+
+def assert_crashed(folder: Path, program: str) -> None:
+    """The run of a process that does this has crashed, and the worker hears of it."""
+    bench = Bench(folder / "data", Recycling())
+    executor = ProcessExecutor(
+        [sys.executable, "-c", program], discard_scratch=lambda _name: None, environment=bench.fleet.environ()
+    )
     try:
-        bench = Bench(tmp_path / "data", Recycling())
         executor.start(order := bench.order("noop"))
         found: list[ExecutorEvent] = []
         deadline = time.monotonic() + PATIENCE

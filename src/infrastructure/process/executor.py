@@ -26,7 +26,7 @@ from src.domain.errors import Crashed, ErrorReport
 from src.domain.progress import ProgressReport
 from src.infrastructure.process import wire
 from src.infrastructure.process.group import kill_group, reap_group, said
-from src.infrastructure.process.handle import ChildProcess, endings, frames, untold_ends
+from src.infrastructure.process.handle import BREACHES, ChildProcess, endings, frames, untold_ends
 from src.infrastructure.process.linux import adopt_orphans
 from src.infrastructure.process.mark import Mark
 
@@ -121,12 +121,13 @@ class ProcessExecutor:
             return
         self._closing = True
         self._commands.put(None)
+        deadline = time.monotonic() + REAP_SECONDS
         self._thread.join(timeout=REAP_SECONDS)
         if self._thread.is_alive():
             # The worker must end all the same: its children die with it.
             log.error("executor.stuck")
         for reader in self._readers:
-            reader.join(timeout=REAP_SECONDS)
+            reader.join(timeout=max(0.0, deadline - time.monotonic()))
         self._thread = None
 
     def _open(self, orders: Sequence[WorkOrder]) -> bool:
@@ -289,7 +290,7 @@ class ProcessExecutor:
         try:
             while (frame := wire.receive(child.channel)) is not None:
                 self._frame(child, frame)
-        except (ValueError, KeyError, TypeError) as error:
+        except BREACHES as error:
             # A child that breaks the protocol is not trusted any further: its job may have corrupted it.
             log.warning("executor.protocol", extra={"pid": child.process.pid, "error": str(error)})
         except OSError as error:
@@ -305,9 +306,11 @@ class ProcessExecutor:
             return
         events = list(endings(frame))
         with self._lock:
+            # All or none: what is taken out of `runs` must be told.
+            if len(ended := {event.run_id for event in events}) < len(events) or not ended <= child.runs.keys():
+                raise ValueError(f"ends of runs that are not the child's, of {len(events)}")
             for event in events:
-                if child.runs.pop(event.run_id, None) is None:
-                    raise ValueError(f"the end of run {event.run_id!r}, which is not the child's")
+                del child.runs[event.run_id]
                 child.stopping.pop(event.run_id, None)
             most = self.recycling.after_batches if child.short else self.recycling.after_jobs
             if child.jobs >= most or int(frame.get("rss", 0)) > self.recycling.above_rss_bytes:
