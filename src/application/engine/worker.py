@@ -150,7 +150,9 @@ class Worker:
             for thread in loops:
                 thread.join(timeout=2)
             receiver.join(timeout=LAST_RECEIVE_SECONDS)
-            self.progress.tick(everything=True)
+            telling = threading.Thread(target=self.progress.tick, kwargs={"everything": True}, daemon=True)
+            telling.start()
+            telling.join(timeout=LAST_SETTLING_SECONDS)
 
     # ------------------------------------------------------------------ loops
     def _loop(self, name: str, turn: Callable[[], object], pause: float, watched: bool = True) -> None:

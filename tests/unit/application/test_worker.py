@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -129,6 +130,28 @@ def test_f24_a_receive_that_hangs_does_not_keep_a_worker_that_holds_nothing(
     monkeypatch.setattr(station.executor, "events", passing(world.clock))
     worker._drain(settling)
     assert world.clock.monotonic() - began < worker.options.grace_seconds
+
+
+def test_f24_a_store_of_progress_that_hangs_does_not_keep_the_worker(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = worker_of(world, station)
+    back, reading = threading.Event(), ProgressReport(percent=10, step="x", step_index=1, step_total=1)
+
+    def hang(job_id: str, fence: int, _report: ProgressReport) -> None:
+        # The next one is left to the end.
+        worker.progress.offer(f"{job_id}-next", fence, reading)
+        back.wait()
+
+    monkeypatch.setattr(worker.progress.progress, "record", hang)
+    worker.progress.offer("job-1", 1, reading)
+    worker.request_stop()
+    running = threading.Thread(target=worker.run, daemon=True)
+    running.start()
+    running.join(timeout=30)
+    ended = not running.is_alive()
+    back.set()
+    assert ended
 
 
 def passing(clock: FrozenClock) -> Callable[[float], Sequence[object]]:
