@@ -174,8 +174,8 @@ class Worker:
             self._finished.wait(pause + extra)
 
     def _duties(self) -> None:
-        if self.waker is not None and not self._stopping.is_set():
-            self.waker.tick()
+        if self.waker is not None:
+            self.waker.work_off(self.clock, self._stopping.is_set)
         self.alarm.tick()
 
     def _receive_loop(self) -> None:

@@ -22,7 +22,7 @@ from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
 from src.infrastructure.memory.progress import MemoryProgress
 from tests.fakes.clock import FrozenClock
-from tests.fakes.world import Station, World
+from tests.fakes.world import Station, World, draft
 
 
 class Exchange:
@@ -160,6 +160,18 @@ def passing(clock: FrozenClock) -> Callable[[float], Sequence[object]]:
         return ()
 
     return events
+
+
+# ---------------------------------------------------------------------- recovery
+def test_i9_all_that_a_dead_worker_leaves_is_woken_in_one_turn(world: World, station: Station) -> None:
+    names = [f"job-{number}" for number in range(3 * world.waker.batch)]
+    begun = world.ledger.begin([draft(name) for name in names], owner="dead", lease_seconds=30)
+    assert len(begun) == len(names)
+    worker = worker_of(world, station)
+    worker.waker = world.waker
+    world.clock.advance(31)
+    worker._duties()
+    assert world.queue.inner.depth().ready == len(names)
 
 
 # ---------------------------------------------------------------------- backends that say nothing
