@@ -100,7 +100,9 @@ class Keeper:
                 self.lock.release(key, held.lock_token)
 
     def _watch(self, runs: list[Held], *, renew: bool) -> bool:
-        holds = {held.job.id: held.job.fence for held in runs}
+        holds: dict[str, int] = {}
+        for held in runs:
+            holds[held.job.id] = max(held.job.fence, holds.get(held.job.id, 0))
         try:
             if renew:
                 beats = self.ledger.beat(holds, lease_seconds=self.options.lease_seconds)
@@ -113,7 +115,8 @@ class Keeper:
         self.on_backend("database", True)
         for held in runs:
             beat = beats.get(held.job.id)
-            if beat is None or not beat.held:
+            # A worker that stood still may have taken its own job again.
+            if beat is None or not beat.held or held.job.fence < holds[held.job.id]:
                 self._stop(held, StopReason.LEASE_LOST)
             elif beat.cancel_requested:
                 self._stop(held, StopReason.CANCELLED)

@@ -10,6 +10,7 @@ from src.application.catalog import JobType
 from src.application.engine.pace import HORIZON_SECONDS, MOST, Pace
 from src.application.engine.short import MIXED_SECONDS, ShortRoad
 from src.application.engine.uncertain import UncertainClaims
+from src.application.ports.executor import Succeeded
 from src.application.ports.ledger import Effect
 from src.domain.errors import ConfigError, DatabaseUnavailable, InvalidPayload
 from src.domain.job import Job, JobState
@@ -82,6 +83,31 @@ def test_f03_a_batch_of_a_frozen_worker_writes_nothing_over_its_successor(world:
     world.end_many(successor)
     assert states(world) == {JobState.SUCCEEDED}
     assert world.breaches == []
+
+
+@pytest.mark.parametrize("later_first", [True, False])
+def test_f03_a_worker_that_took_its_own_job_again_settles_the_later_attempt(world: World, later_first: bool) -> None:
+    published(world, 1)
+    station = world.workers[0]
+    for _ in range(2):
+        world.deliver_many(station)
+        world.clock.advance(LEASE * 2)
+    runs = sorted(station.executor.running, reverse=later_first)
+    assert [int(run.rsplit("-", 1)[1]) for run in runs] == ([2, 1] if later_first else [1, 2])
+    settled = station.settler.settle_short([Succeeded(run, {"fence": int(run.rsplit("-", 1)[1])}) for run in runs])
+    assert [held.job.fence for held in settled] == [2]
+    assert states(world) == {JobState.SUCCEEDED}
+    assert world.breaches == []
+
+
+def test_f03_a_worker_that_took_its_own_job_again_stops_the_earlier_attempt(world: World) -> None:
+    published(world, 1)
+    station = world.workers[0]
+    for _ in range(2):
+        world.deliver_many(station)
+        world.clock.advance(LEASE * 2)
+    station.keeper.tick()
+    assert [int(run.rsplit("-", 1)[1]) for run in station.executor.stopped] == [1]
 
 
 def test_f08_a_lost_reply_to_a_batch_is_found_to_be_our_own(world: World) -> None:
