@@ -99,6 +99,8 @@ class Receiver:
         # Jobs begin within the receive: a drain has to wait for it.
         self.taking.set()
         try:
+            if self.stopping.is_set():  # the drain has perhaps looked already, and waits for nobody
+                return 0
             found = self.short.receive(room, wait_seconds=wait_seconds)
             if found is None:
                 return None
@@ -177,7 +179,8 @@ class Receiver:
             try:
                 self.queue.release(delivery, delay_seconds=delay_seconds)
             except QueueUnavailable as error:
-                log.warning("message.release_failed", extra={"error": str(error), "then": "it comes back by itself"})
+                log.warning("message.release_failed", extra={"error": str(error), "then": "they come back"})
+                return  # the next ones would wait as long, and in vain
 
 
 def _context(taken: Held) -> dict[str, object]:

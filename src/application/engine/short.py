@@ -73,7 +73,11 @@ class ShortRoad:
 
     def take(self, wanted: Sequence[Wanted]) -> Sequence[Delivery]:
         """Claim and start short jobs; the messages that `Intake.take` has to look at. Raises DatabaseUnavailable."""
-        held, others = self.intake.take_short(wanted)
+        try:
+            held, others = self.intake.take_short(wanted)
+        except InvalidPayload as error:
+            _one_by_one(error)
+            return [delivery for delivery, _ in wanted]
         if held:
             log.debug("batch.started", extra={"jobs": len(held)})
             self.start(held)
@@ -87,8 +91,7 @@ class ShortRoad:
         try:
             held, others = self.intake.exchange(self.exchange, limit, wait_seconds)
         except InvalidPayload as error:
-            # One of them can't be kept, and would come back with the others at once: this time each is taken by itself.
-            log.warning("batch.refused", extra={"error": str(error), "then": "one by one"})
+            _one_by_one(error)
             return None
         if held:
             log.debug("batch.started", extra={"jobs": len(held)})
@@ -153,3 +156,8 @@ class ShortRoad:
                 break
             found += more
         return found
+
+
+def _one_by_one(error: InvalidPayload) -> None:
+    """One of a batch can't be kept, and would come back with the others again and again: each is taken by itself."""
+    log.warning("batch.refused", extra={"error": str(error), "then": "one by one"})

@@ -140,15 +140,17 @@ def serve_health(settings: Settings, health: Health) -> HealthServer | None:
 
 
 def leave(code: int, before: set[threading.Thread]) -> None:
-    """End the process here if a thread that was not there `before` would keep it: the interpreter waits for every thread
-    that is no daemon, so one that hangs in a backend's call would outlive the grace time. Nothing is lost with it: what
-    it has not committed is protected by a lease. Returns when there is no such thread."""
-    started = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    """End the process here if a thread that was not there `before` still runs. The interpreter waits for every thread that is
+    no daemon, so one that hangs in a backend's call would outlive the grace time; and it stops daemons wherever they are, so
+    that what it takes apart last (connections, say) may wait for ever for a lock that one of them holds. Nothing is lost
+    with them: what they have not committed is protected by a lease. Returns when there is no such thread."""
+    started = [thread for thread in threading.enumerate() if thread not in before]
     deadline = time.monotonic() + LINGER_SECONDS
     for thread in started:
         thread.join(timeout=max(0.0, deadline - time.monotonic()))
-    if left := [thread.name for thread in started if thread.is_alive()]:
-        log.warning("worker.threads_left", extra={"threads": left, "then": "the process ends without them"})
+    left = [thread for thread in started if thread.is_alive()]
+    if stuck := [thread.name for thread in left if not thread.daemon]:
+        log.warning("worker.threads_left", extra={"threads": stuck, "then": "the process ends without them"})
     for handler in logging.getLogger().handlers:
         handler.flush()
     for stream in (sys.stdout, sys.stderr):
