@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from src.application.engine.alarm import Alarm
 from src.application.engine.health import Health
-from src.application.engine.held import Held, HeldRuns, StopReason, work_order
+from src.application.engine.held import Held, HeldRuns, StopReason
 from src.application.engine.intake import Intake
 from src.application.engine.keeper import Keeper
 from src.application.engine.options import EngineOptions
@@ -292,10 +292,7 @@ class Worker:
                 continue
             if taken is not None:
                 log.info("attempt.started", extra=_context(taken))
-                if taken.short:
-                    self.short.start([taken])
-                else:
-                    self.executor.start(work_order(taken))
+                self.short.start_one(taken)
 
     def _broken(self, delivery: Delivery, error: Exception) -> None:
         try:
