@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from src.application.engine.health import Health
-from src.application.engine.held import Held, HeldRuns, work_order
+from src.application.engine.held import Held, HeldRuns
 from src.application.engine.intake import Intake
 from src.application.engine.options import BACKOFF_SECONDS, EngineOptions
 from src.application.engine.short import ShortRoad
@@ -163,10 +163,7 @@ class Receiver:
                 continue
             if taken is not None:
                 log.info("attempt.started", extra=_context(taken))
-                if taken.short:
-                    self.short.start([taken])
-                else:
-                    self.executor.start(work_order(taken))
+                self.short.start_one(taken)
 
     def _broken(self, delivery: Delivery, error: Exception) -> None:
         try:

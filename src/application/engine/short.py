@@ -103,6 +103,21 @@ class ShortRoad:
         long, _ = self.held.count()
         self.pace.took()
         self.executor.start_short([work_order(one) for one in held], processes=max(1, self.slots - long))
+        self._stop_again(held)
+
+    def start_one(self, taken: Held) -> None:
+        """Run a claimed job, short or long."""
+        if taken.short:
+            self.start([taken])
+            return
+        self.executor.start(work_order(taken))
+        self._stop_again([taken])
+
+    def _stop_again(self, held: Sequence[Held]) -> None:
+        """Held jobs can be stopped from the moment of their claim; the executor knows nothing of them before their start."""
+        for one in held:
+            if one.stop_reason is not None:
+                self.executor.stop(one.run_id, one.stop_reason.value)
 
     def has_place(self) -> bool:
         """Whether a long job could start now. If not, smaller batches are received for a while, so that long jobs are not

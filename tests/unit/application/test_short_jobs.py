@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from src.application.catalog import JobType
+from src.application.engine.held import StopReason
 from src.application.engine.pace import HORIZON_SECONDS, MOST, Pace
 from src.application.engine.short import MIXED_SECONDS, ShortRoad
 from src.application.engine.uncertain import UncertainClaims
@@ -228,6 +229,21 @@ def test_a_long_job_without_a_place_makes_the_next_batches_small(world: World) -
     assert short.room() == 1
     world.clock.advance(MIXED_SECONDS)
     assert short.room() == 100
+
+
+def test_f24_a_stop_between_claim_and_start_is_heeded(world: World) -> None:
+    published(world, 2)
+    short = road(world)
+    deliveries = world.queue.receive(10, wait_seconds=0, visibility_seconds=LEASE)
+    wanted, _ = short.intake.sort(deliveries[:1])
+    held = [*short.intake.take_short(wanted)[0], short.intake.take(deliveries[1])]
+    for one in held:
+        assert one is not None
+        # The executor does not know it yet, and so has nothing to stop.
+        assert short.held.request_stop(one, StopReason.DRAINED, world.clock.monotonic())
+        one.short = one is held[0]
+        short.start_one(one)
+    assert world.workers[0].executor.stopped == [one.run_id for one in held if one is not None]
 
 
 def test_e11_a_batch_with_a_value_that_cannot_be_kept_is_taken_one_by_one(

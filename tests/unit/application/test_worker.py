@@ -16,6 +16,7 @@ from src.application.engine.short import ShortRoad
 from src.application.engine.worker import Worker
 from src.application.ports.exchange import Sort
 from src.application.ports.ledger import DeadLetter
+from src.application.ports.ops_events import OpsEvent
 from src.application.ports.queue import Delivery
 from src.domain.errors import DatabaseUnavailable, LockUnavailable, NetworkError, QueueUnavailable
 from src.domain.job import Job, JobState
@@ -59,6 +60,9 @@ class Silent:
 class Nobody:
     def notify(self, _letter: DeadLetter) -> None:
         raise AssertionError("there is no letter")
+
+    def notify_event(self, event: OpsEvent) -> None:
+        """Tells nobody."""
 
 
 @pytest.fixture
