@@ -13,7 +13,6 @@ from src.application.engine.intake import Intake
 from src.application.engine.options import BACKOFF_SECONDS, EngineOptions
 from src.application.engine.short import ShortRoad
 from src.application.engine.uncertain import UncertainClaims
-from src.application.ports.executor import Executor
 from src.application.ports.queue import Delivery, QueueConsumer
 from src.domain.errors import DatabaseUnavailable, DiskFull, QueueUnavailable, WorkerError
 
@@ -33,7 +32,6 @@ class Receiver:
     queue: QueueConsumer
     intake: Intake
     short: ShortRoad
-    executor: Executor
     held: HeldRuns
     health: Health
     options: EngineOptions

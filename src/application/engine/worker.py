@@ -91,7 +91,6 @@ class Worker:
             queue=self.queue,
             intake=self.intake,
             short=self.short,
-            executor=self.executor,
             held=self.held,
             health=self.health,
             options=self.options,

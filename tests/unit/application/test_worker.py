@@ -119,7 +119,7 @@ def test_f24_a_stop_between_two_receives_begins_no_job(world: World, station: St
         worker._stopping.set()
         return True
 
-    worker.can_take = stop_meanwhile
+    worker._receiver.can_take = stop_meanwhile
     worker._receiver._once()
     assert exchange.asked == 1
     assert not worker._receiver.taking.is_set()
