@@ -138,6 +138,7 @@ videos = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("deleted_at", Double),
+    Column("source_purged_at", Double),
 )
 
 video_chunks = Table(
@@ -159,6 +160,7 @@ batch_submissions = Table(
     Column("job_id", String, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
     Column("submitted_at", Double, nullable=False),
     Column("counted_at", Double),
     Column("missing_times", Integer, nullable=False),
