@@ -160,13 +160,13 @@ batch_submissions = Table(
     Column("job_id", String, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("fence", BigInteger, nullable=False, server_default="0"),
     Column("submitted_at", Double, nullable=False),
     Column("counted_at", Double),
     Column("missing_times", Integer, nullable=False),
     Column("missing_since", Double),
     Column("state", String),
     Column("reason", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
 )
 
 # Plain ids: an event stays when what it is about goes (contracts.md 1.5).
