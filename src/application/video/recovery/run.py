@@ -22,8 +22,9 @@ from src.domain.errors import (
 
 log = logging.getLogger(__name__)
 
-LOCK_SECONDS = 600.0
-"""A scanner that vanished keeps others out for so long (contracts.md 1.4, `video:reconcile:lock`)."""
+LOCK_SECONDS = 120.0
+"""A run that vanished keeps others out for so long. Renewed with each item, so that it need not cover the whole run, as the 600 s of
+contracts.md 1.4 (`video:reconcile:lock`) had to; two runs at once cost work, not truth."""
 
 KEPT_NOTES = 1000
 """Notes of one kind that a report lists; the counts go on."""

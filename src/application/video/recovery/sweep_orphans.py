@@ -9,6 +9,7 @@ from src.application.ports.clock import Clock
 from src.application.ports.deletion import VideoStandings
 from src.application.ports.storage import Storage
 from src.application.video.recovery.run import Run
+from src.domain.errors import ConfigError
 from src.domain.video.keys import ATTEMPT, not_shown
 
 ROOT = "tenants/"
@@ -30,7 +31,7 @@ class Folder:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepOrphans:
     """Each folder is listed again before its objects go, and its video's row is read after that listing. A database that does not
-    answer ends the run; one that knows hardly any of the videos is taken for the wrong one, and nothing goes at all."""
+    answer ends the run; one that knows hardly any of the videos is taken for the wrong one: ConfigError, and nothing goes at all."""
 
     storage: Storage
     standings: VideoStandings
@@ -54,11 +55,10 @@ class SweepOrphans:
                 orphans.append(folder)
                 unknown += self.standings.standing(folder.video_id, None).video is None
         if unknown > max(SUSPICIOUS, len(folders) // 2):
-            run.refused = (
-                f"{unknown} of {len(folders)} folders belong to videos that this database has never heard of: is it the right"
-                " one? Nothing was removed"
+            raise ConfigError(
+                f"{unknown} of {len(folders)} folders belong to videos that this database has never heard of; nothing was removed",
+                fix="check that database and storage belong together",
             )
-            return
         left = self.most_objects
         for folder in orphans:
             if run.looked >= run.limit or left <= 0:
@@ -76,6 +76,8 @@ class SweepOrphans:
             if number >= self.most_listed:
                 run.more = True
                 break
+            if number % BATCH == 0:
+                run.going_on()
             match = FOLDER.match(stored.key)
             if match and ATTEMPT.fullmatch(match[4]):
                 found.setdefault(match[0], Folder(match[0], match[2], match[3]))
