@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from src.application.dispatch import BatchDispatch, DispatchByType, QueueDispatch
 from src.application.engine.alarm import Alarm
 from src.application.engine.waker import Waker
 from src.application.operate import RetryJob
@@ -141,6 +140,3 @@ class Clinic:
 
     def rows(self) -> int:
         return len(self.office.ledger.list(JobFilter(limit=1000)))
-
-
-__all__ = ["DAY", "HOUR", "LEASE", "RESULT", "BatchDispatch", "Clinic", "DispatchByType", "QueueDispatch"]

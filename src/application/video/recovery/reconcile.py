@@ -94,7 +94,7 @@ class Reconcile:
     ) -> None:
         job, now = self._now(row.job_id)
         one = self.sightings.sighting(row, said, dry_run=run.dry_run)
-        around = self._around(one, row.job_id, started)
+        around = self._around(one, row.job_id, said, started)
         ruling = submission_step(job, one, now, around, self.patience)
         self._act(ruling, job, one, run)
 
@@ -136,9 +136,11 @@ class Reconcile:
             if row.state.is_terminal:
                 self.ended(row)
 
-    def _around(self, one: Sighting, job_id: str, started: Sequence[float]) -> Around:
+    def _around(self, one: Sighting, job_id: str, said: Mapping[str, BatchJob], started: Sequence[float]) -> Around:
         others = [
-            row for row in self.submissions.of_job(job_id) if row.batch_id != one.batch_id and _waits_or_runs(row)
+            row
+            for row in self.submissions.of_job(job_id)
+            if row.batch_id != one.batch_id and row.counted_at is None and _waits_or_runs(row, said)
         ]
         return Around(
             newer_alive=any(row.submitted_at > one.submitted_at for row in others),
@@ -165,6 +167,7 @@ class Reconcile:
                         fence=job.fence - claimed,
                     )
                 )
+                self.submissions.seen(batch_id, seen.state, seen.status_reason)
             run.did(batch_id, "adopt", f"it is {seen.state} for job {job.id}, and was not written down")
             return
         one = Sighting(
@@ -192,6 +195,7 @@ class Reconcile:
             return None, self.sightings.clock.now()
 
 
-def _waits_or_runs(row: BatchSubmission) -> bool:
-    """As Batch said last, of one whose end nobody has dealt with."""
-    return row.counted_at is None and row.state is not None and not row.state.ended
+def _waits_or_runs(row: BatchSubmission, said: Mapping[str, BatchJob]) -> bool:
+    """As Batch says now, or said last."""
+    state = said[row.batch_id].state if row.batch_id in said else row.state
+    return state is not None and not state.ended
