@@ -99,7 +99,7 @@ class Clinic:
         run = Run(name, dry_run=dry_run, limit=limit, **more)
         return SingleFlight(self.lock).run(self.jobs[name], run)
 
-    def others(self) -> dict[str, Callable[[], object]]:
+    def others(self) -> dict[str, Callable[[], int]]:
         """Owners that are no recovery jobs."""
         office = self.office
         letters = office.ledger.dead_letters

@@ -25,6 +25,8 @@ EARLIEST_NOW = 1_735_689_600.0
 """2025-01-01: a clock before that was never set, and every lease and file time would be wrong."""
 
 SELF_TEST = b"mediaworker self-test"
+SELF_TEST_FOLDER = "tenants/mediaworker-selftest/video/hls/"
+"""Where every role that writes may write, and may nowhere else (docs/batch.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def check_queue(settings: Settings, adapters: Adapters) -> str:
 
 def check_storage(settings: Settings, adapters: Adapters) -> str:
     """Put, get, compare, delete."""
-    storage, key = adapters.storage(), f"_selftest/{uuid.uuid4()}"
+    storage, key = adapters.storage(), f"{SELF_TEST_FOLDER}{uuid.uuid4()}"
     if isinstance(storage, Checkable):
         storage.check()
     storage.put_bytes(key, SELF_TEST, content_type="text/plain", cache_control="no-store")
