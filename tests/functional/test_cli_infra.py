@@ -106,12 +106,12 @@ def test_plan_and_register_say_what_is_done(
     assert said.endswith("11 would be created, 0 would be changed, 0 equal.\n")
     assert run_command(["infra", "register"]) == 4
     said, error = capsys.readouterr()
-    assert said.count("create ") == 9
+    assert said.count("create ") == 10
     assert "reads back differently: " in error
     assert "$.timeout.attemptDurationSeconds is None, not 14400" in error
     assert run_command(["infra", "plan", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["create"], document["change"], document["equal"]) == (0, 1, 9)
+    assert (document["create"], document["change"], document["equal"]) == (0, 1, 10)
     (changed,) = [one for one in document["resources"] if one["action"] == "change"]
     assert {"path": "$.retryStrategy.attempts", "found": None, "wanted": 1} in changed["changes"]
 
