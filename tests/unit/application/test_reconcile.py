@@ -227,3 +227,22 @@ def test_a_run_is_bounded(clinic: Clinic) -> None:
     run = clinic.run(NAME, limit=2)
     assert run.more
     assert not clinic.run(NAME, limit=10).more
+
+
+def test_lesson_12_one_of_two_deals_with_an_end_that_both_have_seen(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic.office.batch.end(started(clinic), 0)
+    of_job, inside = clinic.office.submissions.of_job, list[Run]()
+
+    def meanwhile(job_id: str) -> object:
+        # The first one has read what Batch says, and not yet acted.
+        if not inside:
+            inside.append(Run(NAME))
+            clinic.jobs[NAME].run(inside[0])
+        return of_job(job_id)
+
+    monkeypatch.setattr(clinic.office.submissions, "of_job", meanwhile)
+    first = Run(NAME)
+    clinic.jobs[NAME].run(first)
+    assert (actions(inside[0]), actions(first)) == ([(clinic.batch_id(), "desync")], [])

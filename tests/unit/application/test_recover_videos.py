@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.application.ports.ledger import Limits
-from src.application.ports.ops_events import EventType
+from src.application.ports.ops_events import EventType, OpsEvent
 from src.application.video.recovery.run import Run
 from src.domain.errors import BatchNotTaken, FfmpegFailed, Stalled, StorageUnavailable
 from src.domain.job import JobState
@@ -205,3 +205,19 @@ def test_all_of_them_are_reached_in_pages(clinic: Clinic) -> None:
         clinic.clock.advance(1)
     run = clinic.run("recover-dead", limit=1000)
     assert (run.looked, run.counts["reopen"]) == (70, 35)
+
+
+def test_a_video_that_went_on_between_look_and_move_is_left_alone(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video(clinic, "v1", VideoStatus.PROCESSING)
+    clinic.clock.advance(301)
+    add = clinic.office.events.add
+
+    def meanwhile(event: OpsEvent) -> bool:
+        clinic.office.videos.update("v1", lambda row: row.processing(job_id="job-9", fence=1))
+        return add(event)
+
+    monkeypatch.setattr(clinic.office.events, "add", meanwhile)
+    assert actions(clinic.run("stuck-videos")) == []
+    assert status(clinic) is VideoStatus.PROCESSING

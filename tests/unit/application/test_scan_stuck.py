@@ -254,3 +254,32 @@ def test_the_report_is_a_document_with_counts(clinic: Clinic) -> None:
 
 def test_where_nothing_goes_by_batch_it_says_so() -> None:
     assert "WORKER_DISPATCH__BACKEND" in (Clinic(batch=False).run(NAME).refused or "")
+
+
+def test_f33_two_at_once_send_one_container(clinic: Clinic) -> None:
+    clinic.office.batch.lose_host(running(clinic))
+    clinic.clock.advance(LEASE + 1)
+    inside: list[Run] = []
+
+    def meanwhile() -> None:
+        if not inside:
+            inside.append(Run(NAME))
+            clinic.jobs[NAME].run(inside[0])
+
+    first = Run(NAME, going_on=meanwhile)
+    clinic.jobs[NAME].run(first)
+    assert actions(inside[0]) == [("job-1", "rescue"), ("job-1", "submit")]
+    assert actions(first) == [("job-1", "skipped")]
+    assert len(clinic.office.submissions.of_job("job-1")) == 2
+
+
+def test_a_dry_run_counts_its_own_look_and_does_not_write_it_down(clinic: Clinic) -> None:
+    clinic.office.batch.forget(running(clinic))
+    clinic.clock.advance(200)
+    clinic.run(NAME)
+    clinic.clock.advance(61)
+    for _ in range(3):
+        assert actions(clinic.run(NAME, dry_run=True)) == [("job-1", "skipped")]
+    clinic.run(NAME)
+    clinic.clock.advance(61)
+    assert actions(clinic.run(NAME, dry_run=True)) == [("job-1", "rescue")]
