@@ -235,6 +235,23 @@ ROLES = (
         {},
     ),
     Role(
+        "academy-video-recovery",
+        [BATCH_MODULE, Runs(S3, "S3Storage", ("delete", "head", "list")), PARAMETERS_MODULE],
+        {
+            "batch:SubmitJob": [DEFINITION, f"{DEFINITION}:7", BATCH_QUEUE],
+            "batch:TagResource": [JOB],
+            "batch:TerminateJob": [JOB],
+            **LOOKS,
+            "batch:DescribeJobs": ["*"],
+            "batch:ListJobs": ["*"],
+            "s3:ListBucket": [BUCKET],
+            "s3:GetObject": [SOURCE],
+            "s3:DeleteObject": [SOURCE, STREAM],
+            "ssm:GetParameter": [PARAMETER],
+        },
+        {},
+    ),
+    Role(
         "academy-video-sqs-worker",
         [Runs(S3, "S3Storage"), *(Runs(SQS, owner) for owner in ("SqsConsumer", "SqsPublisher", "SqsInspector"))],
         {

@@ -17,6 +17,7 @@ from src.domain.errors import ConfigError, WorkerError
 
 if TYPE_CHECKING:
     from src.application.engine.health import Health
+    from src.infrastructure.observability.logs import Lines
     from src.interfaces.http.health import HealthServer
     from src.interfaces.wiring.settings import Settings
 
@@ -32,8 +33,10 @@ GARBAGE = 10_000
 LINGER_SECONDS = 0.5
 """What a thread that is ending anyway gets to do so."""
 
-WORKERS = ("video",)
-"""Workers of this build, named after what they do. A worker runs every registered job type that its queue brings."""
+RECOVERY = "recovery"
+WORKERS = ("video", RECOVERY)
+"""Workers of this build, named after what they do. A worker runs every registered job type that its queue brings; `recovery` takes
+nothing from a queue."""
 
 
 def main(name: str, arguments: Sequence[str]) -> int:
@@ -75,6 +78,10 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
 
     if name not in WORKERS:
         raise ConfigError(f"no worker {name!r}", fix=f"this build has: {', '.join(WORKERS)}")
+    if name == RECOVERY:
+        from src.interfaces.workers.recovery.loop import run_recovery
+
+        return run_recovery(settings, drain=drain)
     lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
     try:
         arm_from(os.environ, settings.environment, supervisor=os.getpid())
@@ -86,13 +93,7 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         worker = build_worker(settings, adapters, catalog, redact=lines.censor.hidden)
         answering = serve_health(settings, worker.health)
     except WorkerError as error:
-        # Whatever is wrong before the first receive is wrong with the set-up: nothing was lost, nothing was taken.
-        # Said once: as a line of the log where programs read it, in plain words where people do.
-        if lines.as_json and log.isEnabledFor(logging.ERROR):
-            log.error("worker.refused", extra={"error_class": error.code, "error": str(error)})  # noqa: TRY400 - no bug of ours
-        else:
-            print(f"mediaworker: {lines.censor.text(str(error))}", file=sys.stderr)
-        return EXIT_CONFIG
+        return refused(lines, error)
     if without := left_out(settings):
         log.warning("jobs.left_out", extra={"types": without, "because": f"{settings.ledger.backend} ledger"})
     log.info(
@@ -118,6 +119,16 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
     log.info("worker.stopped", extra={"worker": name})
     leave(EXIT_OK, before)
     return EXIT_OK
+
+
+def refused(lines: Lines, error: WorkerError) -> int:
+    """Whatever is wrong before the first receive is wrong with the set-up: nothing was lost, nothing was taken. Said once: as a
+    line of the log where programs read it, in plain words where people do. Returns the exit code."""
+    if lines.as_json and log.isEnabledFor(logging.ERROR):
+        log.error("worker.refused", extra={"error_class": error.code, "error": str(error)})
+    else:
+        print(f"mediaworker: {lines.censor.text(str(error))}", file=sys.stderr)
+    return EXIT_CONFIG
 
 
 def settle_memory() -> None:
