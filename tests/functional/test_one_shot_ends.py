@@ -77,7 +77,8 @@ def test_f35_a_container_that_died_is_followed_by_another_after_its_lease(fleet:
     assert run(fleet, name) == 0
     assert said(fleet) == ["JOB_ALREADY_TAKEN"]
     assert fleet.job(name).state is JobState.RUNNING
-    # A minute passes.
+    # A minute passes: lease and lock are over.
+    fleet.adapters.database().write(lambda connection: connection.exec_driver_sql("DELETE FROM locks"))
     change(fleet, name, lambda job, now: replace(job, lease_until=now, wake_at=now))
     assert run(fleet, name) == 0, fleet.story()
     job = fleet.job(name)
