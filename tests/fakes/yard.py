@@ -259,6 +259,7 @@ class Yard:
             self.gone()
             if number % 3 == 0:
                 self.recover(twice=self.dice.random() < 0.3)
+                self.gone()
             self.office.clock.advance(self.dice.uniform(5, 60) if self.trouble else 60)
             if asked == self.jobs and until():
                 return
