@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from src.domain.errors import CorruptSource, LimitsExceeded, SourceEmpty, TruncatedSource, UnsupportedFormat
-from src.domain.history import Attempt
+from src.domain.history import HANDED_BACK, Attempt
 from src.domain.job import Job, JobState
 from src.domain.retry import POLICIES
+from src.domain.video.keys import is_made_by
 
 SOURCE_FAULTS = frozenset(
     error.code for error in (SourceEmpty, UnsupportedFormat, CorruptSource, TruncatedSource, LimitsExceeded)
 )
 """Errors that lie in the bytes of the source, of which the job keeps reading the same copy."""
+
+
+TAKEN_OVER = (
+    "Nothing was encoded: the video showed a stream of this very upload already, which is this job's result."
+    " To encode again, upload the film again, under the same key or another, and ask for that."
+)
 
 
 def explain(job: Job, attempts: Sequence[Attempt], now: float) -> list[str]:
@@ -37,6 +44,13 @@ def _attempt(attempt: Attempt, now: float) -> str:
     if attempt.ended_at is None:
         return f"{began} and runs."
     took = _span(attempt.ended_at - attempt.started_at)
+    if attempt.outcome == HANDED_BACK:
+        why = (
+            attempt.error.code
+            if attempt.error
+            else "its worker was told to stop, a backend was away, or it asked to wait"
+        )
+        return f"{began} and was handed back after {took} ({why}), which is not counted: the next one has its number."
     reason = f" ({attempt.error.code})" if attempt.error else ""
     return f"{began} and ended {attempt.outcome} after {took}{reason}."
 
@@ -44,9 +58,9 @@ def _attempt(attempt: Attempt, now: float) -> str:
 def _next(job: Job, now: float) -> list[str]:
     match job.state:
         case JobState.QUEUED if job.due_at > now:
-            return [f"Due in {_span(job.due_at - now)}.", _waker(job, now)]
+            return [f"Due in {_span(job.due_at - now)}.", _waker(job, now), _again(job)]
         case JobState.QUEUED:
-            return ["Next: a free worker receives its message from the queue.", _waker(job, now)]
+            return ["Next: a free worker receives its message from the queue.", _waker(job, now), _again(job)]
         case JobState.RUNNING:
             return _running(job, now)
         case JobState.RETRY_WAIT:
@@ -57,7 +71,8 @@ def _next(job: Job, now: float) -> list[str]:
                 _waker(job, now),
             ]
         case JobState.SUCCEEDED:
-            return [f"{_ago(job.finished_at or now, now)}: succeeded. Nothing more happens."]
+            found = [TAKEN_OVER] if _result_was_there(job) else []
+            return [*found, f"{_ago(job.finished_at or now, now)}: succeeded. Nothing more happens."]
         case JobState.CANCELLED:
             return [
                 f"{_ago(job.finished_at or now, now)}: cancelled. `mediaworker jobs retry {job.id}` opens it again."
@@ -69,6 +84,12 @@ def _next(job: Job, now: float) -> list[str]:
             ]
         case JobState.DEAD:
             return [_why_dead(job), f"Next: nothing by itself. Mend the cause, then `mediaworker jobs retry {job.id}`."]
+
+
+def _result_was_there(job: Job) -> bool:
+    """Whether the stream in a job's result is another job's, which encoded the same upload before."""
+    path = (job.result or {}).get("hls_path")
+    return isinstance(path, str) and job.type == "video" and not is_made_by(path, job.id)
 
 
 def _after_failure(job: Job) -> str:
@@ -109,6 +130,10 @@ def _waker(job: Job, now: float) -> str:
     if job.wake_at is None:
         return "Nobody wakes it: it has ended."
     return f"If its message is lost, the waker of any worker publishes another one {_in(job.wake_at, now)}."
+
+
+def _again(job: Job) -> str:
+    return f"`mediaworker jobs retry {job.id}` publishes it now; one too many does no harm."
 
 
 def _in(at: float, now: float) -> str:

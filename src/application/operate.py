@@ -38,8 +38,8 @@ def _anything(_job: Job) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RetryJob:
-    """Starts a job now: a waiting retry at once, an ended job in a new generation (its old dead letter goes in the same
-    commit)."""
+    """Starts a job now: a waiting retry at once, a queued job by another message (one too many does no harm: the claim decides),
+    an ended job in a new generation (its old dead letter goes in the same commit)."""
 
     ledger: JobLedger
     dispatch: Dispatch
@@ -47,13 +47,13 @@ class RetryJob:
     """raises Conflict for a job that could only fail; asked before anything is changed"""
 
     def retry(self, job_id: str) -> Job:
-        """The row after it. Raises NotFound, Conflict when the job is queued or runs, DatabaseUnavailable, what `may_start`
+        """The row after it. Raises NotFound, Conflict when the job runs, DatabaseUnavailable, what `may_start`
         raises (then nothing was changed), and what `dispatch` raises (then the job is due already, and the recovery owner of its road brings it on)."""
 
         self.may_start(self.ledger.change(job_id, lambda job, _now: job))
 
         def move(job: Job, now: float) -> Job:
-            return job.retry_now(now) if job.state is JobState.RETRY_WAIT else job.reopen(now)
+            return job.retry_now(now) if job.state in (JobState.RETRY_WAIT, JobState.QUEUED) else job.reopen(now)
 
         return self._set_going(self.ledger.change(job_id, move))
 

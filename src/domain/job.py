@@ -299,11 +299,11 @@ class Job:
         return self._end(JobState.CANCELLED, now)
 
     def retry_now(self, now: float) -> Job:
-        """Do not wait for the retry's time. No counter changes: it is the attempt that was due anyway. Raises Conflict
-        unless the job waits for a retry."""
-        if self.state is not JobState.RETRY_WAIT:
-            raise Conflict(f"job {self.id} does not wait for a retry: {self.state}")
-        return replace(self, due_at=now, wake_at=now)
+        """Do not wait for the retry's time, nor for a message that may be lost. No counter changes: it is the attempt that was
+        due anyway. Raises Conflict unless the job waits."""
+        if self.state not in (JobState.RETRY_WAIT, JobState.QUEUED):
+            raise Conflict(f"job {self.id} does not wait: {self.state}")
+        return replace(self, due_at=min(self.due_at, now), wake_at=now)
 
     def reopen(self, now: float, *, delay_seconds: float = 0.0) -> Job:
         """A new generation by an operator's wish: counters start again, the fence goes on. Raises Conflict when active."""

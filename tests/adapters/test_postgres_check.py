@@ -62,7 +62,7 @@ def test_a_good_database_says_what_it_is(url: str) -> None:
         ("guarded", "password"),
         ("nobody", "let this user in"),
         ("banned", "let this user in"),
-        ("stranger", "dead_letters: DELETE"),
+        ("stranger", "queue_messages_id_seq: USAGE"),
     ],
 )
 def test_a_user_who_may_not_is_a_config_error(url: str, login: str, words: str) -> None:
@@ -82,6 +82,30 @@ def test_granting_what_the_message_asks_for_is_enough(url: str) -> None:
     queue.publish([Envelope(body=b"x", key="k")])
     queue.ack(queue.receive(1, wait_seconds=0, visibility_seconds=30))
     queue.close()
+
+
+@pytest.mark.parametrize(
+    ("taken", "lacking"),
+    [
+        ("ALL ON SEQUENCE queue_messages_id_seq", "queue_messages_id_seq: USAGE"),
+        ("EXECUTE ON FUNCTION worker_take", "worker_take: EXECUTE"),
+        ("DELETE ON jobs", "jobs: DELETE"),
+    ],
+)
+def test_each_lacking_privilege_is_named_with_the_grant_that_mends_it(server: Server, taken: str, lacking: str) -> None:
+    url = make_database(server)
+    for what in ("ALL ON ALL TABLES", "ALL ON ALL SEQUENCES", "ALL ON ALL FUNCTIONS"):
+        execute(url, f"GRANT {what} IN SCHEMA public TO stranger")
+    if taken.startswith("EXECUTE"):
+        execute(url, f"REVOKE {taken} FROM public")
+    execute(url, f"REVOKE {taken} FROM stranger")
+    with pytest.raises(ConfigError) as raised:
+        check(as_user(url, "stranger"))
+    assert f"({lacking})" in raised.value.message
+    assert raised.value.fix
+    for statement in raised.value.fix.split("; "):
+        execute(url, statement)
+    assert check(as_user(url, "stranger"))
 
 
 def test_a_database_that_is_not_there_is_a_config_error(server: Server) -> None:
@@ -124,8 +148,9 @@ def test_what_the_address_says_wins_over_the_settings(url: str) -> None:
 
 def test_a_server_that_is_away_is_no_config_error() -> None:
     (port,) = free_ports()
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseUnavailable) as raised:
         check(f"postgresql://postgres@127.0.0.1:{port}/x")
+    assert "WORKER_DATABASE__URL" in str(raised.value.fix)
     with pytest.raises(QueueUnavailable):
         PostgresQueue(Database(f"postgresql://u@127.0.0.1:{port}/x"), "video", SystemClock()).check()
 

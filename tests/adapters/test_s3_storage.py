@@ -158,8 +158,16 @@ def test_secrets_are_not_shown(storage: S3Storage) -> None:
 def test_a_storage_that_is_away_may_come_back() -> None:
     (port,) = free_ports()
     away = S3Storage(bucket="b", endpoint_url=f"http://127.0.0.1:{port}", access_key="k", secret_key="s")
-    with pytest.raises(StorageUnavailable, match="no answer"):
+    with pytest.raises(StorageUnavailable, match=f"no answer from the storage at 127.0.0.1:{port}") as raised:
         away.check()
+    assert "WORKER_STORAGE__ENDPOINT_URL" in str(raised.value.fix)
+
+
+def test_the_address_that_is_named_has_no_login_and_no_path() -> None:
+    away = S3Storage(bucket="b", endpoint_url="http://user:canary@127.0.0.1:1/canary", access_key="k", secret_key="s")
+    with pytest.raises(StorageUnavailable, match=r"127.0.0.1:1 ") as raised:
+        away.head("k")
+    assert "canary" not in str(raised.value)
 
 
 def test_lesson_a_restart_of_the_service_needs_no_restart_of_the_worker() -> None:

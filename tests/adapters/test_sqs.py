@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from src.application.ports.queue import Delivery, Envelope
 from src.domain.errors import QueueUnavailable
@@ -291,6 +291,17 @@ def test_errors_say_what_and_how_to_mend_it_but_no_receipt_in_full(consumer: Sqs
     assert "SQS queue video: receive_message was refused: AccessDenied" in raised.value.message
     assert "ReceiveMessage" in str(raised.value.fix)
     assert len(str(raised.value)) < 1000
+
+
+def test_the_call_that_was_refused_is_the_one_that_is_named(asked: Recorded) -> None:
+    asked.answers = [ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetQueueUrl")]
+    with pytest.raises(QueueUnavailable, match="get_queue_url was refused") as raised:
+        asked.call("get_queue_attributes")
+    assert "WORKER_QUEUE__URL" in str(raised.value.fix)
+    asked.answers = [NoCredentialsError()]
+    with pytest.raises(QueueUnavailable, match="no credentials were found") as raised:
+        asked.call("get_queue_attributes")
+    assert "AWS_ACCESS_KEY_ID" in str(raised.value.fix)
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,14 @@ def test_lesson_32_doctor_tries_everything(fleet: Fleet) -> None:
     assert "act" in document["job_types"]
 
 
+def test_doctor_prints_its_table_and_no_log_beside_it(fleet: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(
+        'import logging\nlogging.getLogger("src.noisy").warning("bare")\nJOB_TYPES = []\n'
+    )
+    done = fleet.cli("doctor", WORKER_JOBS__MODULES="noisy", PYTHONPATH=f"{ROOT}:{tmp_path}")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
 @pytest.mark.parametrize("command", [("doctor",), ("run", "video", "--drain")])
 def test_lesson_26_doctor_and_start_refuse_a_job_type_without_its_handler(
     fleet: Fleet, tmp_path: Path, command: tuple[str, ...]

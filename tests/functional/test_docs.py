@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,6 +37,17 @@ def test_the_job_type_of_the_how_to_page_works_as_printed(
     assert fleet.drain() == 0
     job = fleet.job("count-1")
     assert (job.state, job.result) == (JobState.SUCCEEDED, {"words": 3})
+
+
+def test_python_publishes_as_the_page_shows(fleet: Fleet) -> None:
+    page = (ROOT / "docs/publishing.md").read_text()
+    (code,) = re.findall(r"```python\n(from src\.application\.ports\.queue import.*?)```", page, re.DOTALL)
+    assert fleet.cli("db", "upgrade").returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=fleet.environ(), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(fleet.cli("queues", "--json").stdout)["queues"][0]["ready"] == 1
 
 
 def test_the_readme_stays_short() -> None:

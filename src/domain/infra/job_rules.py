@@ -132,7 +132,7 @@ def _secrets(container: Mapping[str, Any], file: str) -> Iterator[Problem]:
     for number, one in enumerate(container.get("environment") or []):
         name, value = str(one.get("name", "")), str(one.get("value", ""))
         if SECRET_NAME.search(name) or LOGIN.search(value):
-            text = f"{name} is a secret: everybody who may look at job definitions reads it"
+            text = f"{name} is a secret, and everybody who may look at job definitions reads it"
             fix = "put it into the SSM Parameter Store, and its ARN into containerProperties.secrets"
             yield Problem(file, f"{root}.environment[{number}]", text, fix)
     for number, one in enumerate(container.get("secrets") or []):

@@ -45,6 +45,13 @@ def attempt_prefix(tenant: str, video_id: str, *, job_id: str, generation: int, 
     return f"{video_prefix(tenant, video_id)}{generation}-{fence}-{mark}/"
 
 
+def is_made_by(path: str, job_id: str) -> bool:
+    """Whether an object of the output lies in a folder of this job's attempts."""
+    # Only the mark tells jobs apart; the other parts are any.
+    mark = attempt_prefix("t", "v", job_id=job_id, generation=1, fence=1).rstrip("/").rpartition("-")[2]
+    return path.rpartition("/")[0].endswith(f"-{mark}")
+
+
 def raw_prefix(tenant: str) -> str:
     """Where a tenant's sources are."""
     return f"tenants/{tenant}/video/raw/"

@@ -20,13 +20,35 @@ log = logging.getLogger(__name__)
 SKEW_SECONDS = 2.0
 """By which a worker's clock may differ from the database's before somebody is told."""
 
-PRIVILEGES = "SELECT, INSERT, UPDATE, DELETE"
+GRANTS = {
+    "table": "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {user}",
+    "sequence": "GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {user}",
+    "function": "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {user}",
+}
+"""{kind of what a privilege is lacking on: the statement for the owner of the tables}"""
 
 LACKING = text("""
-SELECT wanted.name || ': ' || privilege.name FROM unnest(CAST(:tables AS text[])) AS wanted (name),
+WITH ours AS (SELECT to_regclass(name) AS id, name FROM unnest(CAST(:tables AS text[])) AS wanted (name))
+SELECT 'table' AS kind, ours.name || ': ' || privilege.name AS what FROM ours,
     unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege (name)
-WHERE NOT has_table_privilege(to_regclass(wanted.name), privilege.name) ORDER BY 1
+WHERE NOT has_table_privilege(ours.id, privilege.name)
+UNION ALL
+SELECT 'sequence', counter.relname || ': USAGE' FROM ours
+    JOIN pg_depend ON pg_depend.refobjid = ours.id AND pg_depend.refclassid = 'pg_class'::regclass
+        AND pg_depend.classid = 'pg_class'::regclass AND pg_depend.deptype = 'a'
+    JOIN pg_class AS counter ON counter.oid = pg_depend.objid
+-- A CASE, because the order of a WHERE is the planner's, and asking this of anything but a sequence is an error.
+WHERE CASE counter.relkind WHEN 'S' THEN NOT has_sequence_privilege(counter.oid, 'USAGE, UPDATE') ELSE false END
+UNION ALL
+SELECT 'function', function.proname || ': EXECUTE' FROM pg_proc AS function
+WHERE starts_with(function.proname, 'worker_') AND pg_function_is_visible(function.oid)
+    AND NOT has_function_privilege(function.oid, 'EXECUTE')
+ORDER BY 1, 2
 """)
+"""Rows are numbered by sequences of the tables, which have privileges of their own: who lacks those can read everything and
+insert nothing."""
+
+WHO = text("SELECT quote_ident(current_user), quote_ident(current_schema())")
 
 ROOM = text("""
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
@@ -87,9 +109,15 @@ def _server(connection: Connection) -> list[str]:
 
 
 def _allowed(connection: Connection) -> None:
-    lacking = list(connection.execute(LACKING, {"tables": sorted(metadata.tables)}).scalars())
-    if lacking:
-        raise ConfigError(
-            f"the database user lacks privileges ({'; '.join(lacking[:4])}{' ...' if len(lacking) > 4 else ''})",
-            fix=f"GRANT {PRIVILEGES} ON ALL TABLES IN SCHEMA ... and USAGE ON ALL SEQUENCES IN SCHEMA ... to this user",
-        )
+    lacking = connection.execute(LACKING, {"tables": sorted(metadata.tables)}).all()
+    if not lacking:
+        return
+    user, schema = connection.execute(WHO).one()
+    kinds = sorted({kind for kind, _what in lacking}, key=list(GRANTS).index)
+    # The first of each kind, so that a long list of tables does not hide the rest.
+    named = [next(what for one, what in lacking if one == kind) for kind in kinds]
+    named += [what for _kind, what in lacking if what not in named][: max(0, 4 - len(named))]
+    raise ConfigError(
+        f"the database user lacks privileges ({'; '.join(named)}{' ...' if len(lacking) > len(named) else ''})",
+        fix="; ".join(GRANTS[kind].format(schema=schema, user=user) for kind in kinds),
+    )

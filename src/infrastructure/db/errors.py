@@ -13,6 +13,7 @@ from src.domain.errors import ConfigError, DatabaseUnavailable
 REFUSED = frozenset({"40001", "40P01", "55P03"})
 """PostgreSQL: serialization failure, deadlock, lock not available. The transaction was rolled back, whole."""
 
+AWAY = "is PostgreSQL running and reachable from here, and WORKER_DATABASE__URL right?"
 UPGRADE = "run: mediaworker db upgrade"
 
 FIXES: tuple[tuple[str, str], ...] = (
@@ -35,13 +36,17 @@ FIXES: tuple[tuple[str, str], ...] = (
     ("55P03", "find the transaction that holds the row, or raise WORKER_DATABASE__LOCK_SECONDS"),
     ("26000", "behind PgBouncer in transaction mode set WORKER_DATABASE__POOLER=transaction"),
     ("42P05", "behind PgBouncer in transaction mode set WORKER_DATABASE__POOLER=transaction"),
+    # A connection that came to nothing has no code, only the driver's kind of error.
+    ("OperationalError", AWAY),
+    ("ConnectionTimeout", AWAY),
+    ("57P0", "the server is shutting down or starting: wait, or see its log"),
     ("42501", "grant this user what it lacks, or use the user that ran `mediaworker db upgrade`"),
 )
 """(beginning of the database's own code, what to do)."""
 
 SETUP: tuple[tuple[str, str, str], ...] = (
     # A refused connection has no code, only the server's words.
-    (r"28P01|password authentication failed|no password supplied", "the database refuses this user's password",
+    (r"28P01|password authentication failed|no password supplied", "the database refuses the password of this user",
      "check the user and password in WORKER_DATABASE__URL"),
     (r"28000|role \".*\" does not exist|pg_hba\.conf", "the database does not let this user in",
      "create the user, or allow it in the server's pg_hba.conf"),

@@ -24,12 +24,16 @@ from src.infrastructure.observability.redaction import (
     one_line,
     redacted,
 )
+from src.infrastructure.observability.repeats import Repeats
 
 BACKLOG_LINES = 10_000
 """Lines that may wait for a slow reader of stderr; more are dropped and counted."""
 
 CLOSE_SECONDS = 2.0
 """How long an exit waits for the last lines to be read."""
+
+LOOK_SECONDS = 1.0
+"""How often lines that were kept back are looked at, while there are any."""
 
 SCAN_CHARACTERS = 65_536
 """Longer texts are cut before they are searched for secrets: searching must stay cheap."""
@@ -122,17 +126,31 @@ class BoundedHandler(logging.Handler):
         super().__init__()
         self.lines = lines
         self.dropped = 0
+        self.repeats = Repeats()
+        # Of its own: the handler's is held by whoever closes it and waits for the writer.
+        self._repeating = threading.Lock()
         self._descriptor = descriptor
         self._waiting: queue.Queue[str | None] = queue.Queue(maxsize=backlog)
         self._writer = threading.Thread(target=self._write_all, name="log-writer", daemon=True)
         self._writer.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue the line, or count it as dropped."""
+        """Queue the line, keep it back because its like was said a moment ago, or count it as dropped."""
+        with self._repeating:
+            held, passes = self.repeats.holding, self.repeats.passes(record)
+        if passes:
+            self._queue(record)
+        elif not held:
+            self._put("")  # wakes the writer, which from now on looks when this one's time comes
+
+    def _queue(self, record: logging.LogRecord) -> None:
         try:
             line = self.lines.line(record)
         except Exception:  # noqa: BLE001 - a record that can't be printed (bad arguments) must not hurt who logged it
             line = self.lines.own(level="error", event="log.unprintable", logger=record.name, line=record.lineno)
+        self._put(line)
+
+    def _put(self, line: str) -> None:
         try:
             self._waiting.put_nowait(line)
         except queue.Full:
@@ -140,17 +158,32 @@ class BoundedHandler(logging.Handler):
 
     def close(self) -> None:
         """Let the waiting lines out, for a moment."""
+        with self._repeating:
+            for record in self.repeats.rest():
+                self._queue(record)
         with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=CLOSE_SECONDS / 2)
         self._writer.join(timeout=CLOSE_SECONDS)
         super().close()
 
     def _write_all(self) -> None:
-        while (line := self._waiting.get()) is not None:
+        while (line := self._next()) is not None:
+            if not line:
+                continue
             if self.dropped:
                 dropped, self.dropped = self.dropped, 0
                 self._write(self.lines.own(level="warning", event="log.dropped", lines=dropped))
             self._write(line)
+
+    def _next(self) -> str | None:
+        """The next line; empty when there is none yet."""
+        with self._repeating:
+            for record in self.repeats.due():
+                self._queue(record)
+            held = self.repeats.holding
+        with contextlib.suppress(queue.Empty):
+            return self._waiting.get(timeout=LOOK_SECONDS if held else None)
+        return ""
 
     def _write(self, line: str) -> None:
         rest = memoryview(f"{line}\n".encode("utf-8", "backslashreplace"))

@@ -15,14 +15,22 @@ SECRET_KEY = re.compile(
 )
 """Fields with such names are never printed."""
 
-_URL_LOGIN = re.compile(r"://[^/\s@'\"]{1,512}@")
-"""scheme://user:password@host. No expression here may look back over a long word: texts from outside are searched."""
+_URL_LOGIN = re.compile(r"://(?!\[?user(?::password)?@)[^/\s'\"]{1,512}@")
+"""scheme://user:password@host, up to the last @, but not these very words, which are those of a help text. No expression here may look back over a long word: texts from outside are searched."""
 
 URL_PASSWORD = re.compile(r"://[^/\s@:'\"]{0,256}:([^/\s@'\"]{1,512})@")
 """Group 1 is the password of scheme://user:password@host."""
 
+_ERROR_CODE = (
+    r"(?!(?:SignatureDoesNotMatch"
+    r"|(?<=\bInvalid)(?:AccessKeyId|Token|TokenId|Signature|SignatureException)|(?<=\bInvalidClient)TokenId"
+    r"|(?<=\bExpired)(?:Token|TokenException)|(?<=\bIncomplete)Signature|(?<=\bMissingAuthentication)Token): [A-Z][a-z]{1,12}\s)"
+)
+"""Not what a service calls an error, followed by a sentence: `InvalidAccessKeyId: The AWS Access Key Id ...`."""
+
 _SECRET_PARAMETER = re.compile(
-    r"(?P<name>(?:signature|credential|security-token|secret|passw(?:or)?d|token|api_?key|access_?key(?:id)?|\bsig)"
+    _ERROR_CODE
+    + r"(?P<name>(?:signature|credential|security-token|secret|passw(?:or)?d|token|api_?key|access_?key(?:id)?|\bsig(?!\w))"
     r"[\w.-]{0,40})(?P<between>\s{0,2}[\"']?\s{0,2}[=:]\s{0,2}[\"']?)(?!\[hidden\])(?P<value>[^\s&\"',;}\])]+)",
     re.IGNORECASE,
 )

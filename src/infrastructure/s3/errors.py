@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
@@ -27,6 +28,7 @@ NO_PERMISSION = (
     " objects"
 )
 NO_BUCKET = "create the bucket, or correct WORKER_STORAGE__BUCKET and WORKER_STORAGE__ENDPOINT_URL"
+AWAY = "is the storage reachable from here, and WORKER_STORAGE__ENDPOINT_URL right?"
 WRONG_REGION = "correct WORKER_STORAGE__REGION"
 
 SET_UP: Mapping[str, str] = {
@@ -85,7 +87,7 @@ def translated(action: str, key: str) -> Iterator[None]:
             ) from found
         if said in CHANGED:
             raise StorageUnavailable(f"{key} changed while it was read") from found
-        raise StorageUnavailable(_words(action, key, found), fix=fix_of(found)) from found
+        raise StorageUnavailable(_words(action, key, found), fix=fix_of(found) or (None if said else AWAY)) from found
 
 
 def fix_of(error: BaseException | None) -> str | None:
@@ -105,5 +107,17 @@ def _words(action: str, key: str, error: BaseException) -> str:
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         return f"can't {action} {key}: {answer.get('Code', '')}: {str(answer.get('Message', ''))[:TEXT]}"
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+        return f"can't {action} {key}: no credentials were found"
     # Not the error's own text: it may show the address with its query.
-    return f"can't {action} {key}: no answer from the storage ({type(error).__name__})"
+    return f"can't {action} {key}: no answer from the storage{_place(error)} ({type(error).__name__})"
+
+
+def _place(error: BaseException) -> str:
+    """Who was asked, where the SDK says so: host and port alone."""
+    asked = urlsplit(str((getattr(error, "kwargs", None) or {}).get("endpoint_url") or ""))
+    try:
+        port = f":{asked.port}" if asked.port else ""
+    except ValueError:
+        port = ""
+    return f" at {asked.hostname}{port}" if asked.hostname else ""

@@ -91,13 +91,19 @@ TEXT = 300
 
 def unavailable(error: BaseException, queue: str, operation: str) -> QueueUnavailable:
     """The port's error for whatever the SDK raised. It shows neither addresses with credentials nor keys."""
-    said = code_of(error)
+    said, fix = code_of(error), fix_of(error)
     if said and isinstance(error, ClientError):
         text = str(error.response.get("Error", {}).get("Message", ""))[:TEXT]
-        return QueueUnavailable(f"SQS queue {queue}: {operation} was refused: {said}: {text}", fix=fix_of(error))
+        if error.operation_name == "GetQueueUrl":
+            # Asked before any other call, by its name: the call that was wanted is not the one that is refused.
+            operation = "get_queue_url"
+            fix = f"{fix}; with WORKER_QUEUE__URL it is not asked" if fix == NO_PERMISSION else fix
+        return QueueUnavailable(f"SQS queue {queue}: {operation} was refused: {said}: {text}", fix=fix)
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+        return QueueUnavailable(f"SQS queue {queue}: {operation} can't be asked: no credentials were found", fix=fix)
     return QueueUnavailable(
         f"SQS queue {queue}: {operation} got no answer ({type(error).__name__})",
-        fix=fix_of(error) or "is the service reachable from here, and WORKER_AWS__ENDPOINT_URL right?",
+        fix=fix or "is the service reachable from here, and WORKER_AWS__ENDPOINT_URL right?",
     )
 
 

@@ -20,8 +20,9 @@ from src.interfaces.cli.demo_page import PAGE_NAME, write_page
 from src.interfaces.cli.documents import status_document
 from src.interfaces.cli.errors import JOB_FAILED, OK
 from src.interfaces.cli.output import json_option, print_json
+from src.interfaces.cli.readings import Readings
 from src.interfaces.cli.session import Session, open_session
-from src.interfaces.cli.sources import submit_file
+from src.interfaces.cli.sources import job_of, submit_file
 from src.interfaces.cli.status import show
 from src.interfaces.cli.table import print_table
 from src.interfaces.cli.watch import NEVER, follow
@@ -89,7 +90,7 @@ def _refuse_foreign(session: Session) -> None:
 
 def _submitted(session: Session, file: Path | None, video_id: str, *, as_json: bool) -> Job:
     if file is not None:
-        return submit_file(session, file, TENANT, video_id)
+        return job_of(submit_file(session, file, TENANT, video_id))
     from src.infrastructure.ffmpeg.demo_clip import HEIGHT, SECONDS, WIDTH, make_demo_clip
 
     if not as_json:
@@ -97,7 +98,7 @@ def _submitted(session: Session, file: Path | None, video_id: str, *, as_json: b
     with tempfile.TemporaryDirectory(prefix="mediaworker-demo-") as folder:
         clip = Path(folder) / "demo.mp4"
         make_demo_clip(session.adapters.ffmpeg(), clip)
-        return submit_file(session, clip, TENANT, video_id)
+        return job_of(submit_file(session, clip, TENANT, video_id))
 
 
 def _work(session: Session, job: Job, began: float, *, quiet: bool) -> Made:
@@ -121,7 +122,7 @@ def _work(session: Session, job: Job, began: float, *, quiet: bool) -> Made:
             code = worker.wait(STOP_SECONDS)
         finally:
             _end(worker)
-    document = status_document(ended, session.progress.latest(ended.id))
+    document = status_document(ended, Readings(session).of(ended.id))
     return Made(document, session.settings.storage_root, seconds, code)
 
 

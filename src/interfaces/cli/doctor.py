@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from src.application.catalog import Catalog
@@ -22,6 +24,8 @@ from src.interfaces.wiring.settings import Settings
 def doctor(worker: bool, as_json: bool) -> int:
     """Try everything a worker needs, part by part, and whether the deletion queue has a consumer, where one is configured.
     Exits 4 when something is wrong, 7 when a backend is away."""
+    # What the checks log stands in their findings as well; without a handler Python prints it bare beside the table.
+    logging.getLogger().addHandler(logging.NullHandler())
     settings = load()
     catalog = build_catalog(settings)
     adapters = build(settings, catalog)

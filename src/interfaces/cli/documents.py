@@ -10,7 +10,7 @@ from typing import Any
 from src.application.ports.ledger import DeadLetter
 from src.application.ports.ops_events import OpsEvent
 from src.application.ports.submissions import BatchSubmission
-from src.domain.errors import ErrorReport
+from src.domain.errors import ErrorReport, NetworkError
 from src.domain.history import Attempt
 from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
@@ -32,8 +32,8 @@ def iso(at: float | None) -> str | None:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def status_document(job: Job, reading: ProgressReport | None) -> Document:
-    """What `status --json` prints."""
+def status_document(job: Job, reading: ProgressReport | NetworkError | None) -> Document:
+    """What `status --json` prints; `progress` is null when its backend did not answer."""
     return {
         "id": job.id,
         "type": job.type,
@@ -48,7 +48,7 @@ def status_document(job: Job, reading: ProgressReport | None) -> Document:
         "finished_at": iso(job.finished_at),
         "due_at": iso(job.due_at) if job.state in (JobState.QUEUED, JobState.RETRY_WAIT) else None,
         "cancel_requested": job.cancel_requested_at is not None,
-        "progress": progress_document(job, reading),
+        "progress": None if isinstance(reading, NetworkError) else progress_document(job, reading),
         "error": error_document(job.error),
         "result": dict(job.result) if job.result is not None else None,
     }
@@ -88,7 +88,7 @@ def attempt_document(attempt: Attempt) -> Document:
     }
 
 
-def job_document(job: Job, reading: ProgressReport | None, attempts: list[Attempt]) -> Document:
+def job_document(job: Job, reading: ProgressReport | NetworkError | None, attempts: list[Attempt]) -> Document:
     """Everything about one job."""
     return {
         **status_document(job, reading),

@@ -13,15 +13,15 @@ from src.application.ports.ops_events import EventFilter, OpsEvent
 from src.application.ports.submissions import BatchSubmission
 from src.application.video.source_there import SourceIsThere
 from src.domain.errors import WorkerError
-from src.domain.history import Attempt
+from src.domain.history import HANDED_BACK, Attempt
 from src.domain.job import Job, JobState
-from src.domain.progress import ProgressReport
 from src.infrastructure.observability.redaction import one_line
 from src.interfaces.cli.documents import event_document, iso, job_document, shown, status_document, submission_document
 from src.interfaces.cli.errors import show_note
 from src.interfaces.cli.events import print_events, print_submissions
 from src.interfaces.cli.options import OFFSET
 from src.interfaces.cli.output import json_option, print_json, print_value
+from src.interfaces.cli.readings import Readings
 from src.interfaces.cli.session import NoDatabase, Session, open_existing
 from src.interfaces.cli.status import show as show_status
 from src.interfaces.cli.table import Cell, age, moment, print_table, short_ids
@@ -62,7 +62,8 @@ def list_jobs(
         return
     found = session.jobs.list(criteria)
     if as_json:
-        print_json([status_document(job, _reading(session, job)) for job in found])
+        readings = Readings(session)
+        print_json([status_document(job, readings.of(job.id)) for job in found])
         return
     now = session.adapters.clock().now()
     rows = [
@@ -84,7 +85,7 @@ def show_job(job_id: str, as_json: bool) -> None:
     job = session.job(job_id)
     history = list(session.jobs.attempts(job.id))
     batch_jobs, happened = _batch_road(session, job)
-    document = job_document(job, session.progress.latest(job.id), history)
+    document = job_document(job, Readings(session).of(job.id), history)
     document["submissions"] = [submission_document(each) for each in batch_jobs]
     document["events"] = [event_document(each) for each in happened]
     if as_json:
@@ -96,7 +97,7 @@ def show_job(job_id: str, as_json: bool) -> None:
     now = session.adapters.clock().now()
     rows = [
         (past.generation, past.number, moment(past.started_at, now), _ended(past), past.outcome,
-         past.error and past.error.code, past.owner)
+         _attempts_error(past), past.owner)
         for past in history
     ]  # fmt: skip
     click.echo()
@@ -122,7 +123,7 @@ def cancel_job(job_id: str, as_json: bool) -> None:
     if job.state is JobState.CANCELLED:
         _make_room(session, job)
     if as_json:
-        print_json(status_document(job, _reading(session, job)))
+        print_json(status_document(job, Readings(session).of(job.id)))
     elif job.state is JobState.CANCELLED:
         click.echo(f"{job.id} is cancelled.")
     else:
@@ -133,7 +134,7 @@ def cancel_job(job_id: str, as_json: bool) -> None:
 @click.argument("job_id", metavar="ID")
 @json_option
 def retry_job(job_id: str, as_json: bool) -> None:
-    """Start a waiting retry now, or an ended job anew.
+    """Start a waiting retry now, a queued job by another message, or an ended job anew.
 
     An ended job gets a new generation, with all its attempts."""
     session = open_existing(f"job {job_id[:80]!r}", queue=True)
@@ -143,6 +144,8 @@ def retry_job(job_id: str, as_json: bool) -> None:
     )
     if as_json:
         print_json(status_document(job, None))
+    elif before.state is JobState.QUEUED:
+        click.echo(f"{job.id} was queued already; it is sent for again, in case its message was lost.")
     elif job.generation == before.generation:
         click.echo(f"{job.id}: attempt {job.attempts + 1} of at most {job.max_attempts} is due now.")
     else:
@@ -184,12 +187,14 @@ def _batch_road(session: Session, job: Job) -> tuple[Sequence[BatchSubmission], 
     return session.submissions.of_job(job.id), newest_first[::-1]
 
 
-def _reading(session: Session, job: Job) -> ProgressReport | None:
-    return session.progress.latest(job.id)
-
-
 def _ended(past: Attempt) -> Cell | None:
     return None if past.ended_at is None else Cell(iso(past.ended_at) or "", age(past.ended_at - past.started_at))
+
+
+def _attempts_error(past: Attempt) -> str | None:
+    if past.error is not None:
+        return past.error.code
+    return "not counted" if past.outcome == HANDED_BACK else None
 
 
 def _why(job: Job) -> str:

@@ -13,6 +13,7 @@ from src.application.ports.queue import Envelope, QueuePublisher
 from src.domain.errors import Permanent
 from src.interfaces.cli.output import json_option, print_json
 from src.interfaces.cli.session import Session, open_session
+from src.interfaces.wiring.queues import shown_queue
 from src.interfaces.wiring.worker import decoder_settings
 
 
@@ -33,7 +34,7 @@ def publish(file: BinaryIO, anyway: bool, as_json: bool) -> None:
     key = jobs[0] if len(jobs) == 1 else hashlib.sha256(body).hexdigest()
     publisher.publish([Envelope(body=body, key=key)])
     if as_json:
-        print_json({"queue": session.settings.queue.name, "bytes": len(body), "jobs": jobs})
+        print_json({"queue": shown_queue(session.settings), "bytes": len(body), "jobs": jobs})
         return
     for job_id in jobs:
         click.echo(job_id)

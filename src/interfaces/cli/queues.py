@@ -13,6 +13,7 @@ from src.interfaces.cli.output import json_option, print_json
 from src.interfaces.cli.session import NoDatabase, open_existing
 from src.interfaces.cli.table import print_table
 from src.interfaces.wiring.environment import load
+from src.interfaces.wiring.queues import shown_queue
 from src.interfaces.wiring.settings import Settings
 
 
@@ -22,7 +23,7 @@ def queues(as_json: bool) -> None:
     """Messages in the queue, jobs by state, dead letters by cause."""
     settings, depth, counts, letters = _counted()
     queue = {
-        "queue": settings.queue.name,
+        "queue": shown_queue(settings),
         "backend": settings.queue.backend,
         "ready": depth.ready,
         "delayed": depth.delayed,

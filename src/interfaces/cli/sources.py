@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from src.application.video.request import EncodeVideo
+from src.application.video.submit import Submission
 from src.domain.errors import (
     BatchUnavailable,
     ConfigError,
@@ -28,6 +29,7 @@ from src.domain.errors import (
 from src.domain.ids import check_tenant, identifier, storage_key
 from src.domain.job import Job
 from src.domain.video.keys import raw_key
+from src.infrastructure.observability.redaction import one_line, redacted
 from src.interfaces.cli.session import Session
 from src.interfaces.wiring.dispatches import make_submitter
 
@@ -41,8 +43,8 @@ FIXES = {
 """{reason of contracts.md 1.8: what the caller can do}."""
 
 
-def submit_source(session: Session, source: str, tenant: str, video_id: str | None) -> Job:
-    """The job for what was named. Raises NotFound, SourceEmpty, InvalidPayload, TenantMismatch, ConfigError, and what
+def submit_source(session: Session, source: str, tenant: str, video_id: str | None) -> Submission:
+    """The submission, with its job, for what was named. Raises NotFound, SourceEmpty, InvalidPayload, TenantMismatch, ConfigError, and what
     `request_video` raises."""
     tenant, video = identifier(tenant, "tenant"), identifier(video_id or uuid.uuid4().hex, "video id")
     if not source:
@@ -52,15 +54,16 @@ def submit_source(session: Session, source: str, tenant: str, video_id: str | No
     return request_video(session, _stored(session, source, tenant), tenant, video)
 
 
-def submit_file(session: Session, path: Path, tenant: str, video_id: str) -> Job:
+def submit_file(session: Session, path: Path, tenant: str, video_id: str) -> Submission:
     """Copy a file into the storage and ask for its job. The copy goes again when no job takes it, and stays (named in the
     error) when nobody knows. Raises what `put_file` and `request_video` raise."""
     key = put_file(session, path, tenant, video_id)
     job_id = str(uuid.uuid4())
     try:
-        job = request_video(session, key, tenant, video_id, job_id)
+        submission = request_video(session, key, tenant, video_id, job_id)
     except DatabaseUnavailable as error:
         job = _admitted(session, job_id) or _unknown(error, key, tenant, video_id)
+        submission = Submission(job=job, created=True)
     except WorkerError:
         # Mostly before the admission, or its refusal; but a queue may refuse the message of a job that is there.
         if session.jobs.find(job_id) is None:
@@ -71,13 +74,20 @@ def submit_file(session: Session, path: Path, tenant: str, video_id: str) -> Job
             else:
                 _discard(session, key)
         raise
-    if (taken := job.payload.get("file_key")) != key:
+    if (taken := job_of(submission).payload.get("file_key")) != key:
         _discard(session, key)
         click.echo(
             f"mediaworker: video {video_id} has an active job already, which encodes {taken}; {path.name!r} was not taken",
             err=True,
         )
-    return job
+    return submission
+
+
+def job_of(submission: Submission) -> Job:
+    """The job of what `request_video` answers."""
+    if submission.job is None:
+        raise AssertionError("unreachable: a submission without a job is an error")
+    return submission.job
 
 
 def _awaits(session: Session, video_id: str, key: str) -> bool:
@@ -185,10 +195,10 @@ def _key_of_address(session: Session, address: str) -> str:
     return key.removeprefix(f"{storage.prefix}/") if storage.prefix else key
 
 
-def request_video(session: Session, key: str, tenant: str, video_id: str, job_id: str | None = None) -> Job:
-    """The job of this video: a new one (with `job_id`), or the active one. Raises InvalidPayload, TenantMismatch, Conflict with the
-    reason of a rejection, DatabaseUnavailable, StorageUnavailable, BatchRefused, BatchNotTaken. A queue that is away costs
-    nothing but time: the job is admitted, and the waker publishes it."""
+def request_video(session: Session, key: str, tenant: str, video_id: str, job_id: str | None = None) -> Submission:
+    """The submission with the job of this video: a new one (with `job_id`), or the active one. Raises InvalidPayload, TenantMismatch,
+    Conflict with the reason of a rejection, DatabaseUnavailable, StorageUnavailable, BatchRefused, BatchNotTaken. A queue that
+    is away costs nothing but time: the job is admitted, the waker publishes it, and that is said."""
     use_case = make_submitter(session.settings, session.adapters, session.catalog)
     request = EncodeVideo(video_id=video_id, tenant=tenant, file_key=key)
     submission = use_case.submit(request, job_id or str(uuid.uuid4()))
@@ -197,9 +207,19 @@ def request_video(session: Session, key: str, tenant: str, video_id: str, job_id
             raise submission.error
         reason = submission.rejected or "rejected"
         raise Conflict(f"the job was rejected: {reason}", fix=FIXES.get(reason))
-    if isinstance(submission.error, BatchUnavailable):
-        click.echo(f"mediaworker: {submission.error.message}; a container may be on its way", err=True)
-        click.echo(
-            f"  then: `mediaworker status {submission.job.id}`; scan-stuck submits it again if none came", err=True
-        )
-    return submission.job
+    if submission.error is not None:
+        _tell_doubt(submission.job, submission.error)
+    return submission
+
+
+def _tell_doubt(job: Job, error: WorkerError) -> None:
+    """The job is there, and nobody knows whether anything is on its way to it."""
+    if isinstance(error, BatchUnavailable):
+        said, then = "a container may be on its way", "scan-stuck submits it again if none came"
+    else:
+        said = "the job is admitted, but its message did not get into the queue"
+        then = "the waker of any running worker publishes it within a minute of the mend"
+    click.echo(f"mediaworker: {one_line(redacted(error.message))}; {said}", err=True)
+    if error.fix:
+        click.echo(f"  fix: {one_line(redacted(error.fix))}", err=True)
+    click.echo(f"  then: {then}; `mediaworker status {job.id}`", err=True)

@@ -6,6 +6,7 @@ import click
 
 from src.interfaces.cli.documents import Document, status_document
 from src.interfaces.cli.output import json_option, print_fields, print_json
+from src.interfaces.cli.readings import Readings
 from src.interfaces.cli.session import Session, open_existing
 from src.interfaces.cli.watch import follow
 
@@ -31,19 +32,23 @@ def status(job_id: str, watch: bool, as_json: bool) -> int:
 
 def read(session: Session, job_id: str) -> Document:
     """The status document of a job now."""
-    return status_document(session.job(job_id), session.progress.latest(job_id))
+    job = session.job(job_id)
+    return status_document(job, Readings(session).of(job.id))
 
 
 def show(document: Document) -> None:
     """For people."""
     progress, error = document["progress"], document["error"]
-    step = f" {progress['step']} ({progress['step_index']} of {progress['step_total']})" if progress["step"] else ""
+    running, shown = document["state"] == "RUNNING", "unknown: its backend did not answer"
+    if progress is not None:
+        step = f" {progress['step']} ({progress['step_index']} of {progress['step_total']})" if progress["step"] else ""
+        shown = f"{progress['percent']:.0f} %{step if running else ''}"
     fields: list[tuple[str, object]] = [
         ("Job", document["id"]),
         ("Type", f"{document['type']}, tenant {document['tenant']}"),
         ("State", document["state"] + (" (cancellation asked for)" if document["cancel_requested"] else "")),
         ("Attempts", f"{document['attempts']} of at most {document['max_attempts']}"),
-        ("Progress", f"{progress['percent']:.0f} %{step if document['state'] == 'RUNNING' else ''}"),
+        ("Progress", shown),
         ("Created", document["created_at"]),
         ("Finished", document["finished_at"]),
         ("Due", document["due_at"] if document["state"] == "RETRY_WAIT" else None),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import click
 
+from src.application.video.submit import Submission
 from src.domain.job import Job, JobState
-from src.interfaces.cli.documents import status_document
+from src.infrastructure.observability.redaction import redacted
+from src.interfaces.cli.documents import Document, status_document
 from src.interfaces.cli.errors import INTERRUPTED, JOB_FAILED, OK, WAIT_TIMED_OUT
 from src.interfaces.cli.options import Finite
 from src.interfaces.cli.output import json_option, print_json, reader_may_leave
+from src.interfaces.cli.readings import Readings
 from src.interfaces.cli.session import Session, open_session
-from src.interfaces.cli.sources import submit_source
+from src.interfaces.cli.sources import job_of, submit_source
 from src.interfaces.cli.status import show
 from src.interfaces.cli.watch import TimedOut, follow
 
@@ -35,13 +38,24 @@ def video(source: str, tenant: str, video_id: str | None, wait: bool, timeout: f
     Prints the job's id.
     """
     session = open_session()
-    job = submit_source(session, source, tenant, video_id)
+    submission = submit_source(session, source, tenant, video_id)
+    job = job_of(submission)
     if not wait:
-        print_json(status_document(job, None)) if as_json else click.echo(job.id)
+        print_json(submission_document(submission)) if as_json else click.echo(job.id)
         return OK
     if not as_json:
         click.echo(job.id)
     return wait_for(session, job, timeout, as_json=as_json)
+
+
+def submission_document(submission: Submission) -> Document:
+    """The job's status, with why nothing may be on its way to it: `rejected` is `submit_failed` then, else null."""
+    failed = submission.error
+    return {
+        **status_document(job_of(submission), None),
+        "rejected": submission.rejected,
+        "submit_error": failed and {"class": failed.code, "message": redacted(failed.message), "fix": failed.fix},
+    }
 
 
 def wait_for(session: Session, job: Job, timeout: float | None, *, as_json: bool) -> int:
@@ -57,7 +71,7 @@ def wait_for(session: Session, job: Job, timeout: float | None, *, as_json: bool
         return INTERRUPTED
     else:
         code = OK if job.state is JobState.SUCCEEDED else JOB_FAILED
-    document = status_document(session.job(job.id), session.progress.latest(job.id))
+    document = status_document(session.job(job.id), Readings(session).of(job.id))
     with reader_may_leave():
         print_json(document) if as_json else show(document)
     return code

@@ -14,6 +14,7 @@ from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
 from src.interfaces.cli.documents import progress_document, status_document
 from src.interfaces.cli.output import console, print_json_line
+from src.interfaces.cli.readings import Readings
 from src.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
@@ -63,12 +64,13 @@ def follow(
 ) -> Job:
     """The job when it has ended, or when `alive` says that nobody works on it. Raises TimedOut, DatabaseUnavailable."""
     view = _view(as_json=as_json, quiet=quiet)
+    readings = Readings(session)
     waiting_since = time.monotonic()
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     try:
         while True:
             going = alive()
-            job, reading = _look(session, job_id)
+            job, reading = _look(session, job_id, readings)
             view.show(job, reading)
             if job.state.is_terminal or not going:
                 return job
@@ -84,15 +86,17 @@ def follow(
         view.close()
 
 
-def _look(session: Session, job_id: str) -> tuple[Job, ProgressReport | None]:
+def _look(session: Session, job_id: str, readings: Readings) -> tuple[Job, ProgressReport | None]:
     """A busy database is no reason to stop looking."""
     for tried in range(PATIENCE):
         try:
-            return session.job(job_id), session.progress.latest(job_id)
+            job, reading = session.job(job_id), readings.of(job_id)
         except DatabaseUnavailable:
             if tried == PATIENCE - 1:
                 raise
             time.sleep(LOOK_SECONDS)
+        else:
+            return job, reading if isinstance(reading, ProgressReport) else None
     raise AssertionError("unreachable: the last try returns or raises")
 
 

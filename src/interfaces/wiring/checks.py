@@ -19,6 +19,7 @@ from src.application.ports.checkable import Checkable
 from src.domain.errors import ConfigError, WorkerError
 from src.interfaces.wiring.adapters import Adapters, imported
 from src.interfaces.wiring.environment import variable
+from src.interfaces.wiring.queues import shown_queue
 from src.interfaces.wiring.settings import Settings, is_server
 
 EARLIEST_NOW = 1_735_689_600.0
@@ -126,7 +127,9 @@ def check_queue(settings: Settings, adapters: Adapters) -> str:
     sides = (adapters.queue_consumer(), adapters.queue_publisher(), adapters.queue_inspector())
     facts = [fact for side in sides if isinstance(side, Checkable) for fact in side.check()]
     depth = adapters.queue_inspector().depth()
-    found = f"{settings.queue.backend} queue {settings.queue.name!r}: {depth.ready} ready, {depth.in_flight} in flight"
+    found = (
+        f"{settings.queue.backend} queue {shown_queue(settings)!r}: {depth.ready} ready, {depth.in_flight} in flight"
+    )
     return "; ".join([found, *dict.fromkeys(facts)])
 
 

@@ -96,11 +96,14 @@ def _refuse_unknown(environ: Mapping[str, str], names: Mapping[str, str]) -> Non
         if SERVICE_LINK.fullmatch(name):
             problems.append(f"{name} looks like a Kubernetes service link: set enableServiceLinks: false in the pod")
             continue
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-        problems.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+        # Without what all of them begin with, which would make any two names alike.
+        short = {known.removeprefix(PREFIX): known for known in names}
+        near = difflib.get_close_matches(name.removeprefix(PREFIX), short, n=1, cutoff=0.7)
+        problems.append(f"{name} is not a setting" + (f"; did you mean {short[near[0]]}?" if near else ""))
     if problems:
         raise ConfigError(
-            "; ".join(problems), fix="`mediaworker config show` lists every setting; docs/settings.md explains them"
+            "; ".join(problems),
+            fix="`mediaworker config schema` lists every setting, as docs/settings.md does; unset what is none",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from src.application.claim_check import ClaimCheckConsumer, ClaimCheckPublisher
 from src.application.ports.exchange import MessageExchange
@@ -19,6 +20,13 @@ SLICED = {"sqlite", "memory", "postgres", "redis", "sqs"}
 """Backends whose receive waits in slices of a second, so that SIGTERM is heeded at once: the embedded queue polls inside, so a
 longer wait saves nothing; a long poll of SQS can't be called off, and a message that it brings when the worker is gone stays
 hidden until its visibility ends."""
+
+
+def shown_queue(settings: Settings) -> str:
+    """The queue's name, for people: SQS goes by the URL where one is set, whatever the name says."""
+    if settings.queue.backend == "sqs" and settings.queue.url:
+        return urlsplit(settings.queue.url).path.rsplit("/", 1)[-1] or settings.queue.name
+    return settings.queue.name
 
 
 class WholeQueue(QueueConsumer, QueuePublisher, QueueInspector, Protocol):

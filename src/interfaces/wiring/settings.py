@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from src.domain.errors import InvalidPayload
 from src.domain.ids import storage_key
+from src.interfaces.wiring.addresses import check_login
 from src.interfaces.wiring.batch_settings import BatchSettings, DispatchSettings
 from src.interfaces.wiring.deletion_settings import DeletionSettings
 from src.interfaces.wiring.group import Count, Group, Positive
@@ -312,6 +313,9 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if self.video.chunk_seconds < self.video.segment_seconds:
             raise ValueError("video.chunk_seconds is shorter than video.segment_seconds: a chunk holds whole segments")
+        check_login("database.url", self.database_url)
+        check_login("redis.url", self.redis_url)
+        check_login("queue.url", self.queue.url)
         for port, wanted in (
             ("ledger", self.ledger.backend),
             ("lock", self.lock.backend),

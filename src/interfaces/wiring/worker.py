@@ -39,7 +39,7 @@ from src.infrastructure.process.executor import ProcessExecutor
 from src.interfaces.wiring.adapters import Adapters
 from src.interfaces.wiring.assemble import WITH_EFFECTS
 from src.interfaces.wiring.dispatches import make_enqueue_next, queue_types
-from src.interfaces.wiring.queues import HOLD_LIMIT_SECONDS, SLICED
+from src.interfaces.wiring.queues import HOLD_LIMIT_SECONDS, SLICED, shown_queue
 from src.interfaces.wiring.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def build_worker(
         held=held,
         clock=clock,
         options=options,
-        queue_name=settings.queue.name,
+        queue_name=shown_queue(settings),
         knows=lambda name: name in catalog.names(),
         is_short=catalog.is_short,
         has_short=any(map(catalog.is_short, catalog.names())),
@@ -231,7 +231,7 @@ def _said_once(settings: Settings) -> Callable[[], None]:
         if not said:
             said.append(True)
             started = _process_age_seconds()
-            log.info("worker.receiving", extra={"queue": settings.queue.name, "seconds_since_start": started})
+            log.info("worker.receiving", extra={"queue": shown_queue(settings), "seconds_since_start": started})
 
     return first
 

@@ -9,14 +9,17 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from src.domain.errors import ConfigError, WorkerError
+from src.domain.job import JobState
 
 if TYPE_CHECKING:
     from src.application.engine.health import Health
+    from src.application.ports.ledger import JobQueries
     from src.infrastructure.observability.logs import Lines
     from src.interfaces.http.health import HealthServer
     from src.interfaces.wiring.settings import Settings
@@ -37,6 +40,9 @@ RECOVERY = "recovery"
 WORKERS = ("video", RECOVERY)
 """Workers of this build, named after what they do. A worker runs every registered job type that its queue brings; `recovery` takes
 nothing from a queue."""
+
+WAITING = (JobState.QUEUED, JobState.RETRY_WAIT)
+LEFT = "the queue has no message of this worker's for them: the waker of a worker that keeps running publishes one"
 
 
 def main(name: str, arguments: Sequence[str]) -> int:
@@ -114,6 +120,8 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
     before = set(threading.enumerate())
     settle_memory()
     worker.run(drain=drain)
+    if drain:
+        tell_left(adapters.ledger())
     if answering is not None:
         answering.close()
     log.info("worker.stopped", extra={"worker": name})
@@ -129,6 +137,22 @@ def refused(lines: Lines, error: WorkerError) -> int:
     else:
         print(f"mediaworker: {lines.censor.text(str(error))}", file=sys.stderr)
     return EXIT_CONFIG
+
+
+def tell_left(jobs: JobQueries) -> None:
+    """Say at the end of a drain which jobs wait although the queue is empty: their messages never got there, or are another
+    road's."""
+    try:
+        counts = jobs.counts()
+    except WorkerError as error:
+        log.warning("drain.unknown", extra={"error": str(error)})
+        return
+    waiting = Counter[str]()
+    for (name, state), count in counts.items():
+        waiting[name] += count if state in WAITING else 0
+    waiting = +waiting
+    if waiting:
+        log.warning("drain.jobs_left", extra={"waiting": dict(waiting), "then": LEFT})
 
 
 def settle_memory() -> None:

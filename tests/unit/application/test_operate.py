@@ -143,8 +143,9 @@ def test_a_retried_job_gets_a_new_generation_and_a_message(bench: Bench) -> None
     assert bench.messages() == [{"job_id": "job-1", "type": "video"}]
 
 
-def test_an_active_job_cannot_be_retried(bench: Bench) -> None:
+def test_a_running_job_cannot_be_retried(bench: Bench) -> None:
     bench.admit("job-1")
+    bench.claim("job-1")
     with pytest.raises(Conflict):
         RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
     assert bench.messages() == []
@@ -329,6 +330,17 @@ def test_a_used_up_policy_is_named(bench: Bench) -> None:
     assert "are retried 3 times; those are used up" in bench.explained("job-1")
 
 
+def test_an_attempt_that_was_handed_back_says_why_the_next_one_has_its_number(bench: Bench) -> None:
+    bench.admit("job-1")
+    fence = bench.claim("job-1").fence
+    bench.ledger.change("job-1", lambda job, now: job.hand_back(now, fence=fence))
+    assert bench.claim("job-1").attempts == 1
+    text = bench.explained("job-1")
+    assert text.count("attempt 1 began") == 2
+    assert "handed back after" in text
+    assert "not counted: the next one has its number" in text
+
+
 def test_a_success_is_the_end(bench: Bench) -> None:
     bench.admit("job-1")
     fence = bench.claim("job-1").fence
@@ -350,15 +362,24 @@ def test_retrying_a_job_that_waits_for_its_retry_makes_it_due_now_without_costin
     assert bench.claim("job-1").attempts == 2
 
 
-def test_retrying_a_queued_or_running_job_is_a_conflict() -> None:
-    bench = Bench()
+def test_retrying_a_queued_job_replaces_its_lost_message_and_changes_nothing_else(bench: Bench) -> None:
     bench.admit("job-1")
-    with pytest.raises(Conflict):
-        RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
-    bench.claim("job-1")
-    with pytest.raises(Conflict):
-        RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
-    assert bench.messages() == []
+    bench.ledger.change("job-1", lambda job, now: job.published(now))
+    assert bench.ledger.to_wake(10) == []
+    before = bench.ledger.change("job-1", lambda job, _now: job)
+    assert "`mediaworker jobs retry job-1` publishes it now" in bench.explained("job-1")
+    job = RetryJob(bench.ledger, QueueDispatch(bench.queue)).retry("job-1")
+    assert job == before
+    assert bench.messages() == [{"job_id": "job-1", "type": "video"}]
+    assert bench.claim("job-1").attempts == 1
+
+
+def test_a_queued_job_whose_message_is_refused_again_is_woken_at_once(bench: Bench) -> None:
+    bench.admit("job-1")
+    bench.ledger.change("job-1", lambda job, now: job.published(now))
+    with pytest.raises(QueueUnavailable):
+        RetryJob(bench.ledger, QueueDispatch(BrokenPublisher())).retry("job-1")
+    assert [job.id for job in bench.ledger.to_wake(10)] == ["job-1"]
 
 
 def test_a_reopened_job_leaves_no_old_dead_letter_and_others_stay() -> None:

@@ -17,6 +17,7 @@ from src.application.engine.held import Held, HeldRuns
 from src.application.engine.intake import Intake
 from src.application.engine.options import EngineOptions
 from src.application.engine.settler import Settler
+from src.application.explain import explain
 from src.application.outcome import Done, Run
 from src.application.ports.executor import Failed, Succeeded
 from src.application.ports.queue import Envelope
@@ -187,9 +188,21 @@ def test_an_s3_event_about_new_content_under_the_same_key_is_encoded(shop: Shop)
 def test_an_s3_event_about_the_content_that_is_shown_costs_no_encode(shop: Shop) -> None:
     before, encoded = shop.video(), list(shop.encoder.encoded)
     shop.s3(RAW + "a/v1.mp4")
-    assert _state(shop.work()) is JobState.SUCCEEDED
+    job = shop.work()
+    assert _state(job) is JobState.SUCCEEDED
     assert shop.encoder.encoded == encoded
     assert shop.video().hls_path == before.hls_path
+    assert job is not None
+    assert "Nothing was encoded" in " ".join(explain(job, [], shop.clock.now()))
+
+
+def test_a_job_that_was_encoded_is_not_said_to_have_found_its_result(shop: Shop) -> None:
+    shop.upload("b/v1.mp4", b"other")
+    shop.legacy(RAW + "b/v1.mp4")
+    job = shop.work()
+    assert _state(job) is JobState.SUCCEEDED
+    assert job is not None
+    assert "Nothing was encoded" not in " ".join(explain(job, [], shop.clock.now()))
 
 
 def test_a_source_that_was_purged_after_success_leaves_the_old_result(shop: Shop) -> None:

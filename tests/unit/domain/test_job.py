@@ -176,9 +176,11 @@ def test_a_retry_now_keeps_every_counter_and_only_moves_the_time() -> None:
     waiting = Job(id="j", type="video", tenant="t", payload={}, state=JobState.RETRY_WAIT, attempts=2, due_at=900.0,
                   wake_at=900.0, error_counts={"network": 2}, crashes=1, fence=2)  # fmt: skip
     assert waiting.retry_now(100.0) == replace(waiting, due_at=100.0, wake_at=100.0)
+    queued = replace(waiting, state=JobState.QUEUED, due_at=50.0)
+    assert queued.retry_now(100.0) == replace(queued, wake_at=100.0), "nobody waits longer for having asked"
 
 
-@pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.RETRY_WAIT])
-def test_only_a_waiting_retry_can_be_made_now(state: JobState) -> None:
+@pytest.mark.parametrize("state", sorted(set(JobState) - {JobState.RETRY_WAIT, JobState.QUEUED}))
+def test_only_a_waiting_job_can_be_made_due_now(state: JobState) -> None:
     with pytest.raises(Conflict, match=state):
         Job(id="j", type="video", tenant="t", payload={}, state=state).retry_now(100.0)

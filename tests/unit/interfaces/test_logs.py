@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import logging
@@ -10,12 +11,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from src.infrastructure.notify.log import LogNotifier
 from src.infrastructure.observability.logs import BoundedHandler, Censor, Lines, configure, secret_values
 from src.infrastructure.observability.redaction import FIELD_BYTES, capped, one_line, redacted
+
+ROOT = Path(__file__).resolve().parents[3]
 
 CANARIES = (
     "redis://default:canary@cache:6379/0",
@@ -27,6 +31,11 @@ CANARIES = (
     "{'api_key': 'canary'}",
     "Authorization: Bearer canarycanary",
     "GET /x?token=canary HTTP/1.1",
+    "postgresql://app:first@canary@db/jobs",
+    "InvalidToken: canary",
+    "InvalidAccessKeyId=canary",
+    "SignatureDoesNotMatch: signature=canary",
+    "https://x.blob/k?sv=1&sig=canary",
 )
 
 
@@ -239,3 +248,43 @@ def test_lines_about_the_logs_themselves_carry_it_too(pipe: tuple[int, int]) -> 
     said = [json.loads(each) for each in os.read(reader, 65_536).splitlines()]
     assert {each["event"] for each in said} == {"log.unprintable", "log.dropped", "x"}
     assert all(each["job_id"] == "j1" for each in said)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "e.g. postgresql://user@host/database, or redis://[user:password@]host:port/db",
+        "can't put k: SignatureDoesNotMatch: The request signature we calculated does not match the signature you provided.",
+        "can't put k: InvalidAccessKeyId: The AWS Access Key Id you provided does not exist in our records.",
+        "was refused: InvalidClientTokenId: The security token included in the request is invalid.",
+        "ExpiredToken: The provided token has expired.",
+        "the database refuses the password of this user: connection failed",
+        "runs until SIGTERM: it then finishes",
+    ],
+)
+def test_fixed_words_are_no_secrets(words: str) -> None:
+    assert redacted(words) == words
+
+
+def test_no_words_of_ours_are_taken_for_secrets() -> None:
+    """Errors and fixes, with whatever stands in them, come out as they were written."""
+    calls = [
+        (path.name, node)
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and path.name != "redaction.py"
+    ]
+    said = [
+        (name, _words(given)) for name, call in calls for given in (*call.args, *(each.value for each in call.keywords))
+    ]
+    assert len(said) > 1000
+    spoiled = [(name, text) for name, text in said if redacted(text) != text]
+    assert not spoiled
+
+
+def _words(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "Xx" for part in node.values)
+    return ""

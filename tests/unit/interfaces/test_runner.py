@@ -5,10 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
+from typing import cast
 
 import pytest
 
-from src.interfaces.workers.runner import leave
+from src.application.ports.ledger import JobQueries
+from src.domain.errors import DatabaseUnavailable
+from src.domain.job import JobState
+from src.interfaces.workers.runner import leave, tell_left
 
 LINGERING = """
 import logging, threading
@@ -75,3 +80,26 @@ def test_a_thread_that_ends_by_itself_is_waited_for() -> None:
     ending.start()
     leave(1, before)
     assert not ending.is_alive()
+
+
+class Counts:
+    def __init__(self, answer: Mapping[tuple[str, JobState], int] | DatabaseUnavailable) -> None:
+        self.answer = answer
+
+    def counts(self) -> Mapping[tuple[str, JobState], int]:
+        if isinstance(self.answer, DatabaseUnavailable):
+            raise self.answer
+        return self.answer
+
+
+def left(answer: Mapping[tuple[str, JobState], int] | DatabaseUnavailable) -> None:
+    tell_left(cast("JobQueries", Counts(answer)))
+
+
+def test_a_drain_says_which_jobs_no_message_brought(caplog: pytest.LogCaptureFixture) -> None:
+    left({("video", JobState.SUCCEEDED): 9, ("video", JobState.RUNNING): 1})
+    assert not caplog.records
+    left({("video", JobState.QUEUED): 2, ("video", JobState.RETRY_WAIT): 3, ("video", JobState.DEAD): 1})
+    left(DatabaseUnavailable("away"))
+    assert [record.message for record in caplog.records] == ["drain.jobs_left", "drain.unknown"]
+    assert vars(caplog.records[0])["waiting"] == {"video": 5}

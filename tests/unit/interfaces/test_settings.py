@@ -14,6 +14,7 @@ from src.interfaces.wiring import reference
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.aliases import ALIASES, REDIS_PARTS, aliased
 from src.interfaces.wiring.environment import fields, load, load_with_origins, variable
+from src.interfaces.wiring.queues import shown_queue
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -85,6 +86,23 @@ def test_t12_a_storage_prefix_is_checked_like_a_key(prefix: str) -> None:
         load({"WORKER_STORAGE__PREFIX": prefix})
 
 
+@pytest.mark.parametrize(
+    ("environ", "shown"),
+    [
+        ({}, "video"),
+        ({"WORKER_QUEUE__NAME": "films"}, "films"),
+        (
+            {"WORKER_QUEUE__BACKEND": "sqs", "WORKER_QUEUE__URL": "https://sqs.eu-west-1.amazonaws.com/123/films.fifo"},
+            "films.fifo",
+        ),
+        ({"WORKER_QUEUE__BACKEND": "sqs", "WORKER_QUEUE__NAME": "films"}, "films"),
+        ({"WORKER_QUEUE__BACKEND": "sqlite", "WORKER_QUEUE__URL": "sqlite:////data/q.db"}, "video"),
+    ],
+)
+def test_the_queue_is_shown_by_the_name_that_it_goes_by(environ: dict[str, str], shown: str) -> None:
+    assert shown_queue(load(environ)) == shown
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         load({}).queue.name = "other"
@@ -93,6 +111,14 @@ def test_settings_are_frozen() -> None:
 def test_lesson_27_an_unknown_variable_stops_the_start_with_a_suggestion() -> None:
     with pytest.raises(ConfigError, match="WORKER_QUEUE__BACKND is not a setting; did you mean WORKER_QUEUE__BACKEND"):
         load({"WORKER_QUEUE__BACKND": "sqs"})
+
+
+@pytest.mark.parametrize("name", ["WORKER_FOO", "WORKER_X", "WORKER_REGION_OF_NOTHING"])
+def test_an_unknown_variable_like_no_setting_gets_no_far_fetched_suggestion(name: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load({name: "1"})
+    assert raised.value.message == f"{name} is not a setting"
+    assert "mediaworker config schema" in str(raised.value.fix)
 
 
 def test_lesson_27_a_value_that_cannot_be_read_stops_the_start() -> None:
@@ -199,3 +225,40 @@ def test_the_settings_page_is_current() -> None:
 
 def test_every_setting_is_explained() -> None:
     assert [row["setting"] for row in reference.rows() if len(row["description"]) < 10] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("WORKER_DATABASE__URL", "postgresql://app:canary@canary@db/jobs"),
+        ("WORKER_DATABASE__URL", "postgresql://app:canary/canary@db/jobs"),
+        ("WORKER_DATABASE__URL", "postgresql://canary/canary:x@db/jobs"),
+        ("WORKER_QUEUE__URL", "postgresql+psycopg://app:can@ary/canary@db/jobs"),
+        ("WORKER_REDIS__URL", "redis://:canary/canary@cache:6379/0"),
+        ("WORKER_REDIS__URL", "redis://:canary?canary@cache:6379/0"),
+        ("WORKER_REDIS__URL", "redis://:canary#canary@cache:6379/0"),
+    ],
+)
+def test_t22_a_password_that_is_not_percent_encoded_is_refused_without_showing_it(name: str, address: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load({name: address})
+    assert name in raised.value.message
+    assert "%2F" in raised.value.message
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("WORKER_DATABASE__URL", "postgresql://app:a%40b%2Fc@db,other:5432/jobs?options=-c%20x"),
+        ("WORKER_DATABASE__URL", "postgresql://app:a?b#c@db/jobs"),
+        ("WORKER_DATABASE__URL", "postgresql:///jobs?host=/run/a@b"),
+        ("WORKER_DATABASE__URL", "sqlite:////data/a@b/jobs.db"),
+        ("WORKER_REDIS__URL", "redis://:a@b@cache:6379/0"),
+        ("WORKER_REDIS__URL", "redis+sentinel://[::1]:26379,other/name/0?sentinel_password=a@b"),
+        ("WORKER_REDIS__URL", "unix:///run/a@b.sock"),
+        ("WORKER_QUEUE__URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/video"),
+    ],
+)
+def test_an_address_that_can_be_told_apart_is_taken(name: str, address: str) -> None:
+    assert load({name: address}).environment

@@ -8,13 +8,24 @@ from typing import cast
 
 import pytest
 
-from src.domain.errors import BatchNotTaken, ConfigError, Conflict, DatabaseUnavailable, StorageUnavailable, WorkerError
+from src.application.video.request import EncodeVideo
+from src.application.video.submit import Submission
+from src.domain.errors import (
+    BatchNotTaken,
+    ConfigError,
+    Conflict,
+    DatabaseUnavailable,
+    QueueUnavailable,
+    StorageUnavailable,
+    WorkerError,
+)
 from src.domain.job import Job
 from src.domain.video.video import Video
 from src.infrastructure.memory.storage import MemoryStorage
 from src.infrastructure.memory.videos import MemoryVideos
 from src.interfaces.cli import sources
 from src.interfaces.cli.session import Session
+from src.interfaces.cli.submit import submission_document
 from tests.fakes.clock import FrozenClock
 
 
@@ -105,5 +116,38 @@ def test_a_job_that_is_there_after_a_lost_answer_is_the_job(tmp_path: Path, monk
         raise GONE
 
     monkeypatch.setattr(sources, "request_video", request)
-    assert sources.submit_file(cast("Session", world), film, "t", "v1") is world.answer
+    assert sources.submit_file(cast("Session", world), film, "t", "v1").job is world.answer
     assert len(world.kept()) == 1
+
+
+class NotOnTheQueue:
+    """Admits the job; its message is refused."""
+
+    def submit(self, request: EncodeVideo, job_id: str) -> Submission:
+        job = Job(id=job_id, type="video", tenant=request.tenant, payload={"file_key": request.file_key})
+        error = QueueUnavailable("permission denied for sequence x", fix="grant it")
+        return Submission(job=job, created=True, rejected="submit_failed", error=error)
+
+
+@dataclass
+class NoSession:
+    settings: None = None
+    adapters: None = None
+    catalog: None = None
+
+
+def test_a_job_whose_message_is_not_on_the_queue_is_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sources, "make_submitter", lambda *_given: NotOnTheQueue())
+    submission = sources.request_video(cast("Session", NoSession()), "tenants/t/video/raw/a.mp4", "t", "v1", "j1")
+    said = capsys.readouterr().err
+    for words in ("permission denied", "admitted", "fix: grant it", "then: the waker", "mediaworker status j1"):
+        assert words in said
+    document = submission_document(submission)
+    assert (document["id"], document["rejected"]) == ("j1", "submit_failed")
+    assert document["submit_error"] == {
+        "class": "queue_unavailable",
+        "message": "permission denied for sequence x",
+        "fix": "grant it",
+    }
