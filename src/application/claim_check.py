@@ -150,7 +150,7 @@ class ClaimCheckConsumer:
         try:
             said = json.loads(pointer)
             size, digest = int(said["size"]), str(said["sha256"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
         if not 0 <= size <= LARGEST_BYTES or self.storage.head(key).size != size:
             return None

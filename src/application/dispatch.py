@@ -44,7 +44,13 @@ class BatchDispatch:
         about = {"job": job.id, "tenant": job.tenant, "aws_batch_job_id": batch_id}
         log.info("batch.submitted", extra=about)
         # The container counts its execution when it claims the job.
-        row = BatchSubmission(batch_id=batch_id, job_id=job.id, generation=job.generation, attempt=job.attempts + 1)
+        row = BatchSubmission(
+            batch_id=batch_id,
+            job_id=job.id,
+            generation=job.generation,
+            attempt=job.attempts + 1,
+            fence=job.fence,
+        )
         try:
             self.submissions.add(row)
         except DatabaseUnavailable as error:

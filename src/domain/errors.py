@@ -16,7 +16,7 @@ WorkerError
         ├── NetworkError -> StorageUnavailable, DatabaseUnavailable, QueueUnavailable, LockUnavailable,
         │                   BatchUnavailable -> BatchNotTaken; StorageUnavailable -> ObjectsLeft
         ├── FfmpegFailed -> OutputInvalid, DecoderCrash
-        ├── Stalled, ResourceExceeded, Crashed, WorkerLost, Terminated
+        ├── Stalled, ResourceExceeded, Crashed, WorkerLost -> ContainerLost, Terminated
         ├── VideoBusy, OutOfTime
         └── UnexpectedError     any exception that is not in this tree
 """
@@ -321,6 +321,12 @@ class OutOfTime(Retryable):
     """The time that this process was given does not suffice for the rest. What was done stays done."""
 
     code = "out_of_time"
+
+
+class ContainerLost(WorkerLost):
+    """A container that was sent for the job ended before it began: no image, no settings, no host."""
+
+    code = "container_lost"
 
 
 class Terminated(Retryable):

@@ -68,7 +68,8 @@ def _ending(old: Job, new: Job, now: float) -> tuple[str, ErrorReport | None]:
         return HANDED_BACK, None
     if new.state is JobState.RETRY_WAIT and new.attempts < old.attempts:
         return HANDED_BACK, new.error
-    lost = new.state is JobState.DEAD and new.error is not None and new.error.code == WorkerLost.code
+    given_back = (JobState.DEAD, JobState.RETRY_WAIT)
+    lost = new.state in given_back and new.error is not None and new.error.code == WorkerLost.code
     if lost and (old.lease_until or now) <= now:
         return LOST, new.error
     return new.state.value, new.error

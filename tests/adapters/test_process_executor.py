@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -21,6 +25,7 @@ from src.application.ports.executor import (
     WorkOrder,
 )
 from src.infrastructure.process.executor import ProcessExecutor, Recycling
+from src.infrastructure.process.mark import SIZE, Mark
 from src.interfaces.wiring.worker import executor_argv
 from tests.functional.fleet import Fleet
 
@@ -237,12 +242,50 @@ class TestRecycling:
         assert len(bench.pids()) == 3
 
 
-def test_a_child_that_breaks_the_protocol_is_not_trusted_any_further(tmp_path: Path) -> None:
-    script = "import socket, sys, time\ns = socket.socket(fileno=int(sys.argv[1]))\ns.recv(9)\n"
-    script += "b = b'{\"done\":[[\"nobody\",{}]]}'\ns.sendall(len(b).to_bytes(4, 'big') + b)\ntime.sleep(60)"
-    executor = ProcessExecutor([sys.executable, "-c", script], discard_scratch=lambda _name: None)
+LIAR = """
+import socket, sys, time
+from src.infrastructure.process.mark import Mark
+channel, mark = socket.socket(fileno=int(sys.argv[1])), Mark(int(sys.argv[3]))
+channel.recv(9)
+for end in {ends!r}:
+    mark.add(end)
+said = {said!r}
+channel.sendall(len(said).to_bytes(4, "big") + said)
+time.sleep({stays})
+"""
+MINE = b'["run-0001",{}]'
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"done":[["nobody",{}]]}',
+        b'{"done":[%s,["nobody",{}]]}' % MINE,
+        b'{"done":[%s,%s]}' % (MINE, MINE),
+        b'{"done":[[["run-0001"],{}]]}',
+        b'{"run":"run-0001","error":7}',
+        b'{"run":"run-0001","snooze":1%s}' % (b"0" * 400),
+        b'{"run":"run-0001","progress":{"percent":1%s}}' % (b"0" * 400),
+        b'{"done":%s' % DEEP,
+    ],
+)
+def test_a_child_that_breaks_the_protocol_is_not_trusted_any_further(tmp_path: Path, said: bytes) -> None:
+    assert_crashed(tmp_path, LIAR.format(ends=[], said=said, stays=60))
+
+
+@pytest.mark.parametrize("end", [b'[["run-0001"],{}]', b'{"run-0001":{}}', DEEP])
+def test_ends_that_a_job_wrote_over_are_none(tmp_path: Path, end: bytes) -> None:
+    assert_crashed(tmp_path, LIAR.format(ends=[end], said=b"", stays=0))
+
+
+def assert_crashed(folder: Path, program: str) -> None:
+    """The run of a process that does this has crashed, and the worker hears of it."""
+    bench = Bench(folder / "data", Recycling())
+    executor = ProcessExecutor(
+        [sys.executable, "-c", program], discard_scratch=lambda _name: None, environment=bench.fleet.environ()
+    )
     try:
-        bench = Bench(tmp_path / "data", Recycling())
         executor.start(order := bench.order("noop"))
         found: list[ExecutorEvent] = []
         deadline = time.monotonic() + PATIENCE
@@ -253,3 +296,61 @@ def test_a_child_that_breaks_the_protocol_is_not_trusted_any_further(tmp_path: P
         assert (event.run_id, event.error.policy) == (order.run_id, "crash")
     finally:
         executor.close()
+
+
+def test_f24_a_signal_at_the_end_of_a_wait_for_events_does_not_make_it_endless(bench: Bench) -> None:
+    """An idle worker's main thread waits here. The handler outlasts the wait, as one does on a machine that is busy; the
+    second alarm is there only so that a broken test ends."""
+    alarms: list[int] = []
+
+    def on_alarm(_number: int, _frame: FrameType | None) -> None:
+        alarms.append(1)
+        if len(alarms) > 1:
+            raise TimeoutError("still waiting")
+        time.sleep(0.1)
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 2.0)
+    try:
+        assert not bench.executor.events(0.05)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert alarms == [1]
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_f22_what_a_process_shares_with_the_worker_has_its_space_from_the_beginning(
+    memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Touched later, a page for which a full disk has no place kills whoever touches it."""
+    if not memory:
+        monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "away" if memory else tmp_path))
+    mark = Mark()
+    try:
+        assert os.fstat(mark.descriptor).st_blocks * 512 >= SIZE
+        mark.write(7)
+        assert (mark.read(), mark.ends()) == (7, "[]")
+    finally:
+        mark.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_e4_a_process_that_reads_nothing_any_more_is_stopped_all_the_same(bench: Bench) -> None:
+    """Its job holds the interpreter, and somebody waits to give it more orders than its channel takes."""
+    first, other = bench.order("sleep", 600), bench.order("sleep", 600)
+    bench.start(first)
+    bench.executor.start(other)
+    bench.until(lambda: len(bench.started()) == 2)
+    (child,) = (child for child in bench.executor._children if first.run_id in child.runs)
+    os.kill(child.process.pid, signal.SIGSTOP)
+    waiting = [bench.order("noop", pad="x" * 8192) for _ in range(200)]
+    giving = threading.Thread(target=bench.start, args=waiting)
+    giving.start()
+    bench.until(lambda: len(child.runs) > 1)
+    bench.executor.stop(other.run_id, "cancelled")
+    bench.executor.stop(first.run_id, "stalled")
+    assert bench.kinds(first, other) == [Stopped, Stopped]
+    giving.join(timeout=PATIENCE)
+    assert set(bench.kinds(*waiting)) == {Returned}

@@ -12,7 +12,14 @@ SRC = Path(__file__).resolve().parents[2] / "src"
 WIRING = SRC / "interfaces" / "wiring"
 DECLARED = tuple(
     WIRING / name
-    for name in ("settings.py", "video_settings.py", "ledger_settings.py", "batch_settings.py", "deletion_settings.py")
+    for name in (
+        "settings.py",
+        "video_settings.py",
+        "ledger_settings.py",
+        "batch_settings.py",
+        "deletion_settings.py",
+        "recovery_settings.py",
+    )
 )
 SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")
 

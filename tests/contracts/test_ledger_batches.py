@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from src.application.engine.pace import MOST
 from src.application.ports.ledger import DeadLetterFilter
 from src.domain.errors import DatabaseUnavailable, InvalidPayload
 from src.domain.job import Claimed, Job, JobState
@@ -13,6 +14,8 @@ from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import AFTER, FlakyLedger, WholeLedger
 
 MANY = 450
+HELD = MOST + 10
+"""Short jobs, and some long ones."""
 
 
 @pytest.fixture
@@ -73,6 +76,14 @@ def test_nothing_asked_is_nothing_done(ledger: WholeLedger) -> None:
     assert list(ledger.succeed({})) == []
 
 
+def test_as_many_as_a_worker_may_hold_are_renewed_and_watched_together(ledger: WholeLedger) -> None:
+    ids = [f"job-{number}" for number in range(HELD)]
+    begin(ledger, *ids)
+    holds = dict.fromkeys(ids, 1) | {"job-7": 2}
+    for beats in (ledger.beat(holds, lease_seconds=30), ledger.watch(holds)):
+        assert [name for name in holds if not beats[name].held] == ["job-7"]
+
+
 # ---------------------------------------------------------------------- succeed
 def test_many_successes_are_those_of_one_by_one(ledger: WholeLedger, ledgers: LedgerPlace, clock: FrozenClock) -> None:
     ids = [f"job-{number}" for number in range(MANY)]
@@ -105,6 +116,13 @@ def test_ended_jobs_stay_as_they_ended(ledger: WholeLedger) -> None:
     assert set(ledger.succeed({"failed": (1, {}), "cancelled": (1, {})})) == set()
     found = [ledger.find(name) for name in ("failed", "cancelled")]
     assert [row and row.state for row in found] == [JobState.FAILED, JobState.CANCELLED]
+
+
+def test_one_that_has_ended_does_not_take_those_behind_it_along(ledger: WholeLedger) -> None:
+    begin(ledger, "before", "ended", "after")
+    ledger.change("ended", lambda job, now: job.cancelled(now, fence=1))
+    assert set(ledger.succeed({name: (1, {}) for name in ("before", "ended", "after")})) == {"before", "after"}
+    assert dict(ledger.counts()) == {("work", JobState.SUCCEEDED): 2, ("work", JobState.CANCELLED): 1}
 
 
 def test_f08_a_lost_reply_to_many_successes_is_safe_to_repeat(ledger: WholeLedger, clock: FrozenClock) -> None:

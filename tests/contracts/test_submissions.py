@@ -19,7 +19,7 @@ def submissions(state: State) -> Submissions:
 
 
 def made(batch_id: str = "b1", job_id: str = "job-1", *, attempt: int = 1) -> BatchSubmission:
-    return BatchSubmission(batch_id=batch_id, job_id=job_id, generation=1, attempt=attempt)
+    return BatchSubmission(batch_id=batch_id, job_id=job_id, generation=1, attempt=attempt, fence=attempt - 1)
 
 
 def ids(found: object) -> list[str]:
@@ -31,7 +31,9 @@ def test_a_submission_reads_back_with_the_time_at_which_it_was_kept(
     submissions: Submissions, state: State, clock: FrozenClock
 ) -> None:
     kept = submissions.add(made(attempt=3))
-    assert kept == BatchSubmission(batch_id="b1", job_id="job-1", generation=1, attempt=3, submitted_at=clock.now())
+    assert kept == BatchSubmission(
+        batch_id="b1", job_id="job-1", generation=1, attempt=3, fence=2, submitted_at=clock.now()
+    )
     assert state.submissions().latest("job-1") == kept
 
 

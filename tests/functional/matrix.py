@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,14 +43,18 @@ def pairs(choice: Choice) -> set[Pair]:
     return set(itertools.combinations(choice._asdict().items(), 2))
 
 
-def covering(choices: Sequence[Choice] = EVERYTHING) -> list[Choice]:
-    """Few of them, in which every pair of choices occurs together that occurs in any: each next one is the one that brings
-    the most new pairs."""
-    missing = set().union(*map(pairs, choices))
+def singles(choice: Choice) -> set[tuple[str, str]]:
+    """Each by itself: {(port, name)}."""
+    return set(choice._asdict().items())
+
+
+def covering(parts: Callable[[Choice], set[Any]], choices: Sequence[Choice] = EVERYTHING) -> list[Choice]:
+    """Few of them, which have all parts that any has: each next one is the one that brings the most new parts."""
+    missing = set().union(*map(parts, choices))
     chosen: list[Choice] = []
     while missing:
-        best = max(choices, key=lambda choice: len(pairs(choice) & missing))
-        missing -= pairs(best)
+        best = max(choices, key=lambda choice: len(parts(choice) & missing))
+        missing -= parts(best)
         chosen.append(best)
     return chosen
 

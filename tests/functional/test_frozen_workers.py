@@ -74,7 +74,8 @@ def test_f03_g6_a_worker_frozen_in_a_video_for_three_leases_changes_nothing_when
         assert set(objects(fleet, "v1")) == set(made)
 
 
-@pytest.mark.parametrize("queue", ["sqlite", pytest.param("redis", marks=pytest.mark.chaos)])
+@pytest.mark.chaos
+@pytest.mark.parametrize("queue", ["sqlite", "redis"])
 def test_f03_an_outcome_that_was_frozen_on_its_way_does_not_disturb_the_successor(queue: str, tmp_path: Path) -> None:
     """The late worker writes while its successor runs: it must take neither the job, nor the lock, nor the message from it."""
     with fleet_on(queue, tmp_path / "data", **LEASE) as fleet:

@@ -58,7 +58,7 @@ JOB_TYPES = [JobType(name="leaky", parse=lambda tenant, payload: payload, handle
 """
 
 
-@pytest.mark.parametrize("error", ["RuntimeError", "FileAccessError"])
+@pytest.mark.parametrize("error", [pytest.param("RuntimeError", marks=pytest.mark.chaos), "FileAccessError"])
 def test_t22_a_failing_job_shows_no_secret_anywhere(
     fleet: Fleet, tmp_path: Path, error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,7 +137,14 @@ def test_doctor_shows_what_sqs_says_of_the_queue(fleet: Fleet, queue: tuple[str,
     assert "moves messages aside after 10 receives" in found["detail"]
 
 
-@pytest.mark.parametrize("point", ["message.received", "claim.committed", "complete.committed"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("message.received", marks=pytest.mark.chaos),
+        "claim.committed",
+        pytest.param("complete.committed", marks=pytest.mark.chaos),
+    ],
+)
 def test_k_matrix_kill_9_of_a_worker_on_sqs_loses_nothing(
     fleet: Fleet, sqs: Any, queue: tuple[str, str], point: str
 ) -> None:

@@ -28,6 +28,8 @@ PIPELINE_POINTS = [
     "output.verified",
     "uploaded.all",
 ]
+OFTEN = {"ffmpeg.running", "uploaded.all"}
+"""With `make test`; the others with `make chaos`."""
 
 
 def publish(fleet: Fleet, source: Path, video: str = "v1", tenant: str = "acme") -> str:
@@ -73,7 +75,10 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(str(find_ffmpeg()), target, 40, size="1280x720", tone=300, preset="ultrafast")
 
 
-@pytest.mark.parametrize("point", PIPELINE_POINTS)
+@pytest.mark.parametrize(
+    "point",
+    [point if point in OFTEN else pytest.param(point, marks=pytest.mark.chaos) for point in PIPELINE_POINTS],
+)
 def test_k05_to_k10_kill_9_of_the_worker_inside_the_pipeline_at(fleet: Fleet, point: str) -> None:
     publish(fleet, make("moov_first"))
     assert fleet.start(MEDIAWORKER_FAILPOINTS=f"{point}=kill").wait(60) == -signal.SIGKILL

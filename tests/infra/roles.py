@@ -8,7 +8,6 @@ from pathlib import Path
 
 from src.application.infra.road import Road, read_road
 from src.infrastructure.aws.shapes import BotocoreShapes
-from src.interfaces.wiring.checks import SELF_TEST_FOLDER
 from tests.infra.calls import ROOT, packages
 
 FILES = ROOT / "scripts" / "infra"
@@ -28,9 +27,6 @@ BUCKET = "arn:aws:s3:::media-bucket"
 SOURCE = f"{BUCKET}/a/b/tenants/acme/video/raw/7/film.mov"
 STREAM = f"{BUCKET}/a/b/tenants/acme/video/hls/7/1-1-0123abcd/master.m3u8"
 MESSAGE = f"{BUCKET}/a/b/_messages/0123456789abcdef0123456789abcdef"
-TRIAL = f"{BUCKET}/a/b/{SELF_TEST_FOLDER}0b9f6a5e-2f57-4a4c-8d3e-5a1c5a0b7f11"
-"""What the start-up check of every worker puts, reads and deletes."""
-
 VIDEO_QUEUE = f"arn:aws:sqs:{HERE}:academy-video-jobs"
 DELETE_QUEUE = f"arn:aws:sqs:{HERE}:academy-video-delete-r2"
 DEFINITION = f"arn:aws:batch:{HERE}:job-definition/academy-video-batch-jobdef"
@@ -184,12 +180,7 @@ class Role:
 
 
 WRITES = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject")
-STORED = {
-    "s3:ListBucket": [BUCKET],
-    "s3:GetObject": [SOURCE, STREAM, TRIAL],
-    **{key: [STREAM, TRIAL] for key in WRITES if key != "s3:AbortMultipartUpload"},
-    "s3:AbortMultipartUpload": [STREAM],
-}
+STORED = {"s3:ListBucket": [BUCKET], "s3:GetObject": [SOURCE, STREAM], **{key: [STREAM] for key in WRITES}}
 ON_QUEUE = tuple(
     f"sqs:{name}"
     for name in ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ReceiveMessage")
@@ -244,11 +235,29 @@ ROLES = (
         {},
     ),
     Role(
+        "academy-video-recovery",
+        [BATCH_MODULE, Runs(S3, "S3Storage", ("delete", "head", "list")), PARAMETERS_MODULE],
+        {
+            "batch:SubmitJob": [DEFINITION, f"{DEFINITION}:7", BATCH_QUEUE],
+            "batch:TagResource": [JOB],
+            "batch:TerminateJob": [JOB],
+            **LOOKS,
+            "batch:DescribeJobs": ["*"],
+            "batch:ListJobs": ["*"],
+            "s3:ListBucket": [BUCKET],
+            "s3:GetObject": [SOURCE],
+            "s3:DeleteObject": [SOURCE, STREAM],
+            "ssm:GetParameter": [PARAMETER],
+        },
+        {},
+    ),
+    Role(
         "academy-video-sqs-worker",
         [Runs(S3, "S3Storage"), *(Runs(SQS, owner) for owner in ("SqsConsumer", "SqsPublisher", "SqsInspector"))],
         {
             "s3:ListBucket": [BUCKET],
-            **{action: [*reached, MESSAGE] for action, reached in STORED.items() if action != "s3:ListBucket"},
+            "s3:GetObject": [SOURCE, STREAM, MESSAGE],
+            **{key: [STREAM, MESSAGE] for key in WRITES},
             **{key: [VIDEO_QUEUE] for key in (*ON_QUEUE, "sqs:SendMessage")},
         },
         {},

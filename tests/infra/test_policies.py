@@ -12,9 +12,11 @@ import pytest
 
 from src.domain.infra.iam_rules import MANAGED, NO_RESOURCE, listed
 from src.domain.infra.resource import Kind
+from src.interfaces.wiring.checks import SELF_TEST_FOLDER
+from src.interfaces.wiring.worker import NO_SOURCE
 from tests.infra.calls import model_operations, packages
 from tests.infra.evaluator import allowed, touched
-from tests.infra.roles import ACCOUNT, CONTEXTS, ROLES, ROWS, STRANGERS, Role, every_resource, road, texts
+from tests.infra.roles import ACCOUNT, BUCKET, CONTEXTS, ROLES, ROWS, STRANGERS, Role, every_resource, road, texts
 
 Policy = dict[str, Any]
 NAMES = [role.name for role in ROLES]
@@ -119,6 +121,16 @@ def test_lesson_26_the_api_may_send_to_the_queues_that_it_publishes_to() -> None
     submitter = BY_NAME["academy-video-submitter"]
     assert len(submitter.reach["sqs:SendMessage"]) == 2
     assert all(allowed(policies(submitter), "sqs:SendMessage", arn) for arn in submitter.reach["sqs:SendMessage"])
+
+
+@pytest.mark.parametrize("name", ["academy-video-batch-job", "academy-video-sqs-worker"])
+def test_the_start_up_check_and_readiness_stay_where_the_role_may_go(name: str) -> None:
+    """They would fail on AWS alone: no server of a test knows these policies."""
+    self_test, readiness = (f"{BUCKET}/a/b/{key}" for key in (f"{SELF_TEST_FOLDER}x", NO_SOURCE))
+    for action in ("s3:PutObject", "s3:GetObject", "s3:DeleteObject"):
+        assert allowed(policies(BY_NAME[name]), action, self_test)
+    for role in (name, "academy-video-recovery"):
+        assert allowed(policies(BY_NAME[role]), "s3:GetObject", readiness)
 
 
 def test_lesson_5_the_deletion_consumer_may_delete() -> None:

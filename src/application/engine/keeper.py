@@ -53,14 +53,13 @@ class Keeper:
         self._stop_stalled(runs)
         self._let_go_of_old_messages(runs)
         now = self.clock.monotonic()
-        due = [
-            held
-            for held in runs
-            if now - self._renewed_at.get(held.run_id, held.received_at) >= self.options.beat_seconds
-        ]
+        due: list[Held] = []
+        rest: list[Held] = []
+        for held in runs:
+            waited = now - self._renewed_at.get(held.run_id, held.received_at)
+            (due if waited >= self.options.beat_seconds else rest).append(held)
         if due:
             self._renew(due, now)
-        rest = [held for held in runs if held not in due]
         if rest:
             self._watch(rest, renew=False)
 
@@ -80,26 +79,30 @@ class Keeper:
                 "message.extend_failed", extra={"error": str(error), "then": "it may come back; the lease protects"}
             )
         for held in runs:
-            self._renew_lock(held)
+            try:
+                self._renew_lock(held)
+            except LockUnavailable as error:
+                # Asked for each of them, a server that is silent would keep the leases waiting, which are the real locks.
+                log.warning(
+                    "lock.renew_failed", extra={"job": held.job.id, "error": str(error), "then": "the lease protects"}
+                )
+                return
 
     def _renew_lock(self, held: Held) -> None:
         if held.lock_token is None or held.is_settled():
             return
         key = lock_key(held.job.id)
-        try:
-            if not self.lock.renew(key, held.lock_token, ttl_seconds=self.options.lease_seconds):
-                # The lock's server lost it (restart, failover). The ledger's lease is the real one: take it again if free.
-                held.lock_token = self.lock.acquire(key, ttl_seconds=self.options.lease_seconds)
-                if held.is_settled() and held.lock_token is not None:
-                    # Settled meanwhile, and its lock with it: the one just taken would stand for nobody.
-                    self.lock.release(key, held.lock_token)
-        except LockUnavailable as error:
-            log.warning(
-                "lock.renew_failed", extra={"job": held.job.id, "error": str(error), "then": "the lease protects"}
-            )
+        if not self.lock.renew(key, held.lock_token, ttl_seconds=self.options.lease_seconds):
+            # The lock's server lost it (restart, failover). The ledger's lease is the real one: take it again if free.
+            held.lock_token = self.lock.acquire(key, ttl_seconds=self.options.lease_seconds)
+            if held.is_settled() and held.lock_token is not None:
+                # Settled meanwhile, and its lock with it: the one just taken would stand for nobody.
+                self.lock.release(key, held.lock_token)
 
     def _watch(self, runs: list[Held], *, renew: bool) -> bool:
-        holds = {held.job.id: held.job.fence for held in runs}
+        holds: dict[str, int] = {}
+        for held in runs:
+            holds[held.job.id] = max(held.job.fence, holds.get(held.job.id, 0))
         try:
             if renew:
                 beats = self.ledger.beat(holds, lease_seconds=self.options.lease_seconds)
@@ -112,7 +115,8 @@ class Keeper:
         self.on_backend("database", True)
         for held in runs:
             beat = beats.get(held.job.id)
-            if beat is None or not beat.held:
+            # A worker that stood still may have taken its own job again.
+            if beat is None or not beat.held or held.job.fence < holds[held.job.id]:
                 self._stop(held, StopReason.LEASE_LOST)
             elif beat.cancel_requested:
                 self._stop(held, StopReason.CANCELLED)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from src.application.ports.clock import Clock
 from src.application.ports.progress import Progress
-from src.domain.errors import JobError
+from src.domain.errors import JobError, NetworkError
 from src.domain.progress import ProgressReport
 
 log = logging.getLogger(__name__)
@@ -69,10 +69,17 @@ class ProgressWriter:
                 del self._waiting[job_id]
                 if job_id in self._last:
                     self._written_at[job_id] = now
-        for job_id, (fence, report) in due.items():
+        while due:
+            job_id, (fence, report) = due.popitem()
             try:
                 self.progress.record(job_id, fence, report)
             except JobError as error:
                 if self._warned_at is None or now - self._warned_at >= WARN_SECONDS:
                     self._warned_at = now
                     log.warning("progress.lost", extra={"job": job_id, "error": str(error)})
+                if isinstance(error, NetworkError):
+                    # Asked for each of them, a store that is silent would hold up this loop, and the worker's end.
+                    break
+        with self._lock:
+            for job_id, reading in due.items():
+                self._waiting.setdefault(job_id, reading)

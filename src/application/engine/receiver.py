@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from src.application.engine.health import Health
-from src.application.engine.held import Held, HeldRuns, work_order
+from src.application.engine.held import Held, HeldRuns
 from src.application.engine.intake import Intake
 from src.application.engine.options import BACKOFF_SECONDS, EngineOptions
 from src.application.engine.short import ShortRoad
 from src.application.engine.uncertain import UncertainClaims
-from src.application.ports.executor import Executor
 from src.application.ports.queue import Delivery, QueueConsumer
 from src.domain.errors import DatabaseUnavailable, DiskFull, QueueUnavailable, WorkerError
 
@@ -33,7 +32,6 @@ class Receiver:
     queue: QueueConsumer
     intake: Intake
     short: ShortRoad
-    executor: Executor
     held: HeldRuns
     health: Health
     options: EngineOptions
@@ -99,6 +97,8 @@ class Receiver:
         # Jobs begin within the receive: a drain has to wait for it.
         self.taking.set()
         try:
+            if self.stopping.is_set():  # the drain has perhaps looked already, and waits for nobody
+                return 0
             found = self.short.receive(room, wait_seconds=wait_seconds)
             if found is None:
                 return None
@@ -161,10 +161,7 @@ class Receiver:
                 continue
             if taken is not None:
                 log.info("attempt.started", extra=_context(taken))
-                if taken.short:
-                    self.short.start([taken])
-                else:
-                    self.executor.start(work_order(taken))
+                self.short.start_one(taken)
 
     def _broken(self, delivery: Delivery, error: Exception) -> None:
         try:
@@ -177,7 +174,8 @@ class Receiver:
             try:
                 self.queue.release(delivery, delay_seconds=delay_seconds)
             except QueueUnavailable as error:
-                log.warning("message.release_failed", extra={"error": str(error), "then": "it comes back by itself"})
+                log.warning("message.release_failed", extra={"error": str(error), "then": "they come back"})
+                return  # the next ones would wait as long, and in vain
 
 
 def _context(taken: Held) -> dict[str, object]:

@@ -90,15 +90,20 @@ class Settler:
             return ()
         try:
             failpoint("complete.before")
-            wanted = {taken.job.id: (taken.job.fence, results[taken.run_id]) for taken in many}
+            # Of two attempts at one job (this worker stood still, and took it again) the later one counts.
+            later = sorted(many, key=lambda taken: taken.job.fence)
+            wanted = {taken.job.id: (taken.job.fence, results[taken.run_id]) for taken in later}
             written = self._trying(lambda: self.ledger.succeed(wanted), many[0])
             if written is None:
                 return ()
             failpoint("complete.committed")
-            self._finish_short(done := [taken for taken in many if taken.job.id in written])
+            done: list[Held] = []
             for taken in many:
-                if taken.job.id not in written:
+                if taken.job.id in written and wanted[taken.job.id][0] == taken.job.fence:
+                    done.append(taken)
+                else:
                     log.warning("outcome.refused", extra=_context(taken, reason="lease lost"))
+            self._finish_short(done)
             return done
         finally:
             self.held.remove(*(taken.run_id for taken in many))

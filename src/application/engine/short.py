@@ -73,7 +73,11 @@ class ShortRoad:
 
     def take(self, wanted: Sequence[Wanted]) -> Sequence[Delivery]:
         """Claim and start short jobs; the messages that `Intake.take` has to look at. Raises DatabaseUnavailable."""
-        held, others = self.intake.take_short(wanted)
+        try:
+            held, others = self.intake.take_short(wanted)
+        except InvalidPayload as error:
+            _one_by_one(error)
+            return [delivery for delivery, _ in wanted]
         if held:
             log.debug("batch.started", extra={"jobs": len(held)})
             self.start(held)
@@ -87,8 +91,7 @@ class ShortRoad:
         try:
             held, others = self.intake.exchange(self.exchange, limit, wait_seconds)
         except InvalidPayload as error:
-            # One of them can't be kept, and would come back with the others at once: this time each is taken by itself.
-            log.warning("batch.refused", extra={"error": str(error), "then": "one by one"})
+            _one_by_one(error)
             return None
         if held:
             log.debug("batch.started", extra={"jobs": len(held)})
@@ -100,6 +103,21 @@ class ShortRoad:
         long, _ = self.held.count()
         self.pace.took()
         self.executor.start_short([work_order(one) for one in held], processes=max(1, self.slots - long))
+        self._stop_again(held)
+
+    def start_one(self, taken: Held) -> None:
+        """Run a claimed job, short or long."""
+        if taken.short:
+            self.start([taken])
+            return
+        self.executor.start(work_order(taken))
+        self._stop_again([taken])
+
+    def _stop_again(self, held: Sequence[Held]) -> None:
+        """Held jobs can be stopped from the moment of their claim; the executor knows nothing of them before their start."""
+        for one in held:
+            if one.stop_reason is not None:
+                self.executor.stop(one.run_id, one.stop_reason.value)
 
     def has_place(self) -> bool:
         """Whether a long job could start now. If not, smaller batches are received for a while, so that long jobs are not
@@ -153,3 +171,8 @@ class ShortRoad:
                 break
             found += more
         return found
+
+
+def _one_by_one(error: InvalidPayload) -> None:
+    """One of a batch can't be kept, and would come back with the others again and again: each is taken by itself."""
+    log.warning("batch.refused", extra={"error": str(error), "then": "one by one"})

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from src.application.failpoints import failpoint
+from src.application.ports.clock import Clock
 from src.application.ports.ledger import JobLedger
 from src.application.ports.queue import Envelope, QueuePublisher
 from src.domain.errors import NotFound
 from src.domain.job import Job
 
 log = logging.getLogger(__name__)
+
+
+WORK_OFF_SECONDS = 5.0
+"""Far below the time after which a loop that has not come round counts as wedged."""
 
 
 def reference(job: Job) -> Envelope:
@@ -52,6 +57,13 @@ class Waker:
             log.info("job.woken", extra={"job": seen.id, "state": seen.state.value})
             woken += 1
         return woken
+
+    def work_off(self, clock: Clock, over: Callable[[], bool]) -> None:
+        """Wake all that is due, as far as the time goes: a worker that dies leaves many short jobs, and where their messages
+        went with their beginning nobody else brings them back. Raises as `tick` does."""
+        until = clock.monotonic() + WORK_OFF_SECONDS
+        while not over() and self.tick() and clock.monotonic() < until:
+            pass
 
     def _take(self, seen: Job) -> bool:
         taken: list[bool] = []

@@ -91,7 +91,6 @@ class Worker:
             queue=self.queue,
             intake=self.intake,
             short=self.short,
-            executor=self.executor,
             held=self.held,
             health=self.health,
             options=self.options,
@@ -130,12 +129,8 @@ class Worker:
         ]
         if self.sweep is not None:
             # Not in `loops`: nobody waits for it, and a long listing is not a wedged worker.
-            threading.Thread(
-                target=self._loop,
-                args=("sweep", self.sweep, self.options.scan_seconds, False),
-                name="sweep",
-                daemon=True,
-            ).start()
+            sweeping = ("sweep", self.sweep, self.options.scan_seconds, False)
+            threading.Thread(target=self._loop, args=sweeping, name="sweep", daemon=True).start()
         if self.followups is not None:
             # Nor is it for this one.
             following = ("followups", self.followups.tick, FOLLOWUP_SECONDS, False)
@@ -171,7 +166,9 @@ class Worker:
             for thread in loops:
                 thread.join(timeout=2)
             receiver.join(timeout=LAST_RECEIVE_SECONDS)
-            self.progress.tick(everything=True)
+            telling = threading.Thread(target=self.progress.tick, kwargs={"everything": True}, daemon=True)
+            telling.start()
+            telling.join(timeout=LAST_SETTLING_SECONDS)
 
     # ------------------------------------------------------------------ loops
     def _loop(self, name: str, turn: Callable[[], object], pause: float, watched: bool = True) -> None:
@@ -193,8 +190,8 @@ class Worker:
             self._finished.wait(pause + extra)
 
     def _duties(self) -> None:
-        if self.waker is not None and not self._stopping.is_set():
-            self.waker.tick()
+        if self.waker is not None:
+            self.waker.work_off(self.clock, self._stopping.is_set)
         self.alarm.tick()
 
     # ------------------------------------------------------------------ what the executor says
@@ -271,7 +268,8 @@ class Worker:
                 over = self._stop_now.is_set() or not self._fits(taken, now, began, deadline)
                 if over and self.held.request_stop(taken, StopReason.DRAINED, now):
                     self.executor.stop(taken.run_id, StopReason.DRAINED.value)
-            if now >= deadline + 1:
+            if now >= deadline + 1 or (now >= deadline - STOP_SECONDS and not len(self.held)):
+                # With nothing held, what is still being received is protected by its visibility or its lease.
                 log.error("drain.overdue", extra={"held": len(self.held)})
                 return
             self._dispatch(settling, 0.05)

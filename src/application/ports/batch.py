@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
+from src.domain.batch import BatchState
 from src.domain.ids import identifier
+
+__all__ = ["BatchJob", "BatchService", "BatchState", "BatchSummary", "batch_name"]
 
 NAME_LIMIT = 128
 """Characters of a job's name (SubmitJob, jobName)."""
@@ -21,28 +23,6 @@ ID_SHOWN = 8
 
 REASON_LIMIT = 1024
 """Characters kept of a termination's reason (TerminateJob, reason)."""
-
-
-class BatchState(StrEnum):
-    """The seven states of a batch job, in the order in which it goes through them."""
-
-    SUBMITTED = "SUBMITTED"
-    PENDING = "PENDING"
-    RUNNABLE = "RUNNABLE"
-    STARTING = "STARTING"
-    RUNNING = "RUNNING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-
-    @property
-    def ended(self) -> bool:
-        """Nothing of it runs any more, and nothing will."""
-        return self in (BatchState.SUCCEEDED, BatchState.FAILED)
-
-    @property
-    def waiting(self) -> bool:
-        """It has no container yet."""
-        return self in (BatchState.SUBMITTED, BatchState.PENDING, BatchState.RUNNABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

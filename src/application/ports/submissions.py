@@ -19,6 +19,8 @@ class BatchSubmission:
     generation: int
     attempt: int
     """The execution it was made for, as the job's claim would count it: 1 for the first"""
+    fence: int = 0
+    """The job's when it was submitted: as long as the job has it, nobody has claimed it since"""
     submitted_at: float = 0.0
     counted_at: float | None = None
     """Its end was dealt with; that is done once (lesson 12)"""

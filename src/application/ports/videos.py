@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from src.domain.video.video import Video
+from src.domain.video.video import Video, VideoStatus
 
 Waiting = tuple[float, str]
 """Where a page of waiting videos ended: (created_at, id) of its last row."""
+
+Changed = tuple[float, str]
+"""Where a page of idle videos ended: (updated_at, id) of its last row."""
 
 
 class VideoRepository(Protocol):
@@ -30,6 +33,19 @@ class VideoRepository(Protocol):
     def waiting(self, *, tenant: str | None = None, limit: int, after: Waiting | None = None) -> Sequence[Video]:
         """UPLOADED videos without an active job, oldest first, of one tenant or of all; `after` is the place of the page before.
         Not those whose last job was cancelled: they wait for somebody to ask."""
+
+    def idle(
+        self,
+        status: VideoStatus,
+        *,
+        before: float,
+        limit: int,
+        after: Changed | None = None,
+        with_source: bool = False,
+    ) -> Sequence[Video]:
+        """Videos in this state, not deleted, without an active job, whose row last changed before that time (epoch seconds of the
+        database), oldest change first; `after` is the place of the page before. `with_source`: only those whose source was not
+        purged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,8 @@ class Video:
     updated_at: float = 0.0
     deleted_at: float | None = None
     """when its owner deleted it; the row stays, its objects are removed by a request of their own"""
+    source_purged_at: float | None = None
+    """when `purge-raw` removed the source, which was not needed any more"""
 
     @property
     def is_deleted(self) -> bool:
@@ -71,6 +73,7 @@ class Video:
             job_id=job_id,
             fence=fence,
             error_reason=None,
+            source_purged_at=None,
         )
 
     def ready(self, *, job_id: str, fence: int, source_key: str, result: Mapping[str, Any]) -> Video:
@@ -87,6 +90,7 @@ class Video:
             duration_seconds=result["duration_seconds"],
             result=dict(result),
             error_reason=None,
+            source_purged_at=None,
         )
 
     def failed(self, *, job_id: str, fence: int, reason: str) -> Video:
@@ -106,3 +110,28 @@ class Video:
         if self.status is VideoStatus.READY:
             return self
         return replace(self, status=VideoStatus.UPLOADED, job_id=job_id, fence=fence)
+
+    # ------------------------------------------------------------------ the recovery jobs' moves
+    def uploaded(self) -> Video:
+        """PENDING, and its source is there: whoever uploaded it did not say so."""
+        return replace(self, status=VideoStatus.UPLOADED) if self.status is VideoStatus.PENDING else self
+
+    def never_uploaded(self, reason: str) -> Video:
+        """PENDING, and nothing came."""
+        if self.status is not VideoStatus.PENDING:
+            return self
+        return replace(self, status=VideoStatus.FAILED, error_reason=reason[:2000])
+
+    def unstuck(self) -> Video:
+        """PROCESSING, and nobody is at it."""
+        if self.status not in (VideoStatus.PROCESSING, VideoStatus.READY_PARTIAL):
+            return self
+        return replace(self, status=VideoStatus.UPLOADED)
+
+    def source_purged(self, now: float) -> Video:
+        """Its source is removed."""
+        return replace(self, source_purged_at=now)
+
+    def source_kept(self) -> Video:
+        """It is not, after all."""
+        return self if self.source_purged_at is None else replace(self, source_purged_at=None)

@@ -80,26 +80,25 @@ class SqlLedger(SqlJobQueries):
         return batches.succeed(self.database, results)
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
-        """Renew the leases that are still held, with one statement."""
+        """Renew the leases that are still held, in one commit."""
         if not holds:
             return {}
         until = func.worker_now(type_=Double) + lease_seconds
-        renew = (
-            update(jobs)
-            .where(_held(holds))
-            .values(lease_until=until, wake_at=until)
-            .returning(jobs.c.id, jobs.c.cancel_requested_at)
+        renew = update(jobs).values(lease_until=until, wake_at=until).returning(jobs.c.id, jobs.c.cancel_requested_at)
+        found = self.database.write(
+            lambda connection: [connection.execute(renew.where(some)).all() for some in _held(holds)]
         )
-        rows = self.database.write(lambda connection: connection.execute(renew).all())
-        return _beats(holds, {job_id: cancel is not None for job_id, cancel in rows})
+        return _beats(holds, {job_id: cancel is not None for rows in found for job_id, cancel in rows})
 
     def watch(self, holds: Mapping[str, int]) -> Mapping[str, Beat]:
         """Which leases are still held, and which jobs are to be cancelled."""
         if not holds:
             return {}
-        look = select(jobs.c.id, jobs.c.cancel_requested_at).where(_held(holds))
-        rows = self.database.read(lambda connection: connection.execute(look).all())
-        return _beats(holds, {job_id: cancel is not None for job_id, cancel in rows})
+        look = select(jobs.c.id, jobs.c.cancel_requested_at)
+        found = self.database.read(
+            lambda connection: [connection.execute(look.where(some)).all() for some in _held(holds)]
+        )
+        return _beats(holds, {job_id: cancel is not None for rows in found for job_id, cancel in rows})
 
     def to_wake(self, limit: int, types: Collection[str] | None = None) -> Sequence[Job]:
         """Active rows whose time has come."""
@@ -193,9 +192,11 @@ def _running(connection: Connection, tenant: str, *, other_than: str) -> int:
     return int(connection.execute(select(func.count()).select_from(jobs).where(others, live)).scalar_one())
 
 
-def _held(holds: Mapping[str, int]) -> ColumnElement[bool]:
+def _held(holds: Mapping[str, int]) -> Sequence[ColumnElement[bool]]:
+    """By some at a time: SQLite refuses a thousand alternatives, and a worker may hold more short jobs than that."""
     pairs = [and_(jobs.c.id == job_id, jobs.c.fence == fence) for job_id, fence in holds.items()]
-    return and_(jobs.c.state == JobState.RUNNING.value, or_(*pairs))
+    some = (pairs[start : start + batches.BATCH] for start in range(0, len(pairs), batches.BATCH))
+    return [and_(jobs.c.state == JobState.RUNNING.value, or_(*few)) for few in some]
 
 
 def _beats(holds: Mapping[str, int], held: Mapping[str, bool]) -> Mapping[str, Beat]:

@@ -138,6 +138,7 @@ videos = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("deleted_at", Double),
+    Column("source_purged_at", Double),
 )
 
 video_chunks = Table(
@@ -165,6 +166,7 @@ batch_submissions = Table(
     Column("missing_since", Double),
     Column("state", String),
     Column("reason", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
 )
 
 # Plain ids: an event stays when what it is about goes (contracts.md 1.5).

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, and_, delete, exists, or_, select, update
+from sqlalchemy import Connection, Exists, and_, delete, exists, or_, select, update
 
 from src.application.ports.ledger import Effect
 from src.application.ports.ops_events import Noted
-from src.application.ports.videos import FinishedChunk, Waiting
+from src.application.ports.videos import Changed, FinishedChunk, Waiting
 from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, VideoReady, apply_effect
 from src.application.video.request import JOB_TYPE, SUBJECT
 from src.domain.errors import NotFound
@@ -55,11 +55,7 @@ class SqlVideos:
 
     def waiting(self, *, tenant: str | None = None, limit: int, after: Waiting | None = None) -> Sequence[Video]:
         """Oldest first."""
-        active = exists().where(
-            jobs.c.type == JOB_TYPE,
-            jobs.c.subject == SUBJECT + videos.c.id,
-            jobs.c.state.in_(ACTIVE),
-        )
+        active = _has_active_job()
         cancelled = exists().where(jobs.c.id == videos.c.job_id, jobs.c.state == JobState.CANCELLED.value)
         uploaded = and_(videos.c.status == VideoStatus.UPLOADED.value, videos.c.deleted_at.is_(None))
         query = select(videos).where(uploaded, ~active, ~cancelled)
@@ -69,6 +65,26 @@ class SqlVideos:
             at, last = after
             query = query.where(or_(videos.c.created_at > at, and_(videos.c.created_at == at, videos.c.id > last)))
         query = query.order_by(videos.c.created_at, videos.c.id).limit(limit)
+        return self.database.read(lambda connection: [to_video(row) for row in connection.execute(query)])
+
+    def idle(
+        self,
+        status: VideoStatus,
+        *,
+        before: float,
+        limit: int,
+        after: Changed | None = None,
+        with_source: bool = False,
+    ) -> Sequence[Video]:
+        """Oldest change first."""
+        old = and_(videos.c.status == status.value, videos.c.deleted_at.is_(None), videos.c.updated_at < before)
+        query = select(videos).where(old, ~_has_active_job())
+        if with_source:
+            query = query.where(videos.c.source_purged_at.is_(None))
+        if after is not None:
+            at, last = after
+            query = query.where(or_(videos.c.updated_at > at, and_(videos.c.updated_at == at, videos.c.id > last)))
+        query = query.order_by(videos.c.updated_at, videos.c.id).limit(limit)
         return self.database.read(lambda connection: [to_video(row) for row in connection.execute(query)])
 
     def update(self, video_id: str, change: Callable[[Video], Video]) -> Video:
@@ -81,6 +97,14 @@ class SqlVideos:
             return save_video(connection, old, change(old), database_now(connection))
 
         return self.database.write(run)
+
+
+def _has_active_job() -> Exists:
+    return exists().where(
+        jobs.c.type == JOB_TYPE,
+        jobs.c.subject == SUBJECT + videos.c.id,
+        jobs.c.state.in_(ACTIVE),
+    )
 
 
 @dataclass

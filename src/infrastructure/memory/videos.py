@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from src.application.ports.clock import Clock
 from src.application.ports.ledger import Effect
 from src.application.ports.ops_events import Noted
-from src.application.ports.videos import FinishedChunk, Waiting
+from src.application.ports.videos import Changed, FinishedChunk, Waiting
 from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, VideoReady, apply_effect
 from src.application.video.request import JOB_TYPE, SUBJECT
 from src.domain.errors import NotFound
@@ -53,7 +53,7 @@ class MemoryVideos:
     def waiting(self, *, tenant: str | None = None, limit: int, after: Waiting | None = None) -> Sequence[Video]:
         """Oldest first."""
         jobs = [job for job in self.jobs() if job.type == JOB_TYPE]
-        active = {job.subject for job in jobs if not job.state.is_terminal}
+        active = self._active()
         cancelled = {job.id for job in jobs if job.state is JobState.CANCELLED}
         with self._lock:
             found = [
@@ -67,6 +67,33 @@ class MemoryVideos:
                 and (after is None or (video.created_at, video.id) > after)
             ]
         return sorted(found, key=lambda video: (video.created_at, video.id))[:limit]
+
+    def idle(
+        self,
+        status: VideoStatus,
+        *,
+        before: float,
+        limit: int,
+        after: Changed | None = None,
+        with_source: bool = False,
+    ) -> Sequence[Video]:
+        """Oldest change first."""
+        active = self._active()
+        with self._lock:
+            found = [
+                video
+                for video in self._videos.values()
+                if video.status is status
+                and not video.is_deleted
+                and video.updated_at < before
+                and SUBJECT + video.id not in active
+                and not (with_source and video.source_purged_at is not None)
+                and (after is None or (video.updated_at, video.id) > after)
+            ]
+        return sorted(found, key=lambda video: (video.updated_at, video.id))[:limit]
+
+    def _active(self) -> set[str | None]:
+        return {job.subject for job in self.jobs() if job.type == JOB_TYPE and not job.state.is_terminal}
 
     def update(self, video_id: str, change: Callable[[Video], Video]) -> Video:
         """Load, change and save."""

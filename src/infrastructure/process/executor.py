@@ -26,7 +26,7 @@ from src.domain.errors import Crashed, ErrorReport
 from src.domain.progress import ProgressReport
 from src.infrastructure.process import wire
 from src.infrastructure.process.group import kill_group, reap_group, said
-from src.infrastructure.process.handle import ChildProcess, endings, frames, untold_ends
+from src.infrastructure.process.handle import BREACHES, ChildProcess, endings, frames, untold_ends
 from src.infrastructure.process.linux import adopt_orphans
 from src.infrastructure.process.mark import Mark
 
@@ -64,8 +64,9 @@ class ProcessExecutor:
     recycling: Recycling = field(default_factory=Recycling)
     environment: Mapping[str, str] | None = None
     redact: Callable[[str], str] = str
-    _events: queue.SimpleQueue[Sequence[ExecutorEvent]] = field(default_factory=queue.SimpleQueue)
-    _commands: queue.SimpleQueue[Callable[[], None] | None] = field(default_factory=queue.SimpleQueue)
+    # No SimpleQueue: when a signal comes as its `get` is about to time out, it waits for ever (Python 3.11).
+    _events: queue.Queue[Sequence[ExecutorEvent]] = field(default_factory=queue.Queue)
+    _commands: queue.Queue[Callable[[], None] | None] = field(default_factory=queue.Queue)
     _children: list[ChildProcess] = field(default_factory=list)
     _thread: threading.Thread | None = None
     _readers: list[threading.Thread] = field(default_factory=list)
@@ -120,12 +121,13 @@ class ProcessExecutor:
             return
         self._closing = True
         self._commands.put(None)
+        deadline = time.monotonic() + REAP_SECONDS
         self._thread.join(timeout=REAP_SECONDS)
         if self._thread.is_alive():
             # The worker must end all the same: its children die with it.
             log.error("executor.stuck")
         for reader in self._readers:
-            reader.join(timeout=REAP_SECONDS)
+            reader.join(timeout=max(0.0, deadline - time.monotonic()))
         self._thread = None
 
     def _open(self, orders: Sequence[WorkOrder]) -> bool:
@@ -206,8 +208,8 @@ class ProcessExecutor:
             kill_group(child.process.pid)
 
     def _spawn(self, orders: Sequence[WorkOrder], *, short: bool) -> tuple[ChildProcess, list[str]]:
-        ours, theirs = socket.socketpair()
         mark = Mark()
+        ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(
                 [*self.argv, str(theirs.fileno()), str(os.getpid()), str(mark.descriptor)],
@@ -249,7 +251,8 @@ class ProcessExecutor:
                 return
             child.stopping[run_id] = time.monotonic() + self.stop_grace_seconds
         with contextlib.suppress(OSError):  # already dead: its reader says so
-            child.send(wire.text_of({"stop": run_id, "reason": reason}))
+            # One that does not listen is killed when the time is over.
+            child.tell(wire.text_of({"stop": run_id, "reason": reason}))
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -272,7 +275,7 @@ class ProcessExecutor:
                     stuck.append(child)
         for child in stuck:
             with contextlib.suppress(OSError):  # already dead: its reader says so
-                child.send(wire.text_of({"return": True}))
+                child.tell(wire.text_of({"return": True}))
 
     def _retire_idle(self) -> None:
         now = time.monotonic()
@@ -287,7 +290,7 @@ class ProcessExecutor:
         try:
             while (frame := wire.receive(child.channel)) is not None:
                 self._frame(child, frame)
-        except (ValueError, KeyError, TypeError) as error:
+        except BREACHES as error:
             # A child that breaks the protocol is not trusted any further: its job may have corrupted it.
             log.warning("executor.protocol", extra={"pid": child.process.pid, "error": str(error)})
         except OSError as error:
@@ -303,9 +306,11 @@ class ProcessExecutor:
             return
         events = list(endings(frame))
         with self._lock:
+            # All or none: what is taken out of `runs` must be told.
+            if len(ended := {event.run_id for event in events}) < len(events) or not ended <= child.runs.keys():
+                raise ValueError(f"ends of runs that are not the child's, of {len(events)}")
             for event in events:
-                if child.runs.pop(event.run_id, None) is None:
-                    raise ValueError(f"the end of run {event.run_id!r}, which is not the child's")
+                del child.runs[event.run_id]
                 child.stopping.pop(event.run_id, None)
             most = self.recycling.after_batches if child.short else self.recycling.after_jobs
             if child.jobs >= most or int(frame.get("rss", 0)) > self.recycling.above_rss_bytes:

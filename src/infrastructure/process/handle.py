@@ -19,8 +19,15 @@ from src.infrastructure.process.mark import Mark
 
 log = logging.getLogger(__name__)
 
+TELL_SECONDS = 0.1
+"""How long others may be about to send something before `tell` gives up."""
+
 FRAME_BYTES = 4 << 20
 """Orders of one frame; the wire's limit is far above it."""
+
+
+BREACHES = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What reading may raise that no child of ours would say, whatever its job made of it."""
 
 
 @dataclass(slots=True)
@@ -65,6 +72,16 @@ class ChildProcess:
         with self.sending:
             wire.send_text(self.channel, text)
 
+    def tell(self, text: str) -> bool:
+        """One small frame, soon or not at all: False when the process does not read what it was sent before (its job holds
+        the interpreter), which whoever has to end it must not wait for. Raises OSError when the process is gone."""
+        if not self.sending.acquire(timeout=TELL_SECONDS):
+            return False
+        try:
+            return wire.send_now(self.channel, text)
+        finally:
+            self.sending.release()
+
     @property
     def usable(self) -> bool:
         """Whether it may be given orders."""
@@ -78,26 +95,26 @@ class ChildProcess:
 
 
 def endings(frame: Mapping[str, Any]) -> Iterator[ExecutorEvent]:
-    """How runs ended, by what a child says. Raises KeyError, ValueError or TypeError for what it can't say."""
+    """How runs ended, by what a child says. Raises one of BREACHES for what it can't say."""
     if "done" in frame:
         for run, result in frame["done"]:
-            yield Succeeded(run, dict(result))
+            yield Succeeded(str(run), dict(result))
     elif "returned" in frame:
         for run in frame["returned"]:
-            yield Returned(run)
+            yield Returned(str(run))
     elif "stopped" in frame:
-        yield Stopped(frame["stopped"])
+        yield Stopped(str(frame["stopped"]))
     elif "snooze" in frame:
-        yield Snoozed(frame["run"], float(frame["snooze"]), str(frame.get("reason", "")))
+        yield Snoozed(str(frame["run"]), float(frame["snooze"]), str(frame.get("reason", "")))
     else:
-        yield Failed(frame["run"], ErrorReport.from_json(frame["error"]))
+        yield Failed(str(frame["run"]), ErrorReport.from_json(frame["error"]))
 
 
 def untold_ends(mark: Mark) -> list[ExecutorEvent]:
     """Successes that a dead child had no time to tell of."""
     try:
         return list(endings({"done": json.loads(mark.ends())}))
-    except (ValueError, TypeError) as error:
+    except BREACHES as error:
         # A job wrote over them; their runs count as unfinished.
         log.warning("executor.protocol", extra={"error": str(error)})
         return []

@@ -27,13 +27,15 @@ class Mark:
     _used: int = 0
 
     def __post_init__(self) -> None:
+        made = -1
         if self.descriptor < 0:
-            # An unlinked file and not memfd_create, which not every system has.
-            made, path = tempfile.mkstemp(prefix="mw-mark-")
-            Path(path).unlink()
-            os.ftruncate(made, SIZE)
-            self.descriptor = made
-        self._memory = mmap.mmap(self.descriptor, SIZE)
+            self.descriptor = made = _space()
+        try:
+            self._memory = mmap.mmap(self.descriptor, SIZE)
+        except (OSError, ValueError):
+            if made >= 0:
+                os.close(made)
+            raise
 
     # ------------------------------------------------------------------ the child
     def write(self, number: int) -> None:
@@ -74,3 +76,20 @@ class Mark:
         """Let the memory go."""
         self._memory.close()
         os.close(self.descriptor)
+
+
+def _space() -> int:
+    """A descriptor of so many bytes that nobody else has. Raises OSError. Memory and no file: on a disk that is full, or that
+    a container may not write to, no job could start, and whoever touched a page that has no place there would be killed."""
+    try:
+        made = os.memfd_create("mw-mark")
+    except (AttributeError, OSError):
+        # Not every system has it. Then the space is taken now, where it can be refused.
+        made, path = tempfile.mkstemp(prefix="mw-mark-")
+        Path(path).unlink()
+    try:
+        os.posix_fallocate(made, 0, SIZE)
+    except OSError:
+        os.close(made)
+        raise
+    return made

@@ -39,10 +39,26 @@ def send(channel: socket.socket, document: object) -> None:
 
 def send_text(channel: socket.socket, text: str) -> None:
     """Write one frame that is JSON already."""
+    channel.sendall(_frame(text))
+
+
+def send_now(channel: socket.socket, text: str) -> bool:
+    """Write one small frame if there is room for it; False when there is none. Raises OSError."""
+    frame = _frame(text)
+    try:
+        sent = channel.send(frame, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    if sent < len(frame):
+        raise OSError(f"{sent} of a frame's {len(frame)} bytes were taken")
+    return True
+
+
+def _frame(text: str) -> bytes:
     body = text.encode()
     if len(body) > LARGEST:
         raise ValueError(f"frame of {len(body)} bytes, more than {LARGEST}")
-    channel.sendall(HEADER.pack(len(body)) + body)
+    return HEADER.pack(len(body)) + body
 
 
 def receive(channel: socket.socket) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from src.interfaces.wiring.batch_settings import BatchSettings, DispatchSettings
 from src.interfaces.wiring.deletion_settings import DeletionSettings
 from src.interfaces.wiring.group import Count, Group, Positive
 from src.interfaces.wiring.ledger_settings import LedgerSettings
+from src.interfaces.wiring.recovery_settings import RecoverySettings
 from src.interfaces.wiring.video_settings import VideoSettings
 
 PREFIX = "WORKER_"
@@ -285,6 +286,7 @@ class Settings(BaseSettings):
     batch: BatchSettings = BatchSettings()
     dispatch: DispatchSettings = DispatchSettings()
     deletion: DeletionSettings = DeletionSettings()
+    recovery: RecoverySettings = RecoverySettings()
     ffmpeg: FfmpegSettings = FfmpegSettings()
     lease: LeaseSettings = LeaseSettings()
     shutdown: ShutdownSettings = ShutdownSettings()

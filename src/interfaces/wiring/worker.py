@@ -48,7 +48,10 @@ RECEIVE_WAIT_SECONDS = 1.0
 """One receive of a queue that is asked in slices (queues.py says which and why)."""
 
 NOBODYS = "mediaworker-readiness"
-"""A key that nothing is stored or locked under."""
+"""A key that nothing is locked under."""
+
+NO_SOURCE = f"tenants/{NOBODYS}/video/raw/none"
+"""A key that nothing is stored under, where every role may look (docs/batch.md): elsewhere S3 says "forbidden", also of nothing."""
 
 
 def engine_options(settings: Settings) -> EngineOptions:
@@ -168,7 +171,7 @@ def make_probes(settings: Settings, adapters: Adapters, catalog: Catalog, health
 
     def ask_storage() -> None:
         with suppress(SourceMissing):
-            storage.head(NOBODYS)
+            storage.head(NO_SOURCE)
 
     asked: dict[str, Callable[[], object]] = {
         "database": lambda: ledger.to_wake(1, catalog.names()),

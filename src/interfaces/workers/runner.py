@@ -20,6 +20,7 @@ from src.domain.job import JobState
 if TYPE_CHECKING:
     from src.application.engine.health import Health
     from src.application.ports.ledger import JobQueries
+    from src.infrastructure.observability.logs import Lines
     from src.interfaces.http.health import HealthServer
     from src.interfaces.wiring.settings import Settings
 
@@ -35,11 +36,13 @@ GARBAGE = 10_000
 LINGER_SECONDS = 0.5
 """What a thread that is ending anyway gets to do so."""
 
+RECOVERY = "recovery"
+WORKERS = ("video", RECOVERY)
+"""Workers of this build, named after what they do. A worker runs every registered job type that its queue brings; `recovery` takes
+nothing from a queue."""
+
 WAITING = (JobState.QUEUED, JobState.RETRY_WAIT)
 LEFT = "the queue has no message of this worker's for them: the waker of a worker that keeps running publishes one"
-
-WORKERS = ("video",)
-"""Workers of this build, named after what they do. A worker runs every registered job type that its queue brings."""
 
 
 def main(name: str, arguments: Sequence[str]) -> int:
@@ -81,6 +84,10 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
 
     if name not in WORKERS:
         raise ConfigError(f"no worker {name!r}", fix=f"this build has: {', '.join(WORKERS)}")
+    if name == RECOVERY:
+        from src.interfaces.workers.recovery.loop import run_recovery
+
+        return run_recovery(settings, drain=drain)
     lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
     try:
         arm_from(os.environ, settings.environment, supervisor=os.getpid())
@@ -92,13 +99,7 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         worker = build_worker(settings, adapters, catalog, redact=lines.censor.hidden)
         answering = serve_health(settings, worker.health)
     except WorkerError as error:
-        # Whatever is wrong before the first receive is wrong with the set-up: nothing was lost, nothing was taken.
-        # Said once: as a line of the log where programs read it, in plain words where people do.
-        if lines.as_json and log.isEnabledFor(logging.ERROR):
-            log.error("worker.refused", extra={"error_class": error.code, "error": str(error)})  # noqa: TRY400 - no bug of ours
-        else:
-            print(f"mediaworker: {lines.censor.text(str(error))}", file=sys.stderr)
-        return EXIT_CONFIG
+        return refused(lines, error)
     if without := left_out(settings):
         log.warning("jobs.left_out", extra={"types": without, "because": f"{settings.ledger.backend} ledger"})
     log.info(
@@ -126,6 +127,16 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
     log.info("worker.stopped", extra={"worker": name})
     leave(EXIT_OK, before)
     return EXIT_OK
+
+
+def refused(lines: Lines, error: WorkerError) -> int:
+    """Whatever is wrong before the first receive is wrong with the set-up: nothing was lost, nothing was taken. Said once: as a
+    line of the log where programs read it, in plain words where people do. Returns the exit code."""
+    if lines.as_json and log.isEnabledFor(logging.ERROR):
+        log.error("worker.refused", extra={"error_class": error.code, "error": str(error)})
+    else:
+        print(f"mediaworker: {lines.censor.text(str(error))}", file=sys.stderr)
+    return EXIT_CONFIG
 
 
 def tell_left(jobs: JobQueries) -> None:
@@ -164,15 +175,17 @@ def serve_health(settings: Settings, health: Health) -> HealthServer | None:
 
 
 def leave(code: int, before: set[threading.Thread]) -> None:
-    """End the process here if a thread that was not there `before` would keep it: the interpreter waits for every thread
-    that is no daemon, so one that hangs in a backend's call would outlive the grace time. Nothing is lost with it: what
-    it has not committed is protected by a lease. Returns when there is no such thread."""
-    started = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    """End the process here if a thread that was not there `before` still runs. The interpreter waits for every thread that is
+    no daemon, so one that hangs in a backend's call would outlive the grace time; and it stops daemons wherever they are, so
+    that what it takes apart last (connections, say) may wait for ever for a lock that one of them holds. Nothing is lost
+    with them: what they have not committed is protected by a lease. Returns when there is no such thread."""
+    started = [thread for thread in threading.enumerate() if thread not in before]
     deadline = time.monotonic() + LINGER_SECONDS
     for thread in started:
         thread.join(timeout=max(0.0, deadline - time.monotonic()))
-    if left := [thread.name for thread in started if thread.is_alive()]:
-        log.warning("worker.threads_left", extra={"threads": left, "then": "the process ends without them"})
+    left = [thread for thread in started if thread.is_alive()]
+    if stuck := [thread.name for thread in left if not thread.daemon]:
+        log.warning("worker.threads_left", extra={"threads": stuck, "then": "the process ends without them"})
     for handler in logging.getLogger().handlers:
         handler.flush()
     for stream in (sys.stdout, sys.stderr):

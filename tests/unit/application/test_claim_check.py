@@ -138,6 +138,7 @@ def test_t13_a_pointer_of_a_stranger_reads_and_deletes_nothing_of_a_tenant(
         pointer(b"y" * len(LARGE)),
         pointer(LARGE, size=99),
         pointer(LARGE, size=2**40),
+        b'{"size": 1e999, "sha256": ""}',
         b"{}",
         b"[",
         b"[" * 100_000,

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from src.application.catalog import JobType
+from src.application.engine.held import StopReason
 from src.application.engine.pace import HORIZON_SECONDS, MOST, Pace
 from src.application.engine.short import MIXED_SECONDS, ShortRoad
 from src.application.engine.uncertain import UncertainClaims
+from src.application.ports.executor import Succeeded
 from src.application.ports.ledger import Effect
-from src.domain.errors import ConfigError, DatabaseUnavailable
+from src.domain.errors import ConfigError, DatabaseUnavailable, InvalidPayload
 from src.domain.job import Job, JobState
 from tests.fakes.clock import FrozenClock
 from tests.fakes.world import LEASE, World
@@ -82,6 +84,31 @@ def test_f03_a_batch_of_a_frozen_worker_writes_nothing_over_its_successor(world:
     world.end_many(successor)
     assert states(world) == {JobState.SUCCEEDED}
     assert world.breaches == []
+
+
+@pytest.mark.parametrize("later_first", [True, False])
+def test_f03_a_worker_that_took_its_own_job_again_settles_the_later_attempt(world: World, later_first: bool) -> None:
+    published(world, 1)
+    station = world.workers[0]
+    for _ in range(2):
+        world.deliver_many(station)
+        world.clock.advance(LEASE * 2)
+    runs = sorted(station.executor.running, reverse=later_first)
+    assert [int(run.rsplit("-", 1)[1]) for run in runs] == ([2, 1] if later_first else [1, 2])
+    settled = station.settler.settle_short([Succeeded(run, {"fence": int(run.rsplit("-", 1)[1])}) for run in runs])
+    assert [held.job.fence for held in settled] == [2]
+    assert states(world) == {JobState.SUCCEEDED}
+    assert world.breaches == []
+
+
+def test_f03_a_worker_that_took_its_own_job_again_stops_the_earlier_attempt(world: World) -> None:
+    published(world, 1)
+    station = world.workers[0]
+    for _ in range(2):
+        world.deliver_many(station)
+        world.clock.advance(LEASE * 2)
+    station.keeper.tick()
+    assert [int(run.rsplit("-", 1)[1]) for run in station.executor.stopped] == [1]
 
 
 def test_f08_a_lost_reply_to_a_batch_is_found_to_be_our_own(world: World) -> None:
@@ -202,6 +229,35 @@ def test_a_long_job_without_a_place_makes_the_next_batches_small(world: World) -
     assert short.room() == 1
     world.clock.advance(MIXED_SECONDS)
     assert short.room() == 100
+
+
+def test_f24_a_stop_between_claim_and_start_is_heeded(world: World) -> None:
+    published(world, 2)
+    short = road(world)
+    deliveries = world.queue.receive(10, wait_seconds=0, visibility_seconds=LEASE)
+    wanted, _ = short.intake.sort(deliveries[:1])
+    held = [*short.intake.take_short(wanted)[0], short.intake.take(deliveries[1])]
+    for one in held:
+        assert one is not None
+        # The executor does not know it yet, and so has nothing to stop.
+        assert short.held.request_stop(one, StopReason.DRAINED, world.clock.monotonic())
+        one.short = one is held[0]
+        short.start_one(one)
+    assert world.workers[0].executor.stopped == [one.run_id for one in held if one is not None]
+
+
+def test_e11_a_batch_with_a_value_that_cannot_be_kept_is_taken_one_by_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_drafts: object, **_more: object) -> None:
+        raise InvalidPayload("one of them can't be kept")
+
+    monkeypatch.setattr(world.memory, "begin", refused)
+    names = published(world, 3)
+    short = road(world)
+    wanted, _ = short.intake.sort(world.queue.receive(10, wait_seconds=0, visibility_seconds=LEASE))
+    others = short.take(wanted)
+    assert [held.job.id for held in map(short.intake.take, others) if held is not None] == names
 
 
 # ---------------------------------------------------------------------- registration

@@ -10,6 +10,7 @@ local all, said, groups = true, {}, {}
 local beginning, length, known = '', 0, nil
 
 local function look(row)
+  beginning, length = '', 0
   local fence, version, cancel, past, kept, group, subject, rest = string.match(row, FORM)
   if not fence then
     return nil

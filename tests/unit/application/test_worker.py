@@ -1,0 +1,221 @@
+"""The supervisor's own steps: what it does with messages while it stops, or while a backend says nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from src.application.engine.alarm import Alarm
+from src.application.engine.health import Health
+from src.application.engine.pace import Pace
+from src.application.engine.progress_writer import ProgressWriter
+from src.application.engine.short import ShortRoad
+from src.application.engine.worker import Worker
+from src.application.ports.exchange import Sort
+from src.application.ports.ledger import DeadLetter
+from src.application.ports.ops_events import OpsEvent
+from src.application.ports.queue import Delivery
+from src.domain.errors import DatabaseUnavailable, LockUnavailable, NetworkError, QueueUnavailable
+from src.domain.job import Job, JobState
+from src.domain.progress import ProgressReport
+from src.infrastructure.memory.progress import MemoryProgress
+from tests.fakes.clock import FrozenClock
+from tests.fakes.world import Station, World, draft
+
+
+class Exchange:
+    """A MessageExchange that brings nothing and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def receive(
+        self,
+        limit: int,
+        *,
+        wait_seconds: float,
+        visibility_seconds: float,
+        owner: str,
+        lease_seconds: float,
+        sort: Sort,
+    ) -> tuple[Sequence[Job], Sequence[Delivery]]:
+        self.asked += 1
+        return (), ()
+
+
+class Silent:
+    """Stands for a backend of which every call waits in vain; says how many there were."""
+
+    def __init__(self, error: type[NetworkError]) -> None:
+        self.error, self.calls = error, 0
+
+    def __call__(self, *_given: object, **_more: object) -> None:
+        self.calls += 1
+        raise self.error("no answer")
+
+
+class Nobody:
+    def notify(self, _letter: DeadLetter) -> None:
+        raise AssertionError("there is no letter")
+
+    def notify_event(self, event: OpsEvent) -> None:
+        """Tells nobody."""
+
+
+@pytest.fixture
+def world() -> World:
+    return World(workers=1)
+
+
+@pytest.fixture
+def station(world: World) -> Station:
+    return world.workers[0]
+
+
+@pytest.fixture
+def settling() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def worker_of(world: World, station: Station, exchange: Exchange | None = None) -> Worker:
+    parts = station.intake, station.settler, station.executor, station.held, Pace(world.clock), world.clock
+    return Worker(
+        queue=world.queue,
+        inspector=world.queue.inner,
+        ledger=world.ledger,
+        intake=station.intake,
+        settler=station.settler,
+        short=ShortRoad(*parts, slots=8, exchange=exchange),
+        keeper=station.keeper,
+        waker=None,
+        alarm=Alarm(world.dead_letters, Nobody()),
+        progress=ProgressWriter(MemoryProgress(world.clock), world.clock),
+        executor=station.executor,
+        held=station.held,
+        health=Health(world.clock),
+        clock=world.clock,
+        options=station.keeper.options,
+    )
+
+
+def received(world: World, count: int) -> Sequence[Delivery]:
+    for number in range(count):
+        world.submit(f"job-{number}")
+    return world.queue.receive(count, wait_seconds=0, visibility_seconds=60)
+
+
+# ---------------------------------------------------------------------- the end
+def test_f24_a_stop_between_two_receives_begins_no_job(world: World, station: Station) -> None:
+    exchange = Exchange()
+    worker = worker_of(world, station, exchange)
+    worker._receiver._once()
+    assert exchange.asked == 1
+
+    def stop_meanwhile() -> bool:
+        worker._stopping.set()
+        return True
+
+    worker._receiver.can_take = stop_meanwhile
+    worker._receiver._once()
+    assert exchange.asked == 1
+    assert not worker._receiver.taking.is_set()
+
+
+def test_f24_a_receive_that_hangs_does_not_keep_a_worker_that_holds_nothing(
+    world: World, station: Station, settling: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = worker_of(world, station)
+    began = world.clock.monotonic()
+    worker._receiver.taking.set()
+    monkeypatch.setattr(station.executor, "events", passing(world.clock))
+    worker._drain(settling)
+    assert world.clock.monotonic() - began < worker.options.grace_seconds
+
+
+def test_f24_a_store_of_progress_that_hangs_does_not_keep_the_worker(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = worker_of(world, station)
+    back, reading = threading.Event(), ProgressReport(percent=10, step="x", step_index=1, step_total=1)
+
+    def hang(job_id: str, fence: int, _report: ProgressReport) -> None:
+        # The next one is left to the end.
+        worker.progress.offer(f"{job_id}-next", fence, reading)
+        back.wait()
+
+    monkeypatch.setattr(worker.progress.progress, "record", hang)
+    worker.progress.offer("job-1", 1, reading)
+    worker.request_stop()
+    running = threading.Thread(target=worker.run, daemon=True)
+    running.start()
+    running.join(timeout=30)
+    ended = not running.is_alive()
+    back.set()
+    assert ended
+
+
+def passing(clock: FrozenClock) -> Callable[[float], Sequence[object]]:
+    def events(timeout_seconds: float) -> Sequence[object]:
+        clock.advance(timeout_seconds)
+        return ()
+
+    return events
+
+
+# ---------------------------------------------------------------------- recovery
+def test_i9_all_that_a_dead_worker_leaves_is_woken_in_one_turn(world: World, station: Station) -> None:
+    names = [f"job-{number}" for number in range(3 * world.waker.batch)]
+    begun = world.ledger.begin([draft(name) for name in names], owner="dead", lease_seconds=30)
+    assert len(begun) == len(names)
+    worker = worker_of(world, station)
+    worker.waker = world.waker
+    world.clock.advance(31)
+    worker._duties()
+    assert world.queue.inner.depth().ready == len(names)
+
+
+# ---------------------------------------------------------------------- backends that say nothing
+def test_f16_a_queue_that_is_silent_is_asked_once_to_take_messages_back(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, deliveries = worker_of(world, station), received(world, 3)
+    world.ledger.fault = "down"
+    monkeypatch.setattr(world.queue, "release", silent := Silent(QueueUnavailable))
+    with pytest.raises(DatabaseUnavailable):
+        worker._receiver._take_each(deliveries)
+    assert silent.calls == 1
+
+
+def test_f13_a_lock_server_that_is_silent_is_asked_once_a_beat(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        world.submit(f"job-{number}")
+        assert world.deliver(station) is not None
+    monkeypatch.setattr(world.lock, "renew", silent := Silent(LockUnavailable))
+    for beats in (1, 2):
+        world.clock.advance(station.keeper.options.beat_seconds)
+        station.keeper.tick()
+        assert silent.calls == beats
+    world.clock.advance(station.keeper.options.lease_seconds - 1)
+    assert {row.state for name in world.jobs if (row := world.memory.find(name))} == {JobState.RUNNING}
+    assert station.executor.stopped == []
+
+
+def test_f13_a_store_of_progress_that_is_silent_is_asked_once_a_turn_and_gets_the_readings_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryProgress(world.clock)
+    writer = ProgressWriter(store, world.clock)
+    for number in range(3):
+        writer.offer(f"job-{number}", 1, ProgressReport(percent=10, step="x", step_index=1, step_total=1))
+    with monkeypatch.context() as away:
+        away.setattr(store, "record", silent := Silent(NetworkError))
+        writer.tick(everything=True)
+        assert silent.calls == 1
+    writer.tick(everything=True)
+    assert sum(store.latest(f"job-{number}") is not None for number in range(3)) == 2
