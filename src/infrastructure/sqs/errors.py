@@ -68,6 +68,7 @@ STALE = frozenset(
         "MessageNotInflight",
         "AWS.SimpleQueueService.MessageNotInflight",
         "InvalidParameterValue",
+        "AWS.SimpleQueueService.InvalidParameterValue",
         "InvalidParameterCombination",
     }
 )
