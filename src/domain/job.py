@@ -145,14 +145,20 @@ class Job:
         """Nobody ever claimed, ended or reopened it: the admission is all that happened."""
         return self.state is JobState.QUEUED and self.fence == 0 and self.generation == 1
 
+    def taken(self, now: float) -> Busy | Finished | None:
+        """Why nobody may claim it now: it has ended, or somebody's lease runs. None: a claim decides."""
+        if self.state.is_terminal:
+            return Finished(self.state)
+        if self.state is JobState.RUNNING and (self.lease_until or 0) > now:
+            return Busy((self.lease_until or now) - now)
+        return None
+
     # ------------------------------------------------------------------ the worker's moves
     def claim(self, now: float, *, owner: str, lease_seconds: float, early: bool = False) -> tuple[Job, ClaimAnswer]:
         """Take the job, or say why not. Also ends a job that may not run again (cancelled, attempts used up). `early`: before
         the time it is due, because whoever owns that time has sent for it."""
-        if self.state.is_terminal:
-            return self, Finished(self.state)
-        if self.state is JobState.RUNNING and (self.lease_until or 0) > now:
-            return self, Busy((self.lease_until or now) - now)
+        if (taken := self.taken(now)) is not None:
+            return self, taken
         if self.cancel_requested_at is not None:
             return self._end(JobState.CANCELLED, now), Finished(JobState.CANCELLED)
         if self.attempts >= self.max_attempts:
@@ -249,10 +255,8 @@ class Job:
     def made_already(self, now: float, *, owner: str, result: Mapping[str, Any]) -> tuple[Job, Finished | Busy]:
         """Complete a job that nobody runs with what another job has made of the same thing. It is an execution, but not one
         that can be one too many."""
-        if self.state.is_terminal:
-            return self, Finished(self.state)
-        if self.state is JobState.RUNNING and (self.lease_until or 0) > now:
-            return self, Busy((self.lease_until or now) - now)
+        if (taken := self.taken(now)) is not None:
+            return self, taken
         done = replace(
             self._end(JobState.SUCCEEDED, now),
             fence=self.fence + 1,

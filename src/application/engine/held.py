@@ -51,6 +51,13 @@ class Held:
     def __post_init__(self) -> None:
         self.run_id = run_id(self.job)
 
+    def heard(self, report: ProgressReport, now: float) -> None:
+        """A reading of its progress, at a monotonic time. Only getting further counts: not a loop that repeats itself, not a
+        clock that ticks in it (lesson 9)."""
+        if self.progress is None or report.reached != self.progress.reached:
+            self.last_progress_at = now
+        self.progress = report
+
     def is_settled(self) -> bool:
         """Another thread may have begun to write its outcome at any time."""
         return self.settling

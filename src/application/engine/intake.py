@@ -304,12 +304,8 @@ class Intake:
         answers: list[ClaimAnswer] = []
 
         def look(job: Job, now: float) -> Job:
-            if job.state.is_terminal:
-                answers.append(Finished(job.state))
-            elif job.state is JobState.RUNNING and (job.lease_until or 0) > now:
-                answers.append(Busy((job.lease_until or now) - now))
-            else:
-                answers.append(NotDue(max(job.due_at - now, min(LOCK_RETRY_SECONDS, self.options.lease_seconds / 3))))
+            later = NotDue(max(job.due_at - now, min(LOCK_RETRY_SECONDS, self.options.lease_seconds / 3)))
+            answers.append(job.taken(now) or later)
             return job
 
         try:

@@ -40,6 +40,9 @@ DATABASE_SECONDS = 60.0
 ASK_AGAIN_SECONDS = 1.0
 """Between two tries of the database or the lock."""
 
+LAST_READING_SECONDS = 2.0
+"""What the last readings of progress are waited for: a store that hangs must not outlast the grace time."""
+
 EVENTS_SECONDS = 0.2
 """Longest wait for the executor before a signal is looked for."""
 
@@ -106,12 +109,7 @@ class OneShot:
         answers: list[Busy | Finished | None] = []
 
         def look(job: Job, now: float) -> Job:
-            if job.state.is_terminal:
-                answers.append(Finished(job.state))
-            elif job.state is JobState.RUNNING and (job.lease_until or 0) > now:
-                answers.append(Busy((job.lease_until or now) - now))
-            else:
-                answers.append(None)
+            answers.append(job.taken(now))
             return job
 
         return self.ledger.change(job_id, look), answers[-1]
@@ -239,7 +237,7 @@ class OneShot:
             self.executor.close()
             for loop in loops:
                 loop.join(timeout=2)
-            self.progress.tick(everything=True)
+            self.progress.finish(LAST_READING_SECONDS)
 
     def _until_the_end(self, taken: Held) -> Verdict:
         while self.held.get(taken.run_id) is not None:
@@ -257,9 +255,7 @@ class OneShot:
         return of_outcome(taken.job, None, made=False, stop=self.stop)
 
     def _progressed(self, taken: Held, event: Progressed) -> None:
-        if taken.progress is None or event.report.reached != taken.progress.reached:
-            taken.last_progress_at = self.clock.monotonic()
-        taken.progress = event.report
+        taken.heard(event.report, self.clock.monotonic())
         self.progress.offer(taken.job.id, taken.job.fence, event.report)
 
     def _loop(self, name: str, turn: Callable[[], object], pause: float) -> None:

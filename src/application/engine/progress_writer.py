@@ -56,6 +56,12 @@ class ProgressWriter:
                 )
                 self._waiting[job_id] = (fence, done)
 
+    def finish(self, within_seconds: float) -> None:
+        """Write all of them, or give up after so long: a store that hangs must not keep the process."""
+        telling = threading.Thread(target=self.tick, kwargs={"everything": True}, daemon=True)
+        telling.start()
+        telling.join(timeout=within_seconds)
+
     def tick(self, *, everything: bool = False) -> None:
         """Write readings whose second has passed (or all of them). Never raises."""
         now = self.clock.monotonic()

@@ -166,9 +166,7 @@ class Worker:
             for thread in loops:
                 thread.join(timeout=2)
             receiver.join(timeout=LAST_RECEIVE_SECONDS)
-            telling = threading.Thread(target=self.progress.tick, kwargs={"everything": True}, daemon=True)
-            telling.start()
-            telling.join(timeout=LAST_SETTLING_SECONDS)
+            self.progress.finish(LAST_SETTLING_SECONDS)
 
     # ------------------------------------------------------------------ loops
     def _loop(self, name: str, turn: Callable[[], object], pause: float, watched: bool = True) -> None:
@@ -218,10 +216,7 @@ class Worker:
         taken = self.held.get(event.run_id)
         if taken is None:
             return
-        if taken.progress is None or event.report.reached != taken.progress.reached:
-            # Only getting further counts: not a loop that repeats itself, not a clock that ticks in it (lesson 9).
-            taken.last_progress_at = self.clock.monotonic()
-        taken.progress = event.report
+        taken.heard(event.report, self.clock.monotonic())
         self.progress.offer(taken.job.id, taken.job.fence, event.report)
 
     def _settle(self, event: ExecutorEvent) -> None:
