@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from src.application.engine.waker import reference
 from src.application.ports.ledger import JobFilter
@@ -20,8 +20,11 @@ from src.domain.job import Job, JobDraft, JobState
 from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.environment import load
+from tests.functional import zygote
 
 ROOT = Path(__file__).resolve().parents[2]
+
+WORKER = "src.interfaces.workers.video.main"
 
 
 @dataclass
@@ -30,7 +33,7 @@ class Fleet:
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[subprocess.Popen[bytes] | zygote.Copy] = field(default_factory=list)
     _adapters: Adapters | None = None
 
     # ------------------------------------------------------------------ processes
@@ -54,16 +57,14 @@ class Fleet:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """A worker process; its log goes to worker-N.log."""
-        return self._spawn("src.interfaces.workers.video.main", arguments, environment)
+        return self._spawn(WORKER, arguments, environment)
 
     def container(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """A process for one job, as AWS Batch starts a container; its log goes where a worker's would."""
         return self._spawn("src.interfaces.workers.batch.main", arguments, environment)
 
     def _spawn(self, module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        log = self.folder / f"worker-{len(self.processes)}.log"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as sink:
+        with self._log() as sink:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 cwd=ROOT,
@@ -75,21 +76,21 @@ class Fleet:
         self.processes.append(process)
         return process
 
+    def _log(self) -> BinaryIO:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return (self.folder / f"worker-{len(self.processes)}.log").open("ab")
+
     def drain(self, timeout: float = 90, **environment: str) -> int:
         """Run one worker until the queue is empty; its exit code."""
-        return self.start("--drain", **environment).wait(timeout)
+        with self._log() as sink, Path(os.devnull).open("rb") as nothing:
+            streams = [nothing.fileno(), sink.fileno(), sink.fileno()]
+            copy = zygote.Copy(WORKER, ["--drain"], self.environ(**environment), streams)
+        self.processes.append(copy)
+        return copy.wait(timeout)
 
     def cli(self, *arguments: str, timeout: float = 90, **environment: str) -> subprocess.CompletedProcess[str]:
         """The command line, as an operator types it."""
-        return subprocess.run(
-            [sys.executable, "-m", "src.interfaces.cli.app", *arguments],
-            cwd=ROOT,
-            env=self.environ(**environment),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        return zygote.run("src.interfaces.cli.app", arguments, self.environ(**environment), timeout)
 
     def close(self) -> None:
         """Kill what still runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -35,14 +36,25 @@ def printed(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory in which a worker has worked."""
+    fleet = Fleet(tmp_path_factory.mktemp("past") / "data")
+    try:
+        fleet.submit("job-good", "noop")
+        fleet.submit("job-bad", "refuse")
+        fleet.publish(b"{nonsense")
+        assert fleet.drain() == 0
+        fleet.submit("job-wait", "noop")
+    finally:
+        fleet.close()
+    return fleet.folder
+
+
 @pytest.fixture
-def ended(fleet: Fleet) -> Fleet:
+def ended(fleet: Fleet, past: Path) -> Fleet:
     """A fleet with one job that succeeded, one that FAILED, one that waits, and one message that is no job."""
-    fleet.submit("job-good", "noop")
-    fleet.submit("job-bad", "refuse")
-    fleet.publish(b"{nonsense")
-    assert fleet.drain() == 0
-    fleet.submit("job-wait", "noop")
+    shutil.copytree(past, fleet.folder)
     return fleet
 
 

@@ -47,6 +47,9 @@ log = logging.getLogger(__name__)
 RECEIVE_WAIT_SECONDS = 1.0
 """One receive of a queue that is asked in slices (queues.py says which and why)."""
 
+DRAIN_WAIT_SECONDS = 0.1
+"""The same for a worker that ends when the queue is empty: it has nothing to wait for."""
+
 NOBODYS = "mediaworker-readiness"
 """A key that nothing is locked under."""
 
@@ -54,8 +57,9 @@ NO_SOURCE = f"tenants/{NOBODYS}/video/raw/none"
 """A key that nothing is stored under, where every role may look (docs/batch.md): elsewhere S3 says "forbidden", also of nothing."""
 
 
-def engine_options(settings: Settings) -> EngineOptions:
+def engine_options(settings: Settings, *, drain: bool = False) -> EngineOptions:
     """The engine's numbers from the settings."""
+    slice_seconds = DRAIN_WAIT_SECONDS if drain else RECEIVE_WAIT_SECONDS
     return EngineOptions(
         owner=(settings.id or f"{socket.gethostname()}:{os.getpid()}")[:64],
         slots=settings.concurrency,
@@ -64,7 +68,7 @@ def engine_options(settings: Settings) -> EngineOptions:
         watch_seconds=min(1.0, settings.lease.ttl_seconds / 6),
         stall_seconds=settings.video.stall_seconds,
         grace_seconds=settings.shutdown.grace_seconds,
-        receive_wait_seconds=min(settings.queue.wait_seconds, RECEIVE_WAIT_SECONDS)
+        receive_wait_seconds=min(settings.queue.wait_seconds, slice_seconds)
         if settings.queue.backend in SLICED
         else settings.queue.wait_seconds,
         on_lock_failure=OnLockFailure(settings.lock.on_failure),
@@ -87,10 +91,16 @@ def executor_argv() -> list[str]:
 
 
 def build_worker(
-    settings: Settings, adapters: Adapters, catalog: Catalog, *, redact: Callable[[str], str] = str
+    settings: Settings,
+    adapters: Adapters,
+    catalog: Catalog,
+    *,
+    redact: Callable[[str], str] = str,
+    drain: bool = False,
 ) -> Worker:
-    """Everything wired; nothing received yet. `redact` takes secrets out of errors before they are stored."""
-    options = engine_options(settings)
+    """Everything wired; nothing received yet. `redact` takes secrets out of errors before they are stored; with `drain` the
+    worker is one that ends when the queue is empty."""
+    options = engine_options(settings, drain=drain)
     clock, queue, ledger = adapters.clock(), adapters.queue_consumer(), adapters.ledger()
     lock, held, health = adapters.lock(), HeldRuns(), Health(adapters.clock())
     publisher = adapters.queue_publisher()

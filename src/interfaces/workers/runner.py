@@ -96,7 +96,7 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         adapters = build(settings, catalog)
         check_startup(settings, adapters)
         swept = adapters.scratch().sweep()
-        worker = build_worker(settings, adapters, catalog, redact=lines.censor.hidden)
+        worker = build_worker(settings, adapters, catalog, redact=lines.censor.hidden, drain=drain)
         answering = serve_health(settings, worker.health)
     except WorkerError as error:
         return refused(lines, error)
