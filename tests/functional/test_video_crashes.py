@@ -70,9 +70,9 @@ def encoders(fleet: Fleet) -> list[str]:
 
 @pytest.fixture(scope="session")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Several chunks: half a minute of small moving picture, enough work for a kill to land in the middle."""
+    """Several chunks of small moving picture: enough work for a kill to land in the middle."""
     target = tmp_path_factory.mktemp("film") / "film.mp4"
-    return make_clip(str(find_ffmpeg()), target, 40, size="1280x720", tone=300, preset="ultrafast")
+    return make_clip(str(find_ffmpeg()), target, 40, size="640x360", tone=300, preset="ultrafast")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,6 @@ def test_k05_to_k10_kill_9_of_the_worker_inside_the_pipeline_at(fleet: Fleet, po
 def test_k07_v9_a_kill_in_a_long_encode_costs_at_most_one_chunk_per_core(fleet: Fleet, film: Path) -> None:
     publish(fleet, film)
     worker = fleet.start()
-    chunks = fleet.adapters.chunks()
 
     def finished() -> int:
         with sqlite3.connect(fleet.folder / "mediaworker.db") as database:
@@ -112,9 +111,7 @@ def test_k07_v9_a_kill_in_a_long_encode_costs_at_most_one_chunk_per_core(fleet: 
     job = only_job(fleet)
     assert job.state is JobState.SUCCEEDED, fleet.story()
     result = job.result or {}
-    assert result["metadata"]["chunks_reused"] >= done
-    assert result["metadata"]["chunks_total"] - done <= result["metadata"]["chunks_total"]
-    assert chunks is not None
+    assert result["metadata"]["chunks_total"] > result["metadata"]["chunks_reused"] >= done
 
 
 def test_e8_cancel_of_a_running_encode_kills_ffmpeg_and_publishes_nothing(fleet: Fleet, film: Path) -> None:
