@@ -54,7 +54,7 @@ contracts: $(STAMP)
 	$(BIN)/lint-imports
 
 unit: $(SERVICES_STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not chaos"
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not chaos"
 
 chaos: $(SERVICES_STAMP) ## long crash storms with real processes
 	$(BIN)/python -m pytest -m chaos -s

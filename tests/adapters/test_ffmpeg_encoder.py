@@ -128,6 +128,7 @@ def test_v5_every_playable_kind_of_source_gives_a_whole_ladder(name: str, tmp_pa
     check_all(make(name), tmp_path)
 
 
+@pytest.mark.chaos  # `make test` takes each of them through the whole pipeline (test_video_pipeline.py)
 @pytest.mark.parametrize(
     "path",
     [path for path, expected in sample_expectations().items() if expected.kind == "ok"],

@@ -85,6 +85,7 @@ def test_v7_every_kind_of_picture_gets_a_thumbnail_in_its_shape(
     assert [path.name for path in tmp_path.iterdir()] == ["thumb.jpg"]
 
 
+@pytest.mark.chaos  # `make test` takes each of them through the whole pipeline (test_video_pipeline.py)
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
 def test_every_real_sample_gets_a_thumbnail_and_a_storyboard(
     path: Path, pictures: FfmpegPictures, tmp_path: Path
