@@ -30,6 +30,8 @@ class JobType:
     subject: Callable[[str, Mapping[str, Any]], str | None] = field(default=lambda _tenant, _payload: None)
     effects: Callable[[Job | None, Job], Sequence[Effect]] = no_effects
     max_attempts: int = 5
+    priority: int = 0
+    """Of messages about its jobs: lower numbers are received first, on queues that can."""
     short: bool = False
     """Many such jobs fit into a second: a worker takes, claims, runs and settles them in batches, one after another in one
     process, and without the idempotency lock (the ledger's claim decides alone). For types without effects."""

@@ -152,7 +152,7 @@ def test_a_wait_ends_in_time_for_a_delayed_message(queue: RedisQueue) -> None:
 
 def test_a_worker_that_dies_between_the_wait_and_the_lease_loses_nothing(queue: RedisQueue) -> None:
     push(queue, b"a", b"b")
-    queue._wait(1)
+    queue.wait(1)
     assert queue.depth().ready == 2
     other = new_queue(name=queue.name)
     taken = take(other)
@@ -164,7 +164,7 @@ def test_a_worker_that_dies_between_the_wait_and_the_lease_loses_nothing(queue: 
 def test_wake_ups_are_no_messages(queue: RedisQueue) -> None:
     queue.publish([message("a"), message("b", delay=60)])
     assert (queue.depth().ready, queue.depth().delayed) == (1, 1)
-    queue._wait(1)
+    queue.wait(1)
     assert (queue.depth().ready, queue.depth().delayed) == (1, 1)
     assert bodies(take(queue)) == [b"a"]
     assert take(queue) == []

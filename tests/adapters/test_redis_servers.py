@@ -44,7 +44,7 @@ def use(adapter: Adapter) -> None:
     """One ordinary round."""
     if isinstance(adapter, RedisQueue):
         adapter.publish([message("a")])
-        adapter._wait(0.001)
+        adapter.wait(0.001)
         taken = take(adapter)
         assert bodies(taken) == [b"a"]
         adapter.ack(taken)

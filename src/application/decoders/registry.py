@@ -118,6 +118,7 @@ class Decoders:
             payload=asked.payload,
             subject=subject,
             max_attempts=asked.max_attempts or job_type.max_attempts,
+            priority=job_type.priority,
             trace=trace,
         )
 

@@ -89,15 +89,30 @@ class RedisQueue:
         """Up to `limit` (and BATCH) messages, best priority first."""
         deadline = self.clock.monotonic() + wait_seconds
         while True:
-            # The token makes ids that no later message can have, even after a restart of the server.
-            found = self._run("receive", min(limit, BATCH), _micros(visibility_seconds), os.urandom(8).hex())
-            if len(found) > 1:
-                return _deliveries(*found[1:])
+            found, due = self.look(limit, visibility_seconds=visibility_seconds)
             left = deadline - self.clock.monotonic()
-            if left <= 0:
-                return []
-            due = found[0] / MICROS if found[0] >= 0 else left
-            self._wait(max(SHORTEST_SECONDS, min(left, due, self.slice_seconds)))
+            if found or left <= 0:
+                return found
+            self.wait(min(left, due))
+
+    def look(self, limit: int, *, visibility_seconds: float) -> tuple[Sequence[Delivery], float]:
+        """What is there, as `receive` takes it, and how long a wait may last until something else is due, in seconds. Raises
+        QueueUnavailable."""
+        # The token makes ids that no later message can have, even after a restart of the server.
+        found = self._run("receive", min(limit, BATCH), _micros(visibility_seconds), os.urandom(8).hex())
+        if len(found) > 1:
+            return _deliveries(*found[1:]), 0.0
+        return [], found[0] / MICROS if found[0] >= 0 else self.slice_seconds
+
+    def wait(self, seconds: float) -> None:
+        """Until somebody pushes, at most so long (and `slice_seconds`). The body is moved, not popped: the next receive of
+        anybody takes it. Raises QueueUnavailable."""
+        seconds = max(SHORTEST_SECONDS, min(seconds, self.slice_seconds))
+        if self.pause is not None:
+            self.pause(seconds)
+            return
+        inbox, claiming = self.keys[:2]
+        self.link.ask(lambda client: client.blmove(inbox, claiming, seconds))  # type: ignore[arg-type]
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Remove those whose receipt still holds."""
@@ -155,7 +170,7 @@ class RedisQueue:
         trial.link = self.link
         try:
             trial.publish([Envelope(body=b"{}", key="selftest")])
-            trial._wait(SHORTEST_SECONDS)
+            trial.wait(SHORTEST_SECONDS)
             taken = trial.receive(1, wait_seconds=0, visibility_seconds=60)
             trial.extend(taken, visibility_seconds=60)
             for delivery in taken:
@@ -174,14 +189,6 @@ class RedisQueue:
     # ------------------------------------------------------------------ inside
     def _run(self, name: str, *args: Any) -> Any:
         return self.link.run(script(name), self.keys, args)
-
-    def _wait(self, seconds: float) -> None:
-        """Until somebody pushes, at most so long. The body is moved, not popped: the next receive of anybody takes it."""
-        if self.pause is not None:
-            self.pause(seconds)
-            return
-        inbox, claiming = self.keys[:2]
-        self.link.ask(lambda client: client.blmove(inbox, claiming, seconds))  # type: ignore[arg-type]
 
 
 def _deliveries(ids: bytes, counts: bytes, lengths: bytes, records: bytes) -> list[Delivery]:

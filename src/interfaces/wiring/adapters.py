@@ -93,9 +93,10 @@ class Adapters(containers.DeclarativeContainer):
             listen=_setting("queue.listen", settings),
         ),
         redis=providers.Singleton(
-            lazy("src.infrastructure.redis.queue:RedisQueue"),
+            lazy("src.infrastructure.redis.lanes:redis_queue"),
             url=_setting("redis_url", settings),
             name=_setting("queue.name", settings),
+            lanes=_setting("queue.lanes", settings),
             clock=clock,
         ),
     )
@@ -186,7 +187,7 @@ class Adapters(containers.DeclarativeContainer):
     # One of each per attempt: stopping them is final.
     encoder = providers.Factory(lazy("src.interfaces.wiring.media:make_encoder"), ffmpeg, settings)
     pictures = providers.Factory(lazy("src.interfaces.wiring.media:make_pictures"), ffmpeg, settings)
-    notifier = providers.Singleton(lazy("src.infrastructure.notify.log:LogNotifier"))
+    notifier = providers.Singleton(lazy("src.interfaces.wiring.notifiers:make_notifier"), settings)
 
 
 CHOICES = {

@@ -14,3 +14,8 @@ class Group(BaseModel):
     """Settings that belong together: frozen, and nothing unknown in them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def comma_separated(value: object) -> object:
+    """The parts of a text."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

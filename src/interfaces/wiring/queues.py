@@ -26,6 +26,8 @@ def shown_queue(settings: Settings) -> str:
     """The queue's name, for people: SQS goes by the URL where one is set, whatever the name says."""
     if settings.queue.backend == "sqs" and settings.queue.url:
         return urlsplit(settings.queue.url).path.rsplit("/", 1)[-1] or settings.queue.name
+    if settings.queue.lanes:
+        return ",".join(settings.queue.lanes)
     return settings.queue.name
 
 

@@ -19,8 +19,9 @@ from src.domain.ids import storage_key
 from src.interfaces.wiring.addresses import check_login
 from src.interfaces.wiring.batch_settings import BatchSettings, DispatchSettings
 from src.interfaces.wiring.deletion_settings import DeletionSettings
-from src.interfaces.wiring.group import Count, Group, Positive
+from src.interfaces.wiring.group import Count, Group, Positive, comma_separated
 from src.interfaces.wiring.ledger_settings import LedgerSettings
+from src.interfaces.wiring.queue_settings import QueueSettings
 from src.interfaces.wiring.recovery_settings import RecoverySettings
 from src.interfaces.wiring.video_settings import VideoSettings
 
@@ -31,33 +32,6 @@ NESTED = "__"
 def is_server(url: str) -> bool:
     """Whether a database address leads to PostgreSQL."""
     return url.startswith(("postgres:", "postgresql:", "postgresql+psycopg:"))
-
-
-class QueueSettings(Group):
-    """Where messages come from."""
-
-    backend: Literal["sqlite", "memory", "sqs", "redis", "postgres", "graphile", "kafka"] = Field(
-        default="sqlite",
-        description="Which queue. `sqlite` is embedded; `memory` lives and dies with its process (tests).",
-    )
-    url: str | None = Field(
-        default=None,
-        description="Address of the queue, where the backend has one (SQS: the queue's URL, without it the queue is looked up by "
-        "name; `sqlite` and `postgres`: a database, by default the ledger's).",
-    )
-    name: str = Field(default="video", min_length=1, max_length=80, description="Name of the queue.")
-    wait_seconds: float = Field(
-        default=20.0, gt=0, le=20, description="Longest wait of one receive, where it can be called off."
-    )
-    poll_seconds: float = Field(
-        default=0.05, gt=0, le=60, description="Pause between looks, where the backend can't wake us."
-    )
-    listen: bool = Field(
-        default=True,
-        description="`postgres`: be woken by NOTIFY (one more connection per worker); else it polls.",
-    )
-    max_body_bytes: int = Field(default=262_144, ge=1024, description="A larger message is dead-lettered undecoded.")
-    max_depth: int = Field(default=32, ge=2, le=500, description="Deepest nesting of a message body.")
 
 
 class DatabaseSettings(Group):
@@ -219,7 +193,7 @@ class JobSettings(Group):
     @field_validator("modules", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return comma_separated(value)
 
 
 class LogSettings(Group):
@@ -324,6 +298,12 @@ class Settings(BaseSettings):
         ):
             if wanted == "redis" and self.redis.url is None:
                 raise ValueError(f"{port}.backend=redis needs redis.url")
+        if self.queue.dead_letter_list and self.redis.url is None:
+            raise ValueError("queue.dead_letter_list needs redis.url")
+        if self.queue.lanes and self.queue.backend != "redis":
+            raise ValueError(f"queue.lanes are lists in Redis, and queue.backend is {self.queue.backend}")
+        if self.queue.lanes and len(set(self.queue.lanes)) != len(self.queue.lanes):
+            raise ValueError("queue.lanes names a list twice")
         if self.storage.backend == "s3" and not self.storage.bucket:
             raise ValueError("storage.backend=s3 needs storage.bucket")
         if bool(self.storage.access_key) != bool(self.storage.secret_key):

@@ -19,7 +19,7 @@ from tests.contracts.backends.claimed import claimed_place
 from tests.contracts.backends.hostile import FlakyState
 from tests.contracts.backends.memory import MemoryState
 from tests.contracts.backends.postgres import postgres_clock, postgres_state
-from tests.contracts.backends.redis import redis_place
+from tests.contracts.backends.redis import redis_lanes_place, redis_place
 from tests.contracts.backends.s3 import s3_storage
 from tests.contracts.backends.sql import sqlite_state
 from tests.contracts.backends.sqs import sqs_fifo_place, sqs_place
@@ -68,7 +68,11 @@ PROGRESSES: Mapping[str, Any] = {**STATES, "redis": redis_place}
 LEDGER_ABILITIES: Mapping[str, LedgerAbilities] = {"redis": LedgerAbilities(effects=False)}
 """Of the ledgers that don't have them all."""
 
-WRAPPED_QUEUES: Mapping[str, Any] = {"claimed": claimed_place, "sqs_fifo": sqs_fifo_place}
+WRAPPED_QUEUES: Mapping[str, Any] = {
+    "claimed": claimed_place,
+    "redis_lanes": redis_lanes_place,
+    "sqs_fifo": sqs_fifo_place,
+}
 """Queues seen through something of ours, and other kinds of queue of one adapter; no choice of the wiring's own, so not
 counted as one."""
 

@@ -12,6 +12,7 @@ from redis import Redis
 from src.application.catalog import no_effects
 from src.application.ports.ledger import Effects
 from src.infrastructure.redis.dead_letters import RedisDeadLetters
+from src.infrastructure.redis.lanes import RedisLanes
 from src.infrastructure.redis.ledger import RedisLedger
 from src.infrastructure.redis.ledger_store import LedgerStore, script
 from src.infrastructure.redis.lock import RedisIdempotency
@@ -43,7 +44,7 @@ class RedisPlace:
 
     clock: FrozenClock
     server: Server
-    opened: list[RedisQueue | RedisIdempotency | RedisProgress | RedisLedger | RedisDeadLetters] = field(
+    opened: list[RedisQueue | RedisLanes | RedisIdempotency | RedisProgress | RedisLedger | RedisDeadLetters] = field(
         default_factory=list
     )
     mark: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
@@ -53,6 +54,13 @@ class RedisPlace:
         queue = RedisQueue(self.server.url, f"{self.mark}-{name}", self.clock, pause=self.clock.sleep)
         self.opened.append(queue)
         return queue
+
+    def lanes(self, name: str = "video") -> RedisLanes:
+        """A handle on three lists."""
+        lists = [f"{self.mark}-{name}:{lane}" for lane in ("high", "normal", "low")]
+        lanes = RedisLanes(self.server.url, lists, self.clock, pause=self.clock.sleep)
+        self.opened.append(lanes)
+        return lanes
 
     def lock(self) -> RedisIdempotency:
         """A handle."""
@@ -94,3 +102,23 @@ def redis_place(clock: FrozenClock, _folder: Path) -> RedisPlace:
     clock.followers.append(server.set_clock)
     server.set_clock(clock.now())
     return RedisPlace(clock, server)
+
+
+@dataclass
+class LanesPlace:
+    """The same server, for queues of several lists."""
+
+    place: RedisPlace
+
+    def queue(self, name: str = "video") -> RedisLanes:
+        """A handle."""
+        return self.place.lanes(name)
+
+    def close(self) -> None:
+        """All handles, and what they left."""
+        self.place.close()
+
+
+def redis_lanes_place(clock: FrozenClock, folder: Path) -> LanesPlace:
+    """On the process's server."""
+    return LanesPlace(redis_place(clock, folder))
