@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from src.application.catalog import JobType
+from src.application.events.announce import Announcement
 from src.application.outcome import Done, Outcome, Run, Snooze
 from src.application.ports.storage import Storage
 from src.domain.errors import FileAccessError, InvalidPayload, UnsupportedFormat
+from src.domain.job import Job
 from src.domain.progress import ProgressReport
 
 
@@ -157,8 +159,14 @@ def _write(request: Act, line: str) -> None:
         os.close(descriptor)
 
 
+def told(job: Job) -> Sequence[Announcement]:
+    """What a success of `tell` gives others to know."""
+    return [Announcement("worker.told", {"content_id": job.id, "attempt": (job.result or {})["attempt"]})]
+
+
 JOB_TYPES = [
     JobType(name="act", parse=parse, handler="tests.jobs:ActHandler"),
     JobType(name="quick", parse=parse, handler="tests.jobs:ActHandler", short=True),
+    JobType(name="tell", parse=parse, handler="tests.jobs:ActHandler", announces=told),
     JobType(name="keep", parse=parse, handler="tests.jobs:KeepHandler"),
 ]

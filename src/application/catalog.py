@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from src.application.events.announce import Announcer, Announcing, tells_nothing
 from src.application.ports.ledger import Effect
 from src.domain.errors import ConfigError, UnknownJobType
 from src.domain.job import Job
@@ -29,6 +30,8 @@ class JobType:
     handler: str
     subject: Callable[[str, Mapping[str, Any]], str | None] = field(default=lambda _tenant, _payload: None)
     effects: Callable[[Job | None, Job], Sequence[Effect]] = no_effects
+    announces: Announcing = tells_nothing
+    """(job that has just succeeded) -> what other systems are told"""
     max_attempts: int = 5
     priority: int = 0
     """Of messages about its jobs: lower numbers are received first, on queues that can."""
@@ -44,13 +47,19 @@ class JobType:
                 f"job type {self.name!r} is short and has effects, which are written one job at a time",
                 fix="take `short` away, or write what the effects write in the handler",
             )
+        if self.short and self.announces is not tells_nothing:
+            raise ConfigError(
+                f"job type {self.name!r} is short and announces its success, which is written one job at a time",
+                fix="take `short` away, or announce nothing",
+            )
 
 
 class Catalog:
-    """The registered job types."""
+    """The registered job types, and to whom their ends are announced."""
 
-    def __init__(self, types: Iterable[JobType]) -> None:
+    def __init__(self, types: Iterable[JobType], announcer: Announcer | None = None) -> None:
         self._types = {job_type.name: job_type for job_type in types}
+        self._announcer = announcer or Announcer()
 
     def get(self, name: str) -> JobType:
         """Raises UnknownJobType with the names that exist."""
@@ -72,4 +81,6 @@ class Catalog:
     def effects(self, old: Job | None, new: Job) -> Sequence[Effect]:
         """What must be committed with a job's move. A type that is not registered here has none."""
         job_type = self._types.get(new.type)
-        return job_type.effects(old, new) if job_type else ()
+        if job_type is None:
+            return ()
+        return (*job_type.effects(old, new), *self._announcer.effects(old, new, job_type.announces))

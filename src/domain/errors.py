@@ -113,6 +113,12 @@ class Permanent(JobError):
     code = "permanent"
 
 
+class EventRefused(Permanent):
+    """The other side will never take this event."""
+
+    code = "event_refused"
+
+
 class InvalidMessage(Permanent):
     """The body is not a message that any decoder understands, or breaks a limit of size, depth or shape."""
 

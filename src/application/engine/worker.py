@@ -22,6 +22,7 @@ from src.application.engine.settler import Settler
 from src.application.engine.short import ShortRoad
 from src.application.engine.uncertain import UncertainClaims
 from src.application.engine.waker import Waker
+from src.application.events.relay import Relay
 from src.application.ports.clock import Clock
 from src.application.ports.executor import Executor, ExecutorEvent, Progressed, Succeeded
 from src.application.ports.ledger import JobLedger
@@ -38,6 +39,9 @@ STOP_SECONDS = 3.0
 
 FOLLOWUP_SECONDS = 0.25
 """How often to look whether a job has ended since."""
+
+RELAY_SECONDS = 0.25
+"""Between two looks for events that were written."""
 
 LAST_SETTLING_SECONDS = 2.0
 """What is written is still told (the last reading of a job's progress) when the worker goes, if that takes no longer."""
@@ -79,6 +83,8 @@ class Worker:
     """What is tidied up now and then, in a loop of its own: slow storage must hold up neither wake-ups nor alarms"""
     followups: Followups | None = None
     """What is done when a job has ended, after its outcome is written and its message settled"""
+    relay: Relay | None = None
+    """Sends the events that were written with the moves of jobs"""
     _stopping: threading.Event = field(default_factory=threading.Event)
     _stop_now: threading.Event = field(default_factory=threading.Event)
     _finished: threading.Event = field(default_factory=threading.Event)
@@ -135,6 +141,10 @@ class Worker:
             # Nor is it for this one.
             following = ("followups", self.followups.tick, FOLLOWUP_SECONDS, False)
             threading.Thread(target=self._loop, args=following, name="followups", daemon=True).start()
+        if self.relay is not None:
+            # Nor for one: a receiver that hangs holds up nobody but itself.
+            relaying = ("relay", self.relay.tick, RELAY_SECONDS, False)
+            threading.Thread(target=self._loop, args=relaying, name="relay", daemon=True).start()
         for probe in self.probes:
             # Not in `loops` either: a backend that hangs is not ready, but the worker is not wedged.
             probing = ("probe", probe.tick, TURN_SECONDS, False)
@@ -167,6 +177,9 @@ class Worker:
                 thread.join(timeout=2)
             receiver.join(timeout=LAST_RECEIVE_SECONDS)
             self.progress.finish(LAST_SETTLING_SECONDS)
+        if drain and self.relay is not None:
+            # Somebody waits for this worker to have done everything; others' events are sent by whoever comes next.
+            self.relay.last()
 
     # ------------------------------------------------------------------ loops
     def _loop(self, name: str, turn: Callable[[], object], pause: float, watched: bool = True) -> None:

@@ -14,6 +14,7 @@ from src.infrastructure.db.tables import (
     jobs,
     metadata,
     ops_events,
+    outbox,
     queue_messages,
     videos,
 )
@@ -59,6 +60,8 @@ INDEXES = (
     Index("ops_events_by_age", ops_events.c.created_at, ops_events.c.id),
     Index("ops_events_by_job", ops_events.c.job_id, ops_events.c.created_at),
     _partial("ops_events_to_tell", ops_events.c.tell_at, where="tell_at IS NOT NULL"),
+    Index("outbox_once", outbox.c.sink, outbox.c.id, unique=True),
+    Index("outbox_in_turn", outbox.c.sink, outbox.c.number),
     Index("videos_by_source", videos.c.source_key),
 )
 """Building them adds them to their tables."""

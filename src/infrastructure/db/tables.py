@@ -169,6 +169,29 @@ batch_submissions = Table(
     Column("fence", BigInteger, nullable=False, server_default="0"),
 )
 
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("sink", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("job_id", String, nullable=False),
+    Column("tenant", String, nullable=False),
+    Column("subject", String),
+    Column("data", DOCUMENT, nullable=False),
+    Column("trace", String),
+)
+
+outbox_leads = Table(
+    "outbox_leads",
+    metadata,
+    Column("sink", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("until", Double, nullable=False),
+)
+
 # Plain ids: an event stays when what it is about goes (contracts.md 1.5).
 ops_events = Table(
     "ops_events",

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Exists, and_, delete, exists, or_, select, up
 
 from src.application.ports.ledger import Effect
 from src.application.ports.ops_events import Noted
+from src.application.ports.outbox import Announced
 from src.application.ports.videos import Changed, FinishedChunk, Waiting
 from src.application.video.effects import VIDEO_EFFECTS, VideoEffect, VideoReady, apply_effect
 from src.application.video.request import JOB_TYPE, SUBJECT
@@ -18,6 +19,7 @@ from src.domain.video.video import Video, VideoStatus
 from src.infrastructure.db.engine import Database, database_now, upsert
 from src.infrastructure.db.ledger import Applier
 from src.infrastructure.db.ops_events import write_event
+from src.infrastructure.db.outbox import announce
 from src.infrastructure.db.queries import ACTIVE
 from src.infrastructure.db.rows import chunk_row, to_chunk, to_video, video_row
 from src.infrastructure.db.tables import jobs, video_chunks as chunks, videos
@@ -160,7 +162,7 @@ def apply_video_effect(connection: Connection, effect: Effect, now: float) -> No
 
 def appliers() -> Mapping[type[Effect], Applier]:
     """For SqlLedger: how each effect of a video job is written."""
-    return {**dict.fromkeys(VIDEO_EFFECTS, apply_video_effect), Noted: _note}
+    return {**dict.fromkeys(VIDEO_EFFECTS, apply_video_effect), Noted: _note, Announced: announce}
 
 
 def _note(connection: Connection, effect: Effect, now: float) -> None:

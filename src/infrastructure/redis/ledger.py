@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
 
-from src.application.ports.ledger import Admission, Beat, Limits, Move, TenantFull, letter_of
+from src.application.catalog import no_effects
+from src.application.ports.ledger import Admission, Beat, Effects, Limits, Move, TenantFull, letter_of
 from src.domain.errors import Conflict, DatabaseUnavailable, ErrorReport, NotFound
 from src.domain.history import closed_attempt, is_dead_letter, is_reopened, starts_attempt
 from src.domain.job import Job, JobDraft, JobState
@@ -32,6 +33,7 @@ from src.infrastructure.redis.ledger_rows import (
     quoted,
     to_row,
 )
+from src.infrastructure.redis.outbox import announced
 from src.infrastructure.redis.server import facts
 
 TRIES = 100
@@ -54,7 +56,10 @@ TRIAL_KEYS = (
 
 @dataclass
 class RedisLedger(RedisJobQueries):
-    """JobLedger and JobQueries. Thread-safe. Knows no effects: they would have to be written in the same commit."""
+    """JobLedger and JobQueries. Thread-safe. Of effects it knows events alone (outbox.py), and of moves that `change` makes:
+    others would have to be written in the same commit, and what they write is elsewhere."""
+
+    effects: Effects = no_effects
 
     def admit(self, draft: JobDraft, limits: Limits | None = None) -> Admission:
         """Insert, or answer with the row that is there, or reject."""
@@ -199,6 +204,7 @@ class RedisLedger(RedisJobQueries):
             escaped(letter.id) if letter else "",
             head_of(letter) if letter else "",
             letter.body if letter else "",
+            *announced(self.effects(old, new)),
         )
         return said
 

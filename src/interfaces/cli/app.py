@@ -25,6 +25,7 @@ COMMANDS = {
     "jobs": ("jobs:jobs", "List, show, cancel, retry and explain jobs."),
     "dlq": ("dlq:dlq", "Dead letters: list, show, requeue, purge."),
     "events": ("events:events", "What happened that operators should know: list."),
+    "outbox": ("outbox:outbox", "Events that other systems have yet to be told: list, purge."),
     "queues": ("queues:queues", "How much waits, and for how long."),
     "recover": ("recover:recover", "Put right what is stuck, lost or left over."),
     "doctor": ("doctor:doctor", "Try everything a worker needs."),

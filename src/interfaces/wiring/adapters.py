@@ -124,6 +124,7 @@ class Adapters(containers.DeclarativeContainer):
             url=_setting("redis_url", settings),
             name=_setting("ledger.name", settings),
             keep_seconds=_setting("ledger.keep_seconds", settings),
+            effects=catalog.provided.effects,
         ),
     )
     lock = providers.Selector(
@@ -171,6 +172,15 @@ class Adapters(containers.DeclarativeContainer):
     chunks = providers.Singleton(lazy("src.infrastructure.db.videos:SqlChunks"), database=database)
     batch = providers.Singleton(lazy("src.interfaces.wiring.batches:make_batch"), settings, clock)
     submissions = providers.Singleton(lazy("src.infrastructure.db.submissions:SqlSubmissions"), database=database)
+    outbox = providers.Selector(
+        _setting("ledger.backend", settings),
+        database=providers.Singleton(lazy("src.infrastructure.db.outbox:SqlOutbox"), database=database),
+        redis=providers.Singleton(
+            lazy("src.infrastructure.redis.outbox:RedisOutbox"),
+            url=_setting("redis_url", settings),
+            name=_setting("ledger.name", settings),
+        ),
+    )
     ops_events = providers.Singleton(lazy("src.infrastructure.db.ops_events:SqlOpsEvents"), database=database)
     dispatch = providers.Singleton(
         lazy("src.interfaces.wiring.dispatches:make_dispatch"),

@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Any
 
 from src.application.catalog import Catalog, JobType, no_effects
+from src.application.events.announce import Announcer
 from src.application.outcome import Handler
 from src.application.ports.batch import BatchService
 from src.application.ports.clock import Clock
@@ -82,7 +83,7 @@ def build_catalog(settings: Settings) -> Catalog:
                     fix=f"set {variable('ledger.backend')}=database, or register it without effects",
                 )
             types[job_type.name] = _configured(job_type, settings)
-    return Catalog(types.values())
+    return Catalog(types.values(), Announcer(settings.events.sinks))
 
 
 def left_out(settings: Settings) -> list[str]:

@@ -30,6 +30,7 @@ from src.interfaces.wiring.checks import check_database, check_startup
 from src.interfaces.wiring.databases import absent_file
 from src.interfaces.wiring.dispatches import make_enqueue_next
 from src.interfaces.wiring.environment import variable
+from src.interfaces.wiring.events import make_relay
 from src.interfaces.wiring.settings import Settings
 from src.interfaces.wiring.worker import engine_options, executor_argv, make_probes
 
@@ -139,9 +140,12 @@ def what_follows(settings: Settings, adapters: Adapters, catalog: Catalog) -> Ca
     where this container says that videos go by Batch (then its role may submit); elsewhere `recover enqueue-uploaded` does it."""
     alarm = Alarm(adapters.dead_letters(), adapters.notifier(), adapters.ops_events())
     following = make_enqueue_next(settings, adapters, catalog) if settings.dispatch.backend == "batch" else None
+    relay = make_relay(settings, adapters, f"container:{os.getpid()}")
 
     def ended(job: Job) -> None:
         alarm.tick()
+        if relay is not None:
+            relay.last()
         if following is not None:
             following.after(job)
 

@@ -19,6 +19,7 @@ from src.domain.ids import storage_key
 from src.interfaces.wiring.addresses import check_login
 from src.interfaces.wiring.batch_settings import BatchSettings, DispatchSettings
 from src.interfaces.wiring.deletion_settings import DeletionSettings
+from src.interfaces.wiring.events_settings import EventsSettings
 from src.interfaces.wiring.group import Count, Group, Positive, comma_separated
 from src.interfaces.wiring.ledger_settings import LedgerSettings
 from src.interfaces.wiring.queue_settings import QueueSettings
@@ -252,6 +253,7 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
+    events: EventsSettings = EventsSettings()
     ledger: LedgerSettings = LedgerSettings()
     lock: LockSettings = LockSettings()
     progress: ProgressSettings = ProgressSettings()
@@ -300,6 +302,10 @@ class Settings(BaseSettings):
                 raise ValueError(f"{port}.backend=redis needs redis.url")
         if self.queue.dead_letter_list and self.redis.url is None:
             raise ValueError("queue.dead_letter_list needs redis.url")
+        if {"redis", "stream"} & set(self.events.sinks) and self.redis.url is None:
+            raise ValueError("events.sinks with redis or stream need redis.url")
+        if "webhook" in self.events.sinks and not (self.events.webhook_url and self.events.webhook_secret):
+            raise ValueError("events.sinks with webhook need events.webhook_url and events.webhook_secret")
         if self.queue.lanes and self.queue.backend != "redis":
             raise ValueError(f"queue.lanes are lists in Redis, and queue.backend is {self.queue.backend}")
         if self.queue.lanes and len(set(self.queue.lanes)) != len(self.queue.lanes):

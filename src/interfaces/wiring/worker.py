@@ -39,6 +39,7 @@ from src.infrastructure.process.executor import ProcessExecutor
 from src.interfaces.wiring.adapters import Adapters
 from src.interfaces.wiring.assemble import WITH_EFFECTS
 from src.interfaces.wiring.dispatches import make_enqueue_next, queue_types
+from src.interfaces.wiring.events import make_relay
 from src.interfaces.wiring.queues import HOLD_LIMIT_SECONDS, SLICED, shown_queue
 from src.interfaces.wiring.settings import Settings
 
@@ -170,6 +171,7 @@ def build_worker(
         uncertain=uncertain,
         sweep=_sweep(adapters, catalog),
         followups=followups,
+        relay=make_relay(settings, adapters, options.owner),
     )
     going.append(worker.must_go)
     return worker

@@ -11,6 +11,7 @@ from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.ops_events import OpsEvents
+from src.application.ports.outbox import Announced, Outbox
 from src.application.ports.progress import Progress
 from src.application.ports.submissions import Submissions
 from src.application.ports.videos import ChunkRepository, VideoRepository
@@ -21,6 +22,7 @@ from src.infrastructure.memory.dead_letters import MemoryDeadLetters
 from src.infrastructure.memory.ledger import MemoryLedger, Undo
 from src.infrastructure.memory.lock import MemoryIdempotency
 from src.infrastructure.memory.ops_events import MemoryOpsEvents
+from src.infrastructure.memory.outbox import MemoryOutbox
 from src.infrastructure.memory.progress import MemoryProgress
 from src.infrastructure.memory.queue import MemoryQueue
 from src.infrastructure.memory.standings import MemoryVideoStandings
@@ -53,6 +55,7 @@ class MemoryState:
         appliers = {
             **memory_videos.appliers(self._videos(), self._once("chunks", MemoryChunks()), self._events()),
             AddVideo: self._add_video,
+            Announced: self._outbox().announce,
         }
         made = self._once("ledger", MemoryLedger(self.clock, self.dead_letters(), effects, appliers))
         self._videos().jobs = made.rows
@@ -82,6 +85,10 @@ class MemoryState:
         """One object."""
         return self._once("submissions", MemorySubmissions(self.clock))
 
+    def outbox(self) -> Outbox:
+        """One object."""
+        return self._outbox()
+
     def ops_events(self) -> OpsEvents:
         """One object."""
         return self._events()
@@ -100,6 +107,9 @@ class MemoryState:
         videos = self._videos()
         videos.add(Video(id=effect.video_id, tenant="t1", source_key="k"))
         return lambda: videos.put_back(effect.video_id, None)
+
+    def _outbox(self) -> MemoryOutbox:
+        return self._once("outbox", MemoryOutbox(self.clock))
 
     def _events(self) -> MemoryOpsEvents:
         return self._once("events", MemoryOpsEvents(self.clock))

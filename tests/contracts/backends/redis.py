@@ -16,6 +16,7 @@ from src.infrastructure.redis.lanes import RedisLanes
 from src.infrastructure.redis.ledger import RedisLedger
 from src.infrastructure.redis.ledger_store import LedgerStore, script
 from src.infrastructure.redis.lock import RedisIdempotency
+from src.infrastructure.redis.outbox import RedisOutbox
 from src.infrastructure.redis.progress import RedisProgress
 from src.infrastructure.redis.queue import RedisQueue
 from tests.fakes.clock import FrozenClock
@@ -44,9 +45,9 @@ class RedisPlace:
 
     clock: FrozenClock
     server: Server
-    opened: list[RedisQueue | RedisLanes | RedisIdempotency | RedisProgress | RedisLedger | RedisDeadLetters] = field(
-        default_factory=list
-    )
+    opened: list[
+        RedisQueue | RedisLanes | RedisIdempotency | RedisProgress | RedisLedger | RedisDeadLetters | RedisOutbox
+    ] = field(default_factory=list)
     mark: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     def queue(self, name: str = "video") -> RedisQueue:
@@ -75,11 +76,17 @@ class RedisPlace:
         return progress
 
     def ledger(self, effects: Effects = no_effects) -> RedisLedger:
-        """A handle; there is nothing that effects could be written to."""
-        ledger = RedisLedger(self.server.url, self.mark)
+        """A handle; of effects there is nothing but events that could be written."""
+        ledger = RedisLedger(self.server.url, self.mark, effects=effects)
         ledger.store = SteadyStore(self.server.url, self.mark)
         self.opened.append(ledger)
         return ledger
+
+    def outbox(self) -> RedisOutbox:
+        """A handle on the events of the same ledger."""
+        outbox = RedisOutbox(self.server.url, self.mark)
+        self.opened.append(outbox)
+        return outbox
 
     def dead_letters(self) -> RedisDeadLetters:
         """A handle on the letters of the same ledger."""

@@ -13,6 +13,7 @@ from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.ops_events import OpsEvents
+from src.application.ports.outbox import Outbox
 from src.application.ports.progress import Progress
 from src.application.ports.submissions import Submissions
 from src.application.ports.videos import ChunkRepository, VideoRepository
@@ -24,6 +25,7 @@ from src.infrastructure.db.engine import Database
 from src.infrastructure.db.ledger import SqlLedger
 from src.infrastructure.db.lock import SqlIdempotency
 from src.infrastructure.db.ops_events import SqlOpsEvents
+from src.infrastructure.db.outbox import SqlOutbox
 from src.infrastructure.db.progress import SqlProgress
 from src.infrastructure.db.queue import SqlQueue
 from src.infrastructure.db.rows import video_row
@@ -87,6 +89,10 @@ class SqlState:
     def submissions(self) -> Submissions:
         """A handle."""
         return SqlSubmissions(self.database())
+
+    def outbox(self) -> Outbox:
+        """A handle."""
+        return SqlOutbox(self.database())
 
     def ops_events(self) -> OpsEvents:
         """A handle."""

@@ -10,6 +10,7 @@ from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.ops_events import OpsEvents
+from src.application.ports.outbox import Outbox
 from src.application.ports.progress import Progress
 from src.application.ports.submissions import Submissions
 from src.application.ports.videos import ChunkRepository, VideoRepository
@@ -91,6 +92,7 @@ class LedgerPlace(Protocol):
 
     def ledger(self, effects: Effects = no_effects) -> WholeLedger: ...
     def dead_letters(self) -> DeadLetters: ...
+    def outbox(self) -> Outbox: ...
     def close(self) -> None: ...
 
 

@@ -9,6 +9,11 @@
 -- types               set     of the jobs there were
 -- letter:<id>         hash    head, body, told; a job's expires with its row
 -- letters, untold     zset    ids of letters by creation
+-- outbox:<sink>       zset    ids of events that the sink has yet to be sent, in the order of their writing
+-- events:<sink>       hash    id -> the event
+-- turn                number  of the latest event
+-- sinks               set     of the sinks that events were written for
+-- lead:<sink>         string  who sends to it; expires
 --
 -- A server whose memory is full refuses a script at its first write, if that writes; one that begins with a removal is
 -- let through: jobs can end, new ones can't come.

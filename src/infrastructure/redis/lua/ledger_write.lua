@@ -76,4 +76,11 @@ if letter ~= '' and redis.call('EXISTS', base .. 'letter:' .. letter) == 0 then
   redis.call('ZADD', base .. 'letters', text(now), letter)
   redis.call('ZADD', base .. 'untold', text(now), letter)
 end
+for i = 18, #ARGV, 3 do
+  local sink, event = ARGV[i], ARGV[i + 1]
+  if redis.call('HSETNX', base .. 'events:' .. sink, event, ARGV[i + 2]) == 1 then
+    redis.call('SADD', base .. 'sinks', sink)
+    redis.call('ZADD', base .. 'outbox:' .. sink, redis.call('INCR', base .. 'turn'), event)
+  end
+end
 return 'done'

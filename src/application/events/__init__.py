@@ -1,0 +1,1 @@
+"""Events out: which there are, how they look, and who sends them."""

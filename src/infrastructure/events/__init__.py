@@ -1,0 +1,1 @@
+"""Ways of telling other systems, and of hearing from them."""

@@ -1,0 +1,144 @@
+"""Ways of telling other systems, at real receivers."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from src.application.events.body import BodyFormat, body
+from src.application.ports.outbox import JobEvent
+from src.domain.errors import ConfigError, EventRefused, NetworkError
+from src.infrastructure.clock import SystemClock
+from src.infrastructure.events.webhook import WebhookSink
+from src.infrastructure.redis.event_sinks import RedisChannelSink, RedisStreamSink
+from tests.adapters.redis_servers import client, url
+from tests.functional.receivers import Received, receiving
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+EVENT = JobEvent(
+    id="job-1.1.worker.thumbnail_ready",
+    type="worker.thumbnail_ready",
+    at=1_700_000_000.5,
+    job_id="job-1",
+    tenant="acme",
+    subject="content-123",
+    data={"content_id": "content-123", "path": "/cache/thumbnails/é.jpg"},
+    trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Received]:
+    with receiving() as made:
+        yield made
+
+
+def sink(receiver: Received, form: BodyFormat = BodyFormat.PLAIN) -> WebhookSink:
+    return WebhookSink(receiver.address, SECRET, form, "mediaworker", SystemClock())
+
+
+def test_a_webhook_is_signed_and_verified_by_the_standards_library(receiver: Received) -> None:
+    sink(receiver).send(EVENT)
+    ((headers, content),) = receiver.posts
+    assert Webhook(SECRET).verify(content, headers) == {**EVENT.data, "event_id": EVENT.id}
+    assert headers["webhook-id"] == EVENT.id
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(content.replace(b"123", b"124"), headers)
+
+
+@pytest.mark.parametrize("status", [301, 307, 401, 403, 404, 408, 410, 429, 500, 503])
+def test_a_receiver_that_does_not_take_it_now_gets_it_again(receiver: Received, status: int) -> None:
+    receiver.answers.append(status)
+    made = sink(receiver)
+    with pytest.raises(NetworkError, match=str(status)):
+        made.send(EVENT)
+    made.send(EVENT)
+    assert [headers["webhook-id"] for headers, _ in receiver.posts] == [EVENT.id, EVENT.id]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_receiver_that_refuses_the_event_itself_is_believed(receiver: Received, status: int) -> None:
+    receiver.answers.append(status)
+    with pytest.raises(EventRefused, match=str(status)):
+        sink(receiver).send(EVENT)
+
+
+def test_a_receiver_that_is_away_gets_it_later() -> None:
+    made = WebhookSink("http://127.0.0.1:1/", SECRET, BodyFormat.PLAIN, "mediaworker", SystemClock())
+    with pytest.raises(NetworkError, match="ConnectError"):
+        made.send(EVENT)
+
+
+@pytest.mark.parametrize(
+    ("address", "secret"), [("ftp://x", SECRET), ("http://x", ""), ("http://x", "whsec_é"), ("http://x", "aGk=")]
+)
+def test_e13_an_address_or_a_secret_that_can_not_be_used_is_refused(address: str, secret: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        WebhookSink(address, secret, BodyFormat.PLAIN, "mediaworker", SystemClock())
+    assert SECRET not in str(refused.value)
+
+
+def test_c4_a_listener_on_the_seeds_channel_hears_the_seeds_payload() -> None:
+    prefix = f"{uuid.uuid4().hex}:"
+    made = RedisChannelSink(url(), BodyFormat.PLAIN, "worker", prefix)
+    with client() as listening:
+        heard = listening.pubsub()
+        heard.subscribe(f"{prefix}worker.thumbnail_ready")
+        heard.get_message(timeout=10)
+        made.send(EVENT)
+        message = heard.get_message(timeout=10)
+    assert message is not None
+    assert json.loads(message["data"]) == {**EVENT.data, "event_id": EVENT.id}
+    made.close()
+
+
+def test_c4_a_reader_of_the_stream_that_was_away_finds_everything_up_to_its_length() -> None:
+    name = uuid.uuid4().hex
+    made = RedisStreamSink(url(), name, 1000, BodyFormat.CLOUDEVENTS, "worker")
+    for _ in range(3):
+        made.send(EVENT)
+    with client() as reader:
+        entries = reader.xrange(name)
+        reader.delete(name)
+    assert isinstance(entries, list)
+    assert [(fields[b"id"].decode(), fields[b"type"].decode()) for _, fields in entries] == [(EVENT.id, EVENT.type)] * 3
+    made.close()
+
+
+@pytest.mark.parametrize("made", [RedisChannelSink, RedisStreamSink])
+def test_a_redis_that_is_away_is_a_network_error(made: type[Any]) -> None:
+    away = "redis://127.0.0.1:1/0"
+    given = (away, "s", 10) if made is RedisStreamSink else (away,)
+    with pytest.raises(NetworkError):
+        made(*given, form=BodyFormat.PLAIN, source="worker").send(EVENT)
+
+
+def test_the_three_forms_of_a_body() -> None:
+    plain, envelope, cloud = (json.loads(body(EVENT, form, "worker")) for form in BodyFormat)
+    assert plain == {"content_id": "content-123", "path": "/cache/thumbnails/é.jpg", "event_id": EVENT.id}
+    assert envelope == {
+        "event_id": EVENT.id,
+        "event_type": EVENT.type,
+        "source_block": "worker",
+        "target_block": None,
+        "payload": dict(EVENT.data),
+        "correlation_id": "job-1",
+        "timestamp": "2023-11-14T22:13:20.500000Z",
+    }
+    assert cloud == {
+        "specversion": "1.0",
+        "id": EVENT.id,
+        "source": "/worker",
+        "type": EVENT.type,
+        "subject": "content-123",
+        "time": "2023-11-14T22:13:20.500000Z",
+        "datacontenttype": "application/json",
+        "tenantid": "acme",
+        "traceparent": EVENT.trace,
+        "data": dict(EVENT.data),
+    }

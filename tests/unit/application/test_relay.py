@@ -1,0 +1,103 @@
+"""The relay: every sink gets every event in order, and one that fails keeps nobody else waiting."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.application.events.relay import LEAD_SECONDS, LONGEST_PAUSE_SECONDS, Relay
+from src.application.ports.outbox import Announced, JobEvent
+from src.domain.errors import DatabaseUnavailable, EventRefused, NetworkError
+from src.infrastructure.memory.outbox import MemoryOutbox
+from tests.fakes.clock import FrozenClock
+from tests.fakes.outbox import ListSink
+
+
+def event(name: str) -> JobEvent:
+    return JobEvent(id=name, type="worker.x", at=1.0, job_id=name, tenant="t", subject=None, data={})
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+def outbox(clock: FrozenClock) -> MemoryOutbox:
+    return MemoryOutbox(clock)
+
+
+def write(outbox: MemoryOutbox, *names: str) -> None:
+    for name in names:
+        outbox.announce(Announced(event(name), ("a", "b")), 0.0)
+
+
+def test_every_sink_gets_every_event_once_and_in_order(outbox: MemoryOutbox, clock: FrozenClock) -> None:
+    a, b = ListSink(), ListSink()
+    relay = Relay(outbox, {"a": a, "b": b}, "w1", clock, batch=2)
+    write(outbox, *(names := [f"e{number}" for number in range(7)]))
+    assert relay.tick() == 14
+    assert relay.tick() == 0
+    assert (a.ids, b.ids) == (names, names)
+
+
+def test_a_sink_that_is_away_keeps_the_order_and_nobody_else_waiting(outbox: MemoryOutbox, clock: FrozenClock) -> None:
+    a, b = ListSink([NetworkError("away")] * 3), ListSink()
+    relay = Relay(outbox, {"a": a, "b": b}, "w1", clock)
+    write(outbox, "e1", "e2")
+    assert relay.tick() == 2
+    assert (a.ids, b.ids) == ([], ["e1", "e2"])
+    relay.tick()
+    assert len(a.failures) == 2, "it is not asked again at once"
+    for pause in (1.0, 2.0, 4.0):
+        clock.advance(pause)
+        relay.tick()
+    assert a.ids == ["e1", "e2"]
+
+
+def test_the_pause_has_a_longest(outbox: MemoryOutbox, clock: FrozenClock) -> None:
+    a = ListSink([NetworkError("away")] * 40)
+    relay = Relay(outbox, {"a": a}, "w1", clock)
+    write(outbox, "e1")
+    for _ in range(41):
+        relay.tick()
+        clock.advance(LONGEST_PAUSE_SECONDS)
+    assert a.ids == ["e1"]
+
+
+def test_an_event_that_is_refused_for_good_does_not_hold_up_the_others(
+    outbox: MemoryOutbox, clock: FrozenClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    a = ListSink([EventRefused("too large")])
+    write(outbox, "e1", "e2")
+    Relay(outbox, {"a": a}, "w1", clock).tick()
+    assert a.ids == ["e2"]
+    assert [record.levelname for record in caplog.records if record.message == "event.refused"] == ["ERROR"]
+    assert "a" not in outbox.waiting()
+
+
+def test_i11_a_relay_that_dies_after_sending_leaves_the_event_to_be_sent_again_under_its_id(
+    outbox: MemoryOutbox, clock: FrozenClock
+) -> None:
+    class Dies(MemoryOutbox):
+        def sent(self, sink: str, ids: object) -> None:
+            raise DatabaseUnavailable("gone")
+
+    dying = Dies(clock)
+    dying._events, dying._leads = outbox._events, outbox._leads
+    a = ListSink()
+    write(outbox, "e1")
+    with pytest.raises(DatabaseUnavailable):
+        Relay(dying, {"a": a}, "w1", clock).tick()
+    other = Relay(outbox, {"a": a}, "w2", clock)
+    assert other.tick() == 0, "the sink is still the other one's"
+    clock.advance(LEAD_SECONDS + 1)
+    assert other.tick() == 1
+    assert a.ids == ["e1", "e1"]
+
+
+def test_a_last_tick_never_fails(clock: FrozenClock) -> None:
+    class Away(MemoryOutbox):
+        def lead(self, sink: str, owner: str, *, seconds: float) -> bool:
+            raise DatabaseUnavailable("gone")
+
+    assert Relay(Away(clock), {"a": ListSink()}, "w1", clock).last() == 0
