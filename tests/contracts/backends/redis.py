@@ -11,6 +11,7 @@ from redis import Redis
 
 from src.application.catalog import no_effects
 from src.application.ports.ledger import Effects
+from src.infrastructure.redis.cron import RedisCronTicks
 from src.infrastructure.redis.dead_letters import RedisDeadLetters
 from src.infrastructure.redis.ledger import RedisLedger
 from src.infrastructure.redis.ledger_store import LedgerStore, script
@@ -79,6 +80,10 @@ class RedisPlace:
         letters.store = SteadyStore(self.server.url, self.mark)
         self.opened.append(letters)
         return letters
+
+    def cron_ticks(self) -> RedisCronTicks:
+        """A handle."""
+        return RedisCronTicks(self.ledger())
 
     def close(self) -> None:
         """Nothing of this test may be found by the next."""

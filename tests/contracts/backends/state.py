@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from src.application.catalog import no_effects
+from src.application.ports.cron import CronTicks
 from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
@@ -91,6 +92,7 @@ class LedgerPlace(Protocol):
 
     def ledger(self, effects: Effects = no_effects) -> WholeLedger: ...
     def dead_letters(self) -> DeadLetters: ...
+    def cron_ticks(self) -> CronTicks: ...
     def close(self) -> None: ...
 
 
