@@ -50,7 +50,7 @@ def read_crontab(text: str, file: str, policy: Policy) -> list[Entry]:
     """The file's entries. Raises ConfigError naming file and line: for the first line that can't be read, and for a name that
     stands twice."""
     found: dict[str, Entry] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         where = f"{file}, line {number}"
@@ -89,8 +89,8 @@ def _entry(line: str, where: str, policy: Policy) -> Entry:
     tail = rest[0].strip() if rest else ""
     options: Mapping[str, str] = {}
     if tail.startswith("?"):
-        written, *after = tail[1:].split(maxsplit=1)
-        options, tail = _options(written), after[0] if after else ""
+        written, tail = (*tail[1:].split(maxsplit=1), "", "")[:2]
+        options = _options(written)
     name = options.get("id", task)
     if "id" in options and not NAME.fullmatch(name):
         raise ConfigError(f"id={name[:80]!r} is no name", fix="letters, digits, _ and -, a letter first")

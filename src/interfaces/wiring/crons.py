@@ -16,6 +16,7 @@ from src.domain.errors import ConfigError
 from src.interfaces.wiring.adapters import Adapters
 from src.interfaces.wiring.cron_settings import OFF
 from src.interfaces.wiring.environment import variable
+from src.interfaces.wiring.queues import shown_queue
 from src.interfaces.wiring.settings import Settings
 
 NO_SUCH_TYPE = "not scheduled: no such job type in this worker"
@@ -106,16 +107,16 @@ def _of_file(path: Path, policy: Policy, settings: Settings, catalog: Catalog) -
             f"the crontab {path} can't be read: {reason}", fix=f"set {variable('cron.file')} to a text file"
         ) from error
     entries = read_crontab(text, str(path), policy)
-    known = catalog.names()
+    known, ours = catalog.names(), shown_queue(settings)
     for entry in entries:
         if entry.type not in known:
             raise ConfigError(
                 f"{entry.origin}: no job type {entry.type!r}",
                 fix=f"registered: {', '.join(known) or 'none'}; others come with {variable('jobs.modules')}",
             )
-        if entry.queue not in (None, settings.queue.name):
+        if entry.queue not in (None, ours):
             raise ConfigError(
-                f"{entry.origin}: queue={entry.queue}, and this scheduler publishes to {settings.queue.name!r}",
+                f"{entry.origin}: queue={entry.queue}, and this scheduler publishes to {ours!r}",
                 fix=f"take it away, or run a scheduler with {variable('queue.name')}={entry.queue}",
             )
     return entries
