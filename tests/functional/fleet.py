@@ -60,6 +60,10 @@ class Fleet:
         """A process for one job, as AWS Batch starts a container; its log goes where a worker's would."""
         return self._spawn("src.interfaces.workers.batch.main", arguments, environment)
 
+    def scheduler(self, **environment: str) -> subprocess.Popen[bytes]:
+        """A process that fires cron's entries."""
+        return self._spawn("src.interfaces.workers.scheduler.main", (), environment)
+
     def _spawn(self, module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         log = self.folder / f"worker-{len(self.processes)}.log"
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -20,9 +20,12 @@ def _built_in(schedule: str, what: str) -> str:
 
 
 class CronSettings(Group):
-    """Jobs by the clock (docs/cron.md). A schedule is five fields, which `?tz=Europe/Berlin&missed=all&fill=2d` may follow."""
+    """Jobs by the clock (docs/cron.md)."""
 
-    zone: str = Field(default="Asia/Seoul", description="Time zone of the built-in entries below.")
+    zone: str = Field(
+        default="Asia/Seoul",
+        description="Time zone of the built-in entries below. Each is five fields, which `?tz=Europe/Berlin&missed=all&fill=2d` may follow.",
+    )
     cache_cleanup: str = _built_in("0 3 * * *", "old entries leave the cache")
     session_cleanup: str = _built_in("0 * * * *", "sessions that have expired are removed")
     full_reindex: str = _built_in("0 4 * * *", "everything is indexed anew")
