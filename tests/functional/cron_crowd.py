@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 from datetime import datetime
+from functools import partial
 
 from src.application.ports.ledger import JobFilter
 from src.domain.job import Job
@@ -35,6 +36,16 @@ def jobs(fleet: Fleet) -> list[Job]:
     return found
 
 
+def fired(fleet: Fleet, count: int) -> bool:
+    """Whether so many moments have fired."""
+    return len(jobs(fleet)) >= count
+
+
+def begun(fleet: Fleet, number: int) -> bool:
+    """Whether the process's handlers of signals are in place."""
+    return "scheduler.starting" in fleet.log(number)
+
+
 def crowd(fleet: Fleet, *, ticks: int, deaths: int, seed: int) -> None:
     """One that dies between a commit and its message; then five, of which some are killed and started again. Returns when so
     many moments have fired and all processes have ended as they should."""
@@ -44,15 +55,14 @@ def crowd(fleet: Fleet, *, ticks: int, deaths: int, seed: int) -> None:
     assert len(jobs(fleet)) == 1
     running = [fleet.scheduler(**settings) for _ in range(CROWD)]
     for death in range(1, deaths + 1):
-        wait_for(lambda death=death: len(jobs(fleet)) >= ticks * death // (deaths + 1), 120, "moments that fire")
+        wait_for(partial(fired, fleet, ticks * death // (deaths + 1)), 120, "moments that fire")
         number = dice.randrange(CROWD)
         running[number].kill()
         running[number].wait(20)
         running[number] = fleet.scheduler(**settings)
-    wait_for(lambda: len(jobs(fleet)) >= ticks, 120, "moments that fire")
+    wait_for(partial(fired, fleet, ticks), 120, "moments that fire")
     for process in running:
-        number = fleet.processes.index(process)
-        wait_for(lambda number=number: "scheduler.starting" in fleet.log(number), 60, "every scheduler has begun")
+        wait_for(partial(begun, fleet, fleet.processes.index(process)), 60, "every scheduler has begun")
     end(running)
 
 

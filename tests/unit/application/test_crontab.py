@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,6 +155,15 @@ def test_a_setting_may_say_zone_and_policy() -> None:
     assert (schedule, policy.missed, policy.fill_seconds) == (Schedule("0 3 * * *", "UTC"), Missed.ALL, 2 * DAY)
     with pytest.raises(ConfigError, match="no option 'max'"):
         with_options("0 3 * * * ?max=3", "Asia/Seoul", Policy())
+
+
+def test_the_examples_of_the_docs_can_be_read() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "cron.md").read_text()
+    (example,) = (part for part in page.split("```") if "{kind: 'nightly'}" in part)
+    weekly, done, night = read_crontab(example, "docs", Policy())
+    assert (weekly.name, weekly.policy.fill_seconds, weekly.max_attempts, weekly.priority) == ("weekly", 2 * DAY, 3, 5)
+    assert (done.name, done.schedule) == ("auto_done_sessions", Schedule("0 19 * * *"))
+    assert (night.schedule.zone, payload(night)["kind"]) == ("Europe/Berlin", "nightly")
 
 
 def test_the_built_in_entries_are_the_seeds() -> None:
