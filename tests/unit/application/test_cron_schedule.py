@@ -95,20 +95,33 @@ def test_f39_the_librarys_own_reckoning_in_a_zone_would_not_do() -> None:
 EXPRESSIONS = ("30 2 * * *", "0,30 1-3 * * *", "0 * * * *", "*/20 1,2 * * *", "5 */3 * * 0", "*/40 30 2 * * *")
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    st.sampled_from(EXPRESSIONS),
-    st.sampled_from(ZONES),
-    st.sampled_from(JUMPS),
-    st.floats(-90_000, 180_000, allow_nan=False),
+TURNS = (
+    ("Europe/Berlin", "2026-03-29T01:00"),
+    ("Europe/Berlin", "2026-10-25T01:00"),
+    ("America/New_York", "2026-03-08T07:00"),
+    ("America/New_York", "2026-11-01T06:00"),
+    ("Australia/Lord_Howe", "2026-04-04T15:00"),
+    ("Australia/Lord_Howe", "2026-10-03T15:30"),
+    ("Asia/Seoul", "2026-03-29T01:00"),
 )
-def test_where_a_search_begins_makes_no_difference(expression: str, zone: str, day: str, offset: float) -> None:
+"""When the clocks are set, in UTC (and one that is not)."""
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(EXPRESSIONS), st.sampled_from(TURNS), st.floats(-7200, 7200) | st.floats(-90_000, 180_000))
+def test_where_a_search_begins_makes_no_difference(expression: str, turn: tuple[str, str], offset: float) -> None:
     """A scheduler that starts in the middle of an overlap finds what the others find."""
-    schedule, start, end = Schedule(expression, zone), utc(day) - 2 * 86_400, utc(day) + 4 * 86_400
-    begin = utc(day) + offset
+    zone, at = turn[0], utc(turn[1])
+    schedule, start, end = Schedule(expression, zone), at - 2 * 86_400, at + 4 * 86_400
     whole = list(schedule.moments(start, end))
     assert whole == sorted(set(whole))
-    assert list(schedule.moments(begin, end)) == [at for at in whole if at > begin]
+    assert list(schedule.moments(at + offset, end)) == [moment for moment in whole if moment > at + offset]
+
+
+def test_f39_a_scheduler_that_starts_in_the_first_pass_of_an_overlap_finds_the_second() -> None:
+    quarter_past = datetime.fromisoformat("2026-10-25T02:15:00+02:00").timestamp()
+    found = Schedule("0 * * * *", "Europe/Berlin").next(quarter_past)
+    assert found == datetime.fromisoformat("2026-10-25T02:00:00+01:00").timestamp()
 
 
 def test_a_moment_is_later_than_where_the_search_begins() -> None:
