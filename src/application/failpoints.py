@@ -21,6 +21,8 @@ NAMES = (
     "message.acked",
     "beat.before",
     "wake.published",
+    # the scheduler
+    "cron.admitted",
     # the executor
     "handler.started",
     "download.started",

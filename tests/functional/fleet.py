@@ -63,6 +63,10 @@ class Fleet:
         """A process for one job, as AWS Batch starts a container; its log goes where a worker's would."""
         return self._spawn("src.interfaces.workers.batch.main", arguments, environment)
 
+    def scheduler(self, **environment: str) -> subprocess.Popen[bytes]:
+        """A process that fires cron's entries."""
+        return self._spawn("src.interfaces.workers.scheduler.main", (), environment)
+
     def _spawn(self, module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         with self._log() as sink:
             process = subprocess.Popen(

@@ -279,7 +279,7 @@ def test_f07_a_database_locked_at_completion_delays_the_outcome_and_loses_nothin
 def test_every_failpoint_is_reached_by_some_test() -> None:
     """A new step without a crash test fails here."""
     pipeline = {"download.started", "probed", "ffmpeg.running", "output.verified", "segment.uploaded", "uploaded.all"}
-    elsewhere = {"fail.committed", "beat.before", "wake.published", "handler.started"}
+    elsewhere = {"fail.committed", "beat.before", "wake.published", "handler.started", "cron.admitted"}
     assert set(NAMES) == {*SUPERVISOR_POINTS, *pipeline, *elsewhere}
 
 

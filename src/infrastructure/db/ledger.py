@@ -14,7 +14,7 @@ from src.domain.errors import Conflict, NotFound
 from src.domain.history import closed_attempt, is_dead_letter, is_reopened, starts_attempt
 from src.domain.job import Job, JobDraft, JobState
 from src.infrastructure.db import batches
-from src.infrastructure.db.engine import database_now, insert_new, serialize, upsert
+from src.infrastructure.db.engine import Answer, database_now, insert_new, serialize, upsert
 from src.infrastructure.db.queries import ACTIVE, SqlJobQueries
 from src.infrastructure.db.rows import attempt_row, job_row, letter_row, to_job
 from src.infrastructure.db.tables import dead_letters, job_attempts, jobs
@@ -30,6 +30,10 @@ class _Gone(Exception):
     """What kept a row from being inserted is no longer there."""
 
 
+class _Refused(Exception):
+    """What should be committed with an admission can't be."""
+
+
 @dataclass
 class SqlLedger(SqlJobQueries):
     """JobLedger and JobQueries. `effects` is the catalog's; `appliers` says how each kind of effect is written."""
@@ -42,15 +46,22 @@ class SqlLedger(SqlJobQueries):
         if limits is None and (there := self._there(draft.id)):
             # Most messages that come twice come for a job that is there: reading costs a fraction of trying to write.
             return Admission(there, created=False)
-        for _ in range(ADMIT_TRIES):
-            try:
-                return self.database.write(lambda connection: self._admit(connection, draft, limits))
-            except IntegrityError as error:
-                # An effect met a row that another transaction was inserting; the next look finds it.
-                last: Exception = error
-            except _Gone as error:
-                last = error
-        raise Conflict(f"job {draft.id} can't be inserted: {last}") from last
+        return self._admitting(draft.id, lambda connection: self._admit(connection, draft, limits))
+
+    def admit_with(self, draft: JobDraft, beside: Callable[[Connection, str], bool]) -> Admission | None:
+        """Admit, and write something else in the same commit: `beside` is given the id of the job that there is then. When it
+        says no, nothing is written, and None is answered."""
+
+        def work(connection: Connection) -> Admission | None:
+            admission = self._admit(connection, draft, None)
+            if admission.job is not None and beside(connection, admission.job.id):
+                return admission
+            raise _Refused
+
+        try:
+            return self._admitting(draft.id, work)
+        except _Refused:
+            return None
 
     def change(self, job_id: str, move: Move, *, running_per_tenant: int = 0) -> Job:
         """Apply a move and all that follows from it, in one commit."""
@@ -121,6 +132,17 @@ class SqlLedger(SqlJobQueries):
             lambda connection: connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
         )
         return None if row is None else to_job(row)
+
+    def _admitting(self, job_id: str, work: Callable[[Connection], Answer]) -> Answer:
+        for _ in range(ADMIT_TRIES):
+            try:
+                return self.database.write(work)
+            except IntegrityError as error:
+                # An effect met a row that another transaction was inserting; the next look finds it.
+                last: Exception = error
+            except _Gone as error:
+                last = error
+        raise Conflict(f"job {job_id} can't be inserted: {last}") from last
 
     # ------------------------------------------------------------------ inside one transaction
     def _admit(self, connection: Connection, draft: JobDraft, limits: Limits | None) -> Admission:

@@ -207,3 +207,21 @@ ops_events = Table(
     Column("created_at", Double, nullable=False),
     Column("tell_at", Double),
 )
+
+cron_entries = Table(
+    "cron_entries",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("schedule", String, primary_key=True),
+    Column("known_since", Double, nullable=False),
+)
+
+# No foreign key: what fired is remembered longer than its job.
+cron_ticks = Table(
+    "cron_ticks",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("scheduled_at", Double, primary_key=True),
+    Column("fired_at", Double, nullable=False),
+    Column("job_id", String, nullable=False),
+)

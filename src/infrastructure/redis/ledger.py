@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
+from typing import Any
 
 from src.application.catalog import no_effects
 from src.application.ports.ledger import Admission, Beat, Effects, Limits, Move, TenantFull, letter_of
@@ -63,20 +64,19 @@ class RedisLedger(RedisJobQueries):
 
     def admit(self, draft: JobDraft, limits: Limits | None = None) -> Admission:
         """Insert, or answer with the row that is there, or reject."""
-        most = limits or Limits()
-        seconds, micros, word, *there = self.store.run(
-            "ledger_admit",
-            escaped(draft.id),
-            repr(float(draft.delay_seconds)),
-            group(draft),
-            about(draft),
-            fixed(draft, encode(draft.payload)),
-            most.active_per_tenant,
-            most.active_total,
-            most.total_per_subject,
-        )
+        return self._admission(draft, self.store.run("ledger_admit", *_asked(draft, limits or Limits())))
+
+    def admit_after(self, first: str, draft: JobDraft, *args: str) -> Admission | None:
+        """Admit, after something else that another script does, as one script. None when that one says `used`, having written
+        nothing."""
+        answer = self.store.run(f"{first}+ledger_admit", *_asked(draft, Limits()), *args)
+        return None if answer[2] == b"used" else self._admission(draft, answer)
+
+    @staticmethod
+    def _admission(draft: JobDraft, answer: Sequence[Any]) -> Admission:
+        seconds, micros, word, *there = answer
         if word == b"new":
-            return Admission(Job.admitted(draft, _time(seconds, micros)), created=True)
+            return Admission(Job.admitted(draft, at_time(seconds, micros)), created=True)
         if word == b"there":
             name, text = there
             return Admission(to_row(plain(name), text).job, created=False)
@@ -88,7 +88,7 @@ class RedisLedger(RedisJobQueries):
             seconds, micros, text = self.store.run("ledger_read", escaped(job_id))
             if text is None:
                 raise NotFound(f"no job {job_id}")
-            row, now = to_row(job_id, text), _time(seconds, micros)
+            row, now = to_row(job_id, text), at_time(seconds, micros)
             new = move(row.job, now)
             if new is row.job:
                 return new
@@ -120,7 +120,7 @@ class RedisLedger(RedisJobQueries):
                 lines(rows),
             )
         seconds, micros, said = self.store.run("ledger_begin", quoted(owner), repr(float(lease_seconds)), *args)
-        now = _time(seconds, micros)
+        now = at_time(seconds, micros)
         asked: Iterable[JobDraft] = chain.from_iterable(batches.values())
         if said:
             asked = compress(asked, map(YES.__eq__, said))
@@ -209,6 +209,20 @@ class RedisLedger(RedisJobQueries):
         return said
 
 
+def _asked(draft: JobDraft, most: Limits) -> Sequence[Any]:
+    """The arguments of an admission."""
+    return (
+        escaped(draft.id),
+        repr(float(draft.delay_seconds)),
+        group(draft),
+        about(draft),
+        fixed(draft, encode(draft.payload)),
+        most.active_per_tenant,
+        most.active_total,
+        most.total_per_subject,
+    )
+
+
 def _try(trial: RedisLedger) -> None:
     """One of everything that a worker does."""
     draft = JobDraft(id=TRIAL, type=TRIAL, tenant=TRIAL, payload={}, subject=TRIAL)
@@ -228,6 +242,7 @@ def _try(trial: RedisLedger) -> None:
         )
 
 
-def _time(seconds: int, micros: int) -> float:
+def at_time(seconds: int, micros: int) -> float:
+    """The server's time of a script's answer."""
     # As the scripts reckon, to the last bit.
     return seconds + micros / MICROS

@@ -15,9 +15,9 @@ KEEP_SECONDS = 7 * 86_400.0
 
 @cache
 def script(name: str) -> str:
-    """A script of the folder `lua`, with what those of the ledger share."""
+    """A script of the folder `lua` (or several, `one+other`, that become one), with what those of the ledger share."""
     folder = Path(__file__).with_name("lua")
-    return (folder / "ledger_common.lua").read_text() + (folder / f"{name}.lua").read_text()
+    return "".join((folder / f"{part}.lua").read_text() for part in ("ledger_common", *name.split("+")))
 
 
 @dataclass

@@ -127,6 +127,11 @@ class Adapters(containers.DeclarativeContainer):
             effects=catalog.provided.effects,
         ),
     )
+    cron_ticks = providers.Selector(
+        _setting("ledger.backend", settings),
+        database=providers.Singleton(lazy("src.infrastructure.db.cron:SqlCronTicks"), ledger=ledger),
+        redis=providers.Singleton(lazy("src.infrastructure.redis.cron:RedisCronTicks"), ledger=ledger),
+    )
     lock = providers.Selector(
         _setting("lock.backend", settings),
         memory=providers.Singleton(lazy("src.infrastructure.memory.lock:MemoryIdempotency"), clock=clock),

@@ -18,6 +18,7 @@ from src.domain.errors import InvalidPayload
 from src.domain.ids import storage_key
 from src.interfaces.wiring.addresses import check_login
 from src.interfaces.wiring.batch_settings import BatchSettings, DispatchSettings
+from src.interfaces.wiring.cron_settings import CronSettings
 from src.interfaces.wiring.deletion_settings import DeletionSettings
 from src.interfaces.wiring.events_settings import EventsSettings
 from src.interfaces.wiring.group import Count, Group, Positive, comma_separated
@@ -263,6 +264,7 @@ class Settings(BaseSettings):
     dispatch: DispatchSettings = DispatchSettings()
     deletion: DeletionSettings = DeletionSettings()
     recovery: RecoverySettings = RecoverySettings()
+    cron: CronSettings = CronSettings()
     ffmpeg: FfmpegSettings = FfmpegSettings()
     lease: LeaseSettings = LeaseSettings()
     shutdown: ShutdownSettings = ShutdownSettings()

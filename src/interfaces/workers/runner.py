@@ -36,10 +36,10 @@ GARBAGE = 10_000
 LINGER_SECONDS = 0.5
 """What a thread that is ending anyway gets to do so."""
 
-RECOVERY = "recovery"
-WORKERS = ("video", RECOVERY)
-"""Workers of this build, named after what they do. A worker runs every registered job type that its queue brings; `recovery` takes
-nothing from a queue."""
+RECOVERY, SCHEDULER = "recovery", "scheduler"
+WORKERS = ("video", RECOVERY, SCHEDULER)
+"""Workers of this build, named after what they do. A worker runs every registered job type that its queue brings; `recovery` and
+`scheduler` take nothing from a queue."""
 
 WAITING = (JobState.QUEUED, JobState.RETRY_WAIT)
 LEFT = "the queue has no message of this worker's for them: the waker of a worker that keeps running publishes one"
@@ -88,6 +88,10 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         from src.interfaces.workers.recovery.loop import run_recovery
 
         return run_recovery(settings, drain=drain)
+    if name == SCHEDULER:
+        from src.interfaces.workers.scheduler.loop import run_scheduler
+
+        return run_scheduler(settings, drain=drain)
     lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
     try:
         arm_from(os.environ, settings.environment, supervisor=os.getpid())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from src.application.catalog import no_effects
+from src.application.ports.cron import CronTicks
 from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
@@ -18,6 +19,7 @@ from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.domain.errors import Conflict
 from src.domain.video.video import Video
 from src.infrastructure.memory import videos as memory_videos
+from src.infrastructure.memory.cron import MemoryCronTicks
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
 from src.infrastructure.memory.ledger import MemoryLedger, Undo
 from src.infrastructure.memory.lock import MemoryIdempotency
@@ -64,6 +66,10 @@ class MemoryState:
     def dead_letters(self) -> DeadLetters:
         """One object."""
         return self._once("letters", MemoryDeadLetters(self.clock))
+
+    def cron_ticks(self) -> CronTicks:
+        """One object."""
+        return self._once("cron", MemoryCronTicks(self.clock, self.ledger()))
 
     def lock(self) -> Idempotency:
         """One object."""

@@ -11,6 +11,7 @@ from redis import Redis
 
 from src.application.catalog import no_effects
 from src.application.ports.ledger import Effects
+from src.infrastructure.redis.cron import RedisCronTicks
 from src.infrastructure.redis.dead_letters import RedisDeadLetters
 from src.infrastructure.redis.lanes import RedisLanes
 from src.infrastructure.redis.ledger import RedisLedger
@@ -94,6 +95,10 @@ class RedisPlace:
         letters.store = SteadyStore(self.server.url, self.mark)
         self.opened.append(letters)
         return letters
+
+    def cron_ticks(self) -> RedisCronTicks:
+        """A handle."""
+        return RedisCronTicks(self.ledger())
 
     def close(self) -> None:
         """Nothing of this test may be found by the next."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from src.application.catalog import no_effects
+from src.application.ports.cron import CronTicks
 from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
@@ -20,6 +21,7 @@ from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.domain.errors import Conflict
 from src.domain.video.video import Video
 from src.infrastructure.db import schema, videos as sql_videos
+from src.infrastructure.db.cron import SqlCronTicks
 from src.infrastructure.db.dead_letters import SqlDeadLetters
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.ledger import SqlLedger
@@ -69,6 +71,10 @@ class SqlState:
     def dead_letters(self) -> DeadLetters:
         """A handle."""
         return SqlDeadLetters(self.database())
+
+    def cron_ticks(self) -> CronTicks:
+        """A handle."""
+        return SqlCronTicks(SqlLedger(self.database()))
 
     def lock(self) -> Idempotency:
         """A handle."""

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from src.domain.errors import ConfigError, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from src.application.engine.health import Health
-    from src.application.engine.probes import Probe
     from src.interfaces.wiring.settings import Settings
 
 log = logging.getLogger(__name__)
-
-TURN_SECONDS = 0.5
-"""Between two looks at the clock."""
 
 LAST_ITEM_SECONDS = 3.0
 """What the item gets that a run is at when the signal comes."""
@@ -40,19 +33,15 @@ def run_recovery(settings: Settings, *, drain: bool = False) -> int:
     from src.interfaces.wiring.recoveries import make_alarm, make_schedule
     from src.interfaces.wiring.worker import make_probes
     from src.interfaces.workers.runner import EXIT_OK, leave, refused, serve_health
+    from src.interfaces.workers.turns import keep_turning, stop_on_signals, watch
 
     if drain:
         raise ConfigError(
             "recovery takes nothing from a queue, so there is nothing to drain", fix="mediaworker recover"
         )
     lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
-    stop, before = threading.Event(), set(threading.enumerate())
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+    before = set(threading.enumerate())
+    stop = stop_on_signals()
     try:
         catalog = build_catalog(settings)
         adapters = build(settings, catalog)
@@ -65,9 +54,8 @@ def run_recovery(settings: Settings, *, drain: bool = False) -> int:
     except WorkerError as error:
         return refused(lines, error)
     log.info("recovery.starting", extra={"intervals": {name: s for name, s in schedule.intervals.items() if s}})
-    loop = threading.Thread(target=_work, args=(stop, [schedule.turn, alarm.tick]), name="recovery")
-    loop.start()
-    _watch(stop, health, probes)
+    loop = keep_turning("recovery", stop, [_at_its_pace(schedule.turn), _at_its_pace(alarm.tick)])
+    watch("recovery", stop, health, probes)
     if answering is not None:
         answering.close()
     # The run that is under way sees it at its next item, and frees its lock; a call that hangs is not waited for.
@@ -77,24 +65,10 @@ def run_recovery(settings: Settings, *, drain: bool = False) -> int:
     return EXIT_OK
 
 
-def _work(stop: threading.Event, turns: Sequence[Callable[[], object]]) -> None:
-    while not stop.is_set():
-        for turn in turns:
-            try:
-                turn()
-            except WorkerError as error:
-                log.warning("loop.failed", extra={"loop": "recovery", "error_class": error.code, "error": str(error)})
-            except Exception:
-                # Others have their turn: a bug in one must not leave everything unowned. It is logged with its traceback.
-                log.exception("loop.broken", extra={"loop": "recovery"})
-        stop.wait(TURN_SECONDS)
+def _at_its_pace(turn: Callable[[], object]) -> Callable[[], None]:
+    """These know by themselves when their time has come."""
 
+    def turned() -> None:
+        turn()
 
-def _watch(stop: threading.Event, health: Health, probes: Sequence[Probe]) -> None:
-    """Liveness and readiness, beside runs that may take long."""
-    while not stop.is_set():
-        health.turned("recovery")
-        for probe in probes:
-            probe.tick()
-        stop.wait(TURN_SECONDS)
-    health.draining()
+    return turned

@@ -1,0 +1,137 @@
+"""Fires what is due. Any number may run: a moment belongs to whoever writes it down first, together with its job.
+
+What was written down and not published (a crash in between, a queue that is away) is a QUEUED job like any other: its recovery
+owner brings it on (docs/recovery.md).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from src.application.catalog import Catalog
+from src.application.cron.entry import Entry
+from src.application.failpoints import failpoint
+from src.application.ports.cron import CronTicks, Standing
+from src.application.ports.dispatch import Dispatch
+from src.application.ports.ledger import JobLedger
+from src.domain.cron import due, tick_id
+from src.domain.errors import DatabaseUnavailable, NotFound, WorkerError
+from src.domain.job import Job
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 10.0
+"""The longest time between two looks: the clock that decides is not ours, and may be set."""
+
+LEAST_SECONDS = 0.01
+
+BEHIND_SECONDS = 3600.0
+"""A clock that is so far behind the last moment that fired was set back, or had been ahead."""
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """One process's loop over the entries."""
+
+    entries: Sequence[Entry]
+    catalog: Catalog
+    ticks: CronTicks
+    ledger: JobLedger
+    dispatch: Dispatch
+    _next: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
+    """{name: (a time, the first moment after it)}: a schedule is reckoned once per moment, not at each look"""
+
+    def turn(self) -> float:
+        """Fire what is due; seconds until the next look. Raises DatabaseUnavailable: the next turn tries again."""
+        if not self.entries:
+            return LOOK_SECONDS
+        schedules = {entry.name: str(entry.schedule) for entry in self.entries}
+        board = self.ticks.board(schedules)
+        if new := {name: schedules[name] for name, standing in board.entries.items() if standing.after is None}:
+            self.ticks.know(new)
+            log.info("cron.known", extra={"entries": new})
+            board = self.ticks.board(schedules)
+        return min((self._entry(entry, board.entries, board.now) for entry in self.entries), default=LOOK_SECONDS)
+
+    def _entry(self, entry: Entry, standings: Mapping[str, Standing], now: float) -> float:
+        """Fire what is due of one; seconds until it wants the next look. What goes wrong with it stops no other."""
+        after = standings[entry.name].after
+        if after is None:
+            return LEAST_SECONDS
+        if now < after - BEHIND_SECONDS:
+            log.error(
+                "cron.clock_behind", extra={"entry": entry.name, "seconds": round(after - now), "then": "nothing fires"}
+            )
+        upcoming = self._upcoming(entry, after)
+        if upcoming is None or upcoming > now:
+            return _wait(now, upcoming)
+        moments = due(entry.schedule.moments, after=after, now=now, policy=entry.policy)
+        for at in moments:
+            try:
+                if not self._fire(entry, at, now, passed_over=upcoming if upcoming < at else None):
+                    return LEAST_SECONDS
+            except DatabaseUnavailable:
+                raise
+            except WorkerError as error:
+                log.warning(
+                    "cron.failed",
+                    extra={"entry": entry.name, "at": at, "error_class": error.code, "error": str(error)},
+                )
+                return LOOK_SECONDS
+            upcoming = at
+        if moments:
+            # There may be more than one look fires; and the next moment follows from the last one.
+            return _wait(now, self._upcoming(entry, moments[-1]))
+        # All that passed is given up: what comes is after now.
+        return _wait(now, entry.schedule.next(now))
+
+    def _fire(self, entry: Entry, at: float, now: float, *, passed_over: float | None) -> bool:
+        """False when another scheduler was first."""
+        late = entry.policy.is_late(at, now)
+        draft = entry.draft(self.catalog, tick_id(entry.name, at), at, late=late)
+        admission = self.ticks.fire(entry.name, at, draft)
+        if admission is None or admission.job is None:
+            return False
+        failpoint("cron.admitted")
+        job = admission.job
+        about = {"entry": entry.name, "due": entry.schedule.local(at).isoformat(), "late": late, "job": job.id}
+        if passed_over is not None:
+            about["passed_over_since"] = entry.schedule.local(passed_over).isoformat()
+        log.info("cron.fired" if admission.created else "cron.joined", extra=about)
+        if admission.created:
+            publish(job, self.ledger, self.dispatch)
+        return True
+
+    def _upcoming(self, entry: Entry, after: float) -> float | None:
+        known = self._next.get(entry.name)
+        if known is None or known[0] != after:
+            known = after, entry.schedule.next(after)
+            self._next[entry.name] = known
+        return known[1]
+
+
+def publish(job: Job, ledger: JobLedger, dispatch: Dispatch) -> bool:
+    """Set a job going that was admitted. A road that is closed now is told of, and no more: the job is there, and who owns QUEUED
+    jobs sets it going when the road is open again."""
+    try:
+        dispatch.dispatch(job)
+        ledger.change(job.id, lambda row, now: row.published(now))
+    except NotFound:
+        # It was done and cleared away within a moment.
+        return True
+    except WorkerError as error:
+        extra = {
+            "job": job.id,
+            "error_class": error.code,
+            "error": str(error),
+            "then": "its recovery owner sets it going",
+        }
+        log.warning("cron.not_published", extra=extra)
+        return False
+    return True
+
+
+def _wait(now: float, upcoming: float | None) -> float:
+    return LOOK_SECONDS if upcoming is None else max(LEAST_SECONDS, min(LOOK_SECONDS, upcoming - now))

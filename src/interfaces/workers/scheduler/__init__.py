@@ -1,0 +1,1 @@
+"""The worker that fires cron's entries."""
