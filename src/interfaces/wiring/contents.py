@@ -50,4 +50,16 @@ def platform_database(settings: Settings, database: Database) -> Database:
 def sql_contents(settings: Settings, database: Database) -> SqlContents:
     """Records in a table."""
     content = settings.content
-    return SqlContents(database=database, table=content.table, columns=json.loads(content.columns or "{}"))
+    return SqlContents(
+        database=database,
+        table=content.table,
+        columns=json.loads(content.columns or "{}"),
+        makes_records=owns_records(settings),
+    )
+
+
+def owns_records(settings: Settings) -> bool:
+    """Whether the records are in our own table, in our own database."""
+    content = settings.content
+    is_ours = content.table == type(content).model_fields["table"].default
+    return content.backend == "database" and content.database_url is None and is_ours and not content.columns

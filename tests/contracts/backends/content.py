@@ -22,7 +22,9 @@ from tests.servers.platform_api import TOKEN, PlatformApi
 
 
 class ContentPlace(Protocol):
-    """One platform."""
+    """One platform. `makes_records`: those of films that nobody entered."""
+
+    makes_records: bool
 
     def contents(self) -> Contents: ...
     def add(self, content_id: str, **record: Any) -> None: ...
@@ -35,6 +37,7 @@ class MemoryPlatform:
 
     clock: FrozenClock
     kept: MemoryContents = field(default_factory=MemoryContents)
+    makes_records = False
 
     def contents(self) -> Contents:
         """A handle."""
@@ -53,10 +56,11 @@ class SqlPlatform:
     """Our own tables."""
 
     state: SqlState
+    makes_records = True
 
     def contents(self) -> Contents:
         """A handle."""
-        return SqlContents(database=self.state.database())
+        return SqlContents(database=self.state.database(), makes_records=True)
 
     def add(self, content_id: str, **record: Any) -> None:
         """A row."""
@@ -74,6 +78,7 @@ class ForeignPlatform(SqlPlatform):
     """Tables of the platform's own, with its own names and kinds of columns."""
 
     id_type: str = "bigint"
+    makes_records = False
 
     def __post_init__(self) -> None:
         statement = (
@@ -99,6 +104,7 @@ class HttpPlatform:
     """Behind an API."""
 
     api: PlatformApi
+    makes_records = False
 
     def contents(self) -> Contents:
         """A handle."""
