@@ -22,7 +22,7 @@ from tests.contracts.backends import (
     STORAGES,
     WRAPPED_QUEUES,
 )
-from tests.contracts.backends.content import PLATFORMS, ContentPlace
+from tests.contracts.backends.content import INDEXES, PLATFORMS, ContentPlace, IndexPlace
 from tests.contracts.backends.state import ALL, LedgerPlace, LockPlace, ProgressPlace, QueueAbilities, QueuePlace, State
 from tests.fakes.clock import FrozenClock
 
@@ -102,5 +102,12 @@ def scratch(request: pytest.FixtureRequest, tmp_path: Path) -> Scratch:
 @pytest.fixture(params=sorted(PLATFORMS))
 def platform(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[ContentPlace]:
     made: ContentPlace = PLATFORMS[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted(INDEXES))
+def indexes(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[IndexPlace]:
+    made: IndexPlace = INDEXES[request.param](clock, tmp_path)
     yield made
     made.close()

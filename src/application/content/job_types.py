@@ -21,4 +21,10 @@ JOB_TYPES = [
         handler="src.application.content.metadata:ReadMetadataHandler",
         max_attempts=MOST_ATTEMPTS,
     ),
+    JobType(
+        name="cache_warm",
+        parse=parse_content_file,
+        handler="src.application.content.cache_warm:WarmCacheHandler",
+        max_attempts=MOST_ATTEMPTS,
+    ),
 ]

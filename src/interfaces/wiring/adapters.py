@@ -197,6 +197,7 @@ class Adapters(containers.DeclarativeContainer):
     )
     media_files = providers.Singleton(lazy("src.interfaces.wiring.contents:media_files"), settings, storage)
     cache_tier = providers.Singleton(lazy("src.interfaces.wiring.contents:cache_tier"), settings)
+    cache = providers.Singleton(lazy("src.interfaces.wiring.contents:ssd_cache"), settings, database)
     notifier = providers.Singleton(lazy("src.infrastructure.notify.log:LogNotifier"))
 
 

@@ -15,6 +15,7 @@ from src.application.content.settings import ContentSettings
 from src.application.content.tier import CacheTier
 from src.application.outcome import Handler
 from src.application.ports.batch import BatchService
+from src.application.ports.cache import Cache
 from src.application.ports.clock import Clock
 from src.application.ports.content import Contents
 from src.application.ports.deletion import VideoStandings
@@ -65,6 +66,7 @@ PORTS: Mapping[type, Binding] = {
     Viewer: lambda adapters: adapters.viewer(),
     Contents: lambda adapters: adapters.contents(),
     MediaFiles: lambda adapters: adapters.media_files(),
+    Cache: lambda adapters: adapters.cache(),
     CacheTier: lambda adapters: adapters.cache_tier(),
     ContentSettings: lambda adapters: imported("src.interfaces.wiring.contents:content_settings")(adapters.settings()),
 }

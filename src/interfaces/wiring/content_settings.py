@@ -26,6 +26,10 @@ class ContentSettings(Group):
         default=None,
         description="The cache: `thumbnails/` and `hot/` are in it. Default: `cache` in the data directory.",
     )
+    cache_bytes: int = Field(
+        default=500 * 10**9, gt=0, description="Budget of `hot/`: above 95 % of it the least recently used films go."
+    )
+    cache_days: Positive = Field(default=30.0, description="Films of `hot/` that nobody used for so long are old.")
     thumbnail_position: float = Field(
         default=0.1, ge=0, le=1, description="Where a content's thumbnail is taken, as a share of the duration."
     )

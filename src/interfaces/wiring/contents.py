@@ -8,6 +8,9 @@ from src.application.content.media_files import MediaFiles
 from src.application.content.settings import ContentSettings
 from src.application.content.tier import CacheTier
 from src.application.ports.storage import Storage
+from src.infrastructure.cache.ssd import SsdCache
+from src.infrastructure.clock import SystemClock
+from src.infrastructure.db.cached_content import SqlCacheIndex
 from src.infrastructure.db.contents import SqlContents
 from src.infrastructure.db.engine import Database
 from src.infrastructure.storage.filesystem import FilesystemStorage
@@ -63,3 +66,14 @@ def owns_records(settings: Settings) -> bool:
     content = settings.content
     is_ours = content.table == type(content).model_fields["table"].default
     return content.backend == "database" and content.database_url is None and is_ours and not content.columns
+
+
+def ssd_cache(settings: Settings, database: Database) -> SsdCache:
+    """The films in the cache, and their index in the worker's own database."""
+    return SsdCache(
+        folder=settings.cache_path / "hot",
+        index=SqlCacheIndex(database),
+        clock=SystemClock(),
+        budget_bytes=settings.content.cache_bytes,
+        old_seconds=settings.content.cache_days * 86_400,
+    )

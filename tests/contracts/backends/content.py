@@ -9,11 +9,14 @@ from typing import Any, Protocol
 
 from sqlalchemy import text
 
+from src.application.ports.cache import CacheIndex
 from src.application.ports.content import Contents
+from src.infrastructure.db.cached_content import SqlCacheIndex
 from src.infrastructure.db.content_tables import media_contents
 from src.infrastructure.db.contents import SqlContents
 from src.infrastructure.http.api import Api
 from src.infrastructure.http.contents import HttpContents
+from src.infrastructure.memory.cached_content import MemoryCacheIndex
 from src.infrastructure.memory.contents import MemoryContents
 from tests.contracts.backends.postgres import postgres_state
 from tests.contracts.backends.sql import SqlState, sqlite_state
@@ -138,6 +141,49 @@ def http_platform(_clock: FrozenClock, _folder: Path) -> HttpPlatform:
     """A server of this test's own."""
     return HttpPlatform(PlatformApi().start())
 
+
+class IndexPlace(Protocol):
+    """Where the SSD tier's index is."""
+
+    def cache_index(self) -> CacheIndex: ...
+    def close(self) -> None: ...
+
+
+@dataclass
+class MemoryIndex:
+    """In memory."""
+
+    kept: MemoryCacheIndex = field(default_factory=MemoryCacheIndex)
+
+    def cache_index(self) -> CacheIndex:
+        """A handle."""
+        return self.kept
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+@dataclass
+class SqlIndex:
+    """A table."""
+
+    state: SqlState
+
+    def cache_index(self) -> CacheIndex:
+        """A handle."""
+        return SqlCacheIndex(self.state.database())
+
+    def close(self) -> None:
+        """The database goes."""
+        self.state.close()
+
+
+INDEXES: Mapping[str, Any] = {
+    "memory": lambda _clock, _folder: MemoryIndex(),
+    "sqlite": lambda clock, folder: SqlIndex(sqlite_state(clock, folder)),
+    "postgres": lambda clock, folder: SqlIndex(postgres_state(clock, folder)),
+}
+"""{name: (clock, folder) -> IndexPlace}"""
 
 PLATFORMS: Mapping[str, Any] = {
     "memory": lambda clock, _folder: MemoryPlatform(clock),
