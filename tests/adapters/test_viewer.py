@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from src.application.content.media_files import MediaFiles
+from src.application.content.metadata import ReadMetadataHandler
+from src.application.content.request import ContentFile
+from src.application.content.settings import ContentSettings
+from src.application.content.thumbnail import MakeThumbnailHandler
+from src.application.content.tier import CacheTier
+from src.application.outcome import Done
 from src.application.ports.media import ReadRange
+from src.application.ports.storage import Storage, StoredObject
 from src.domain.errors import CorruptSource, SourceEmpty, StorageUnavailable, TruncatedSource
+from src.infrastructure.clock import SystemClock
 from src.infrastructure.ffmpeg.binary import find_ffmpeg
 from src.infrastructure.ffmpeg.pictures import FfmpegPictures
 from src.infrastructure.ffmpeg.prober import PyAvProber
 from src.infrastructure.ffmpeg.sandbox import Sandbox
 from src.infrastructure.ffmpeg.viewer import CutViewer
+from src.infrastructure.memory.contents import MemoryContents
+from src.infrastructure.storage.filesystem import FilesystemStorage
 from tests.adapters.test_pictures import Grey
+from tests.contracts.backends.s3 import s3_storage
+from tests.fakes.content import a_run
 from tests.media import make
 from tests.media_makers import X264, ffmpeg, picture, tone
 
@@ -32,6 +46,22 @@ SEVERAL = (
     "windows_media",
 )
 """One of each container, and of each kind of picture that needs something done to it."""
+
+
+class CountingStorage:
+    """Counts what is read of a bucket; what is not offered here is not used."""
+
+    def __init__(self, kept: Storage) -> None:
+        self.kept = kept
+        self.bytes_read = 0
+
+    def head(self, key: str) -> StoredObject:
+        return self.kept.head(key)
+
+    def read(self, key: str, offset: int, length: int, *, version: str | None = None) -> bytes:
+        content = self.kept.read(key, offset, length, version=version)
+        self.bytes_read += len(content)
+        return content
 
 
 @pytest.fixture
@@ -142,3 +172,31 @@ def test_an_error_of_the_storage_in_the_middle_passes_through(
         with pytest.raises(StorageUnavailable, match="scripted"):
             view.still(45.0, width=640, height=360, target=tmp_path / "a.jpg")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_jobs_on_an_object_in_a_bucket_touch_what_they_need_of_it(
+    viewer: CutViewer, long_film: Path, tmp_path: Path
+) -> None:
+    storage = CountingStorage(s3_storage(SystemClock(), tmp_path))
+    storage.kept.put_file("films/long.mp4", long_film, content_type="video/mp4", cache_control="no-cache")
+    contents = MemoryContents({"c-1": {"file_path": "films/long.mp4"}})
+    files, clock, settings = MediaFiles(cast("Storage", storage)), SystemClock(), ContentSettings()
+    tier = CacheTier(FilesystemStorage(tmp_path / "cache"), tmp_path / "cache")
+    thumbnail = MakeThumbnailHandler(contents, files, tier, viewer, clock, settings)
+    metadata = ReadMetadataHandler(contents, files, viewer.prober, clock, settings)
+    size = long_film.stat().st_size
+
+    made = thumbnail.handle(ContentFile("c-1", None), a_run(tmp_path))
+    assert isinstance(made, Done)
+    assert made.result["bytes_read"] == storage.bytes_read < 0.15 * size
+    picture = Grey.read(Path(made.result["path"]))
+    assert (picture.width, picture.height) == (640, 360)
+
+    storage.bytes_read = 0
+    read = metadata.handle(ContentFile("c-1", None), a_run(tmp_path))
+    assert isinstance(read, Done)
+    assert read.result["bytes_read"] == storage.bytes_read < 0.05 * size
+    assert contents.get("c-1") == {
+        "id": "c-1", "file_path": "films/long.mp4", "duration_seconds": 60.0, "video_codec": "h264",
+        "audio_codec": "aac", "resolution": "640x360", "file_size": size,
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from zoneinfo import ZoneInfo
 
 from src.application.content.media_files import MediaFiles
 from src.application.content.settings import ContentSettings
@@ -13,7 +14,10 @@ from src.infrastructure.clock import SystemClock
 from src.infrastructure.db.cached_content import SqlCacheIndex
 from src.infrastructure.db.contents import SqlContents
 from src.infrastructure.db.engine import Database
+from src.infrastructure.db.sessions import SqlSessions
+from src.infrastructure.db.statistics import SqlStatistics
 from src.infrastructure.storage.filesystem import FilesystemStorage
+from src.infrastructure.storage.old_files import OldFilesOnDisk
 from src.interfaces.wiring.databases import server_options
 from src.interfaces.wiring.settings import Settings
 
@@ -25,6 +29,7 @@ def content_settings(settings: Settings) -> ContentSettings:
         thumbnail_position=content.thumbnail_position,
         thumbnail_width=content.thumbnail_width,
         thumbnail_height=content.thumbnail_height,
+        zone=ZoneInfo(content.time_zone),
     )
 
 
@@ -76,4 +81,41 @@ def ssd_cache(settings: Settings, database: Database) -> SsdCache:
         clock=SystemClock(),
         budget_bytes=settings.content.cache_bytes,
         old_seconds=settings.content.cache_days * 86_400,
+    )
+
+
+def sql_sessions(settings: Settings, database: Database) -> SqlSessions:
+    """Sessions in a table."""
+    content = settings.content
+    return SqlSessions(
+        database=database,
+        table=content.sessions_table,
+        key=content.sessions_key,
+        expires=content.sessions_expires,
+        times=content.times,
+    )
+
+
+def sql_statistics(settings: Settings, database: Database, platform: Database) -> SqlStatistics:
+    """Views of the platform, figures of ours."""
+    content = settings.content
+    return SqlStatistics(
+        database=database,
+        platform=platform,
+        table=content.views_table,
+        columns=json.loads(content.views_columns or "{}"),
+        times=content.times,
+    )
+
+
+def old_files(settings: Settings) -> OldFilesOnDisk:
+    """Logs and temporary files."""
+    content = settings.content
+    return OldFilesOnDisk(
+        clock=SystemClock(),
+        logs=content.log_dir,
+        log_seconds=content.log_days * 86_400,
+        temp=content.temp_dir,
+        cache=settings.cache_path,
+        temp_seconds=content.temp_hours * 3600,
     )
