@@ -22,8 +22,21 @@ from tests.contracts.backends import (
     STORAGES,
     WRAPPED_QUEUES,
 )
+from tests.contracts.backends.content import (
+    INDEXES,
+    PLATFORMS,
+    SESSIONS,
+    STATISTICS,
+    ContentPlace,
+    IndexPlace,
+    SessionPlace,
+    StatisticsPlace,
+)
 from tests.contracts.backends.state import ALL, LedgerPlace, LockPlace, ProgressPlace, QueueAbilities, QueuePlace, State
 from tests.fakes.clock import FrozenClock
+
+FOLLOWING = {"foreign": "postgres"}
+"""Places whose server's clock is another's."""
 
 
 @pytest.fixture
@@ -31,7 +44,12 @@ def clock(request: pytest.FixtureRequest) -> FrozenClock:
     """Frozen; of a kind that the test's server follows, where it has one."""
     chosen = request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()
     made: FrozenClock = next(
-        (CLOCKS[name] for name in chosen if isinstance(name, str) and name in CLOCKS), FrozenClock
+        (
+            CLOCKS[FOLLOWING.get(name, name)]
+            for name in chosen
+            if isinstance(name, str) and FOLLOWING.get(name, name) in CLOCKS
+        ),
+        FrozenClock,
     )()
     return made
 
@@ -88,3 +106,31 @@ def storage(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) 
 def scratch(request: pytest.FixtureRequest, tmp_path: Path) -> Scratch:
     made: Scratch = SCRATCHES[request.param](tmp_path)
     return made
+
+
+@pytest.fixture(params=sorted(PLATFORMS))
+def platform(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[ContentPlace]:
+    made: ContentPlace = PLATFORMS[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted(INDEXES))
+def indexes(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[IndexPlace]:
+    made: IndexPlace = INDEXES[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted(SESSIONS))
+def sessions_at(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[SessionPlace]:
+    made: SessionPlace = SESSIONS[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted(STATISTICS))
+def views_at(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[StatisticsPlace]:
+    made: StatisticsPlace = STATISTICS[request.param](clock, tmp_path)
+    yield made
+    made.close()

@@ -125,11 +125,12 @@ def test_only_the_chosen_adapter_is_imported(tmp_path: Path) -> None:
 
 def test_each_choice_offers_what_its_setting_accepts() -> None:
     accepted = {
-        name: Settings.model_fields[name].annotation for name in ("queue", "ledger", "lock", "progress", "storage")
+        name: Settings.model_fields[name].annotation
+        for name in ("queue", "ledger", "lock", "progress", "storage", "content")
     }
     for setting, selector in CHOICES.items():
-        group = accepted[setting.partition(".")[0]]
-        choices = group.model_fields["backend"].annotation.__args__  # type: ignore[union-attr]
+        name, _, field = setting.partition(".")
+        choices = accepted[name].model_fields[field].annotation.__args__  # type: ignore[union-attr]
         assert set(selector.providers) <= set(choices)
 
 
