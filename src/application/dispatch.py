@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from src.application.engine.waker import reference
 from src.application.ports.batch import BatchService
 from src.application.ports.dispatch import Dispatch
+from src.application.ports.ledger import JobLedger
 from src.application.ports.queue import Envelope, QueuePublisher
 from src.application.ports.submissions import BatchSubmission, Submissions
-from src.domain.errors import DatabaseUnavailable
+from src.domain.errors import DatabaseUnavailable, NotFound, WorkerError
 from src.domain.job import Job
 
 log = logging.getLogger(__name__)
@@ -71,3 +72,24 @@ class DispatchByType:
     def dispatch(self, job: Job) -> None:
         """By the type's own road, else the default."""
         self.roads.get(job.type, self.default).dispatch(job)
+
+
+def set_going(job: Job, ledger: JobLedger, dispatch: Dispatch) -> bool:
+    """Set a job going that was admitted. A road that is closed now is told of, and no more: the job is there, and who owns QUEUED
+    jobs sets it going when the road is open again."""
+    try:
+        dispatch.dispatch(job)
+        ledger.change(job.id, lambda row, now: row.published(now))
+    except NotFound:
+        # It was done and cleared away within a moment.
+        return True
+    except WorkerError as error:
+        extra = {
+            "job": job.id,
+            "error_class": error.code,
+            "error": str(error),
+            "then": "its recovery owner sets it going",
+        }
+        log.warning("job.not_published", extra=extra)
+        return False
+    return True

@@ -59,6 +59,10 @@ class Fleet:
         """A worker process; its log goes to worker-N.log."""
         return self._spawn(WORKER, arguments, environment)
 
+    def run(self, module: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """A process of any of our modules; its log goes where a worker's would."""
+        return self._spawn(module, arguments, environment)
+
     def container(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """A process for one job, as AWS Batch starts a container; its log goes where a worker's would."""
         return self._spawn("src.interfaces.workers.batch.main", arguments, environment)

@@ -18,8 +18,8 @@ from src.application.ports.ledger import DeadLetterFilter
 from src.domain.job import Job
 from src.domain.video.video import VideoStatus
 from src.interfaces.wiring.assemble import build_catalog
+from src.interfaces.wiring.decoding import decoder_settings
 from src.interfaces.wiring.environment import load
-from src.interfaces.wiring.worker import decoder_settings
 from tests.functional.fleet import Fleet
 from tests.functional.places import AWS_KEYS, DATABASES, LOCKS, QUEUES, STORAGES, place
 from tests.media import make

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 from src.application.catalog import Catalog
 from src.application.cron.entry import Entry
+from src.application.dispatch import set_going
 from src.application.failpoints import failpoint
 from src.application.ports.cron import CronTicks, Standing
 from src.application.ports.dispatch import Dispatch
 from src.application.ports.ledger import JobLedger
 from src.domain.cron import due, tick_id
-from src.domain.errors import DatabaseUnavailable, NotFound, WorkerError
-from src.domain.job import Job
+from src.domain.errors import DatabaseUnavailable, WorkerError
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Scheduler:
             about["passed_over_since"] = entry.schedule.local(passed_over).isoformat()
         log.info("cron.fired" if admission.created else "cron.joined", extra=about)
         if admission.created:
-            publish(job, self.ledger, self.dispatch)
+            set_going(job, self.ledger, self.dispatch)
         return True
 
     def _upcoming(self, entry: Entry, after: float) -> float | None:
@@ -110,27 +110,6 @@ class Scheduler:
             known = after, entry.schedule.next(after)
             self._next[entry.name] = known
         return known[1]
-
-
-def publish(job: Job, ledger: JobLedger, dispatch: Dispatch) -> bool:
-    """Set a job going that was admitted. A road that is closed now is told of, and no more: the job is there, and who owns QUEUED
-    jobs sets it going when the road is open again."""
-    try:
-        dispatch.dispatch(job)
-        ledger.change(job.id, lambda row, now: row.published(now))
-    except NotFound:
-        # It was done and cleared away within a moment.
-        return True
-    except WorkerError as error:
-        extra = {
-            "job": job.id,
-            "error_class": error.code,
-            "error": str(error),
-            "then": "its recovery owner sets it going",
-        }
-        log.warning("cron.not_published", extra=extra)
-        return False
-    return True
 
 
 def _wait(now: float, upcoming: float | None) -> float:

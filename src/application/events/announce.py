@@ -60,7 +60,7 @@ def _event(job: Job, said: Announcement) -> JobEvent:
         at=job.finished_at or 0.0,
         job_id=job.id,
         tenant=job.tenant,
-        subject=job.subject,
+        subject=job.subject or said.data.get("content_id"),
         data=said.data,
         trace=job.trace,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from src.application.cron.entry import Entry
-from src.application.cron.scheduler import publish
+from src.application.dispatch import set_going
 from src.application.ports.cron import CronTicks, Standing
 from src.domain.cron import Missed
 from src.domain.errors import NotFound
@@ -98,7 +98,7 @@ def run_entry(name: str, as_json: bool) -> int:
     job = admission.job
     if job is None:
         raise AssertionError("an admission without limits is never rejected")
-    published = publish(job, session.ledger, session.adapters.dispatch()) if admission.created else True
+    published = set_going(job, session.ledger, session.adapters.dispatch()) if admission.created else True
     if as_json:
         print_json({"name": name, "job": job.id, "created": admission.created, "published": published})
     else:

@@ -13,8 +13,8 @@ from src.application.ports.queue import Envelope, QueuePublisher
 from src.domain.errors import Permanent
 from src.interfaces.cli.output import json_option, print_json
 from src.interfaces.cli.session import Session, open_session
+from src.interfaces.wiring.decoding import decoder_settings
 from src.interfaces.wiring.queues import shown_queue
-from src.interfaces.wiring.worker import decoder_settings
 
 
 @click.command()

@@ -1,14 +1,25 @@
-"""Who is told of the ends of jobs."""
+"""Who is told of the ends of jobs, and whose events are heard."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from src.application.catalog import Catalog
+from src.application.decoders.registry import Decoders
 from src.application.events.body import BodyFormat
-from src.application.events.relay import Relay
-from src.application.ports.outbox import EventSink
+from src.application.events.hear import Hearing
+from src.application.events.listen import Listener
+from src.application.events.relay import LEAD_SECONDS, Relay
+from src.application.events.routes import ROUTES
+from src.application.ports.outbox import EventSink, Outbox
+from src.domain.errors import ConfigError
 from src.interfaces.wiring.adapters import Adapters
+from src.interfaces.wiring.decoding import decoder_settings
+from src.interfaces.wiring.environment import variable
 from src.interfaces.wiring.settings import Settings
+
+PUBSUB_LEAD = "heard:pubsub"
+"""Under which one of several listeners acts on events that everybody hears and that have no id."""
 
 
 def make_relay(settings: Settings, adapters: Adapters, owner: str) -> Relay | None:
@@ -60,3 +71,38 @@ SINKS: Mapping[str, Callable[[Settings, Adapters], EventSink]] = {
     "log": _log,
 }
 """{name in the settings: what makes it}"""
+
+
+def make_listeners(settings: Settings, adapters: Adapters, catalog: Catalog, owner: str) -> Mapping[str, Listener]:
+    """{road: its listener}. Raises ConfigError when there is no road, or no job type for any event."""
+    routes = {
+        event: wanted for event, wanted in ROUTES.items() if {each.type for each in wanted} <= set(catalog.names())
+    }
+    if not routes or not settings.events.listen:
+        raise ConfigError(
+            "there are no events to hear: no road, or no job type that they ask for",
+            fix=f"set {variable('events.listen')}; the content jobs need {variable('ledger.backend')}=database or redis",
+        )
+    if settings.redis_url is None:
+        raise ConfigError("events are heard by Redis, and redis.url is not set", fix=f"set {variable('redis.url')}")
+    outbox: Outbox = adapters.outbox()
+    hearing = Hearing(
+        adapters.ledger(),
+        adapters.dispatch(),
+        adapters.dead_letters(),
+        Decoders(catalog, decoder_settings(settings)),
+        adapters.clock(),
+        routes,
+    )
+    listeners: dict[str, Listener] = {}
+    if "pubsub" in settings.events.listen:
+        from src.infrastructure.redis.event_sources import RedisChannels
+
+        channels = RedisChannels(settings.redis_url, settings.events.channels)
+        listeners["pubsub"] = Listener(channels, hearing, lambda: outbox.lead(PUBSUB_LEAD, owner, seconds=LEAD_SECONDS))
+    if "stream" in settings.events.listen:
+        from src.infrastructure.redis.event_sources import RedisStream
+
+        stream = RedisStream(settings.redis_url, settings.events.inbox, settings.events.group, owner)
+        listeners["stream"] = Listener(stream, hearing)
+    return listeners

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from src.application.events.body import SOURCE
+from src.application.events.routes import ROUTES
 from src.interfaces.wiring.group import Group, comma_separated
 
+Road = Literal["pubsub", "stream"]
 Sink = Literal["redis", "stream", "webhook", "log"]
 
 
@@ -26,7 +27,7 @@ class EventsSettings(Group):
         description="`plain` (the data with `event_id`), `envelope` (the content platform's bus), or `cloudevents`.",
     )
     source: str = Field(
-        default=SOURCE, min_length=1, max_length=80, description="Who says it, in the formats that name it."
+        default="mediaworker", min_length=1, max_length=80, description="Who says it, in the formats that name it."
     )
     channel_prefix: str = Field(default="", max_length=80, description="Before the names of the Pub/Sub channels.")
     stream: str = Field(default="worker.events", min_length=1, max_length=200, description="Name of the stream.")
@@ -36,7 +37,23 @@ class EventsSettings(Group):
         default=None, description="Signs them (Standard Webhooks): `whsec_` and the base64 of 24 to 64 random bytes."
     )
 
-    @field_validator("sinks", mode="before")
+    listen: Annotated[tuple[Road, ...], NoDecode] = Field(
+        default=("pubsub", "stream"),
+        description="Roads on which `mediaworker run events` hears of other systems, comma separated: `pubsub`, `stream`.",
+    )
+    channels: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=tuple(ROUTES),
+        description="Pub/Sub channels, named after the type of their events; a prefix before a colon is allowed.",
+    )
+    inbox: str = Field(default="content.events", min_length=1, max_length=200, description="The stream that is read.")
+    group: str = Field(
+        default="mediaworker",
+        min_length=1,
+        max_length=80,
+        description="Consumer group on that stream; listeners share it.",
+    )
+
+    @field_validator("sinks", "listen", "channels", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return comma_separated(value)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from src.application.catalog import Catalog
-from src.application.decoders import Decoders, DecoderSettings
+from src.application.decoders import Decoders
 from src.application.engine.alarm import Alarm
 from src.application.engine.followups import Followups
 from src.application.engine.health import Health
@@ -38,6 +38,7 @@ from src.domain.job import Job
 from src.infrastructure.process.executor import ProcessExecutor
 from src.interfaces.wiring.adapters import Adapters
 from src.interfaces.wiring.assemble import WITH_EFFECTS
+from src.interfaces.wiring.decoding import decoder_settings
 from src.interfaces.wiring.dispatches import make_enqueue_next, queue_types
 from src.interfaces.wiring.events import make_relay
 from src.interfaces.wiring.queues import HOLD_LIMIT_SECONDS, SLICED, shown_queue
@@ -77,13 +78,6 @@ def engine_options(settings: Settings, *, drain: bool = False) -> EngineOptions:
         running_per_tenant=settings.limits.running_per_tenant,
         message_hold_limit_seconds=HOLD_LIMIT_SECONDS.get(settings.queue.backend),
     )
-
-
-def decoder_settings(settings: Settings) -> DecoderSettings:
-    """What the decoders may be told from outside."""
-    pattern = settings.video.source_key_pattern
-    limits = DecoderSettings(max_bytes=settings.queue.max_body_bytes, max_depth=settings.queue.max_depth)
-    return replace(limits, key_pattern=pattern) if pattern else limits
 
 
 def executor_argv() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -36,10 +38,25 @@ GARBAGE = 10_000
 LINGER_SECONDS = 0.5
 """What a thread that is ending anyway gets to do so."""
 
-RECOVERY, SCHEDULER, CONTENT = "recovery", "scheduler", "content"
-WORKERS = ("video", CONTENT, RECOVERY, SCHEDULER)
-"""Workers of this build, named after what they do. A worker runs every registered job type that its queue brings; `recovery` and
-`scheduler` take nothing from a queue."""
+CONTENT = "content"
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A worker that takes nothing from a queue: what it runs ("module:function", imported when it is asked for), and the
+    command that does what a drain would."""
+
+    loop: str
+    instead: str
+
+
+WITHOUT_QUEUE = {
+    "recovery": Loop("src.interfaces.workers.recovery.loop:run_recovery", "`mediaworker recover NAME`"),
+    "scheduler": Loop("src.interfaces.workers.scheduler.loop:run_scheduler", "`mediaworker cron run NAME`"),
+    "events": Loop("src.interfaces.workers.events.loop:run_events", "`mediaworker run events`"),
+}
+WORKERS = ("video", CONTENT, *WITHOUT_QUEUE)
+"""Workers of this build, named after what they do. A worker with a queue runs every registered job type that it brings."""
 
 WAITING = (JobState.QUEUED, JobState.RETRY_WAIT)
 LEFT = "the queue has no message of this worker's for them: the waker of a worker that keeps running publishes one"
@@ -84,14 +101,12 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
 
     if name not in WORKERS:
         raise ConfigError(f"no worker {name!r}", fix=f"this build has: {', '.join(WORKERS)}")
-    if name == RECOVERY:
-        from src.interfaces.workers.recovery.loop import run_recovery
-
-        return run_recovery(settings, drain=drain)
-    if name == SCHEDULER:
-        from src.interfaces.workers.scheduler.loop import run_scheduler
-
-        return run_scheduler(settings, drain=drain)
+    if (other := WITHOUT_QUEUE.get(name)) is not None:
+        if drain:
+            raise ConfigError(f"{name} takes nothing from a queue, so there is nothing to drain", fix=other.instead)
+        module, _, function = other.loop.partition(":")
+        code: int = getattr(importlib.import_module(module), function)(settings)
+        return code
     lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
     try:
         arm_from(os.environ, settings.environment, supervisor=os.getpid())

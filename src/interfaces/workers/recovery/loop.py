@@ -7,7 +7,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from src.domain.errors import ConfigError, WorkerError
+from src.domain.errors import WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,22 +23,19 @@ NOT_NEEDED = ("ffmpeg", "scratch", "storage", "queue")
 """Nothing is encoded here. The storage's check writes, which this role may not; the probe reads. A queue is asked where jobs go by it."""
 
 
-def run_recovery(settings: Settings, *, drain: bool = False) -> int:
-    """Until SIGTERM. Returns the exit code. Raises ConfigError for `drain`."""
+def run_recovery(settings: Settings) -> int:
+    """Until SIGTERM. Returns the exit code."""
     from src.application.engine.health import Health
     from src.infrastructure.observability import logs
     from src.interfaces.wiring.adapters import build
     from src.interfaces.wiring.assemble import build_catalog
     from src.interfaces.wiring.checks import check_startup
+    from src.interfaces.wiring.events import make_relay
     from src.interfaces.wiring.recoveries import make_alarm, make_schedule
-    from src.interfaces.wiring.worker import make_probes
+    from src.interfaces.wiring.worker import engine_options, make_probes
     from src.interfaces.workers.runner import EXIT_OK, leave, refused, serve_health
     from src.interfaces.workers.turns import keep_turning, stop_on_signals, watch
 
-    if drain:
-        raise ConfigError(
-            "recovery takes nothing from a queue, so there is nothing to drain", fix="mediaworker recover"
-        )
     lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
     before = set(threading.enumerate())
     stop = stop_on_signals()
@@ -50,11 +47,15 @@ def run_recovery(settings: Settings, *, drain: bool = False) -> int:
         health = Health(adapters.clock())
         schedule = make_schedule(settings, adapters, catalog, clock=adapters.clock(), stopping=stop.is_set)
         alarm, probes = make_alarm(adapters), make_probes(settings, adapters, catalog, health)
+        relay = make_relay(settings, adapters, engine_options(settings).owner)
         answering = serve_health(settings, health)
     except WorkerError as error:
         return refused(lines, error)
     log.info("recovery.starting", extra={"intervals": {name: s for name, s in schedule.intervals.items() if s}})
-    loop = keep_turning("recovery", stop, [_at_its_pace(schedule.turn), _at_its_pace(alarm.tick)])
+    turns = [_at_its_pace(schedule.turn), _at_its_pace(alarm.tick)]
+    if relay is not None:
+        turns.append(_at_its_pace(relay.tick))
+    loop = keep_turning("recovery", stop, turns)
     watch("recovery", stop, health, probes)
     if answering is not None:
         answering.close()

@@ -7,7 +7,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from src.domain.errors import ConfigError, WorkerError
+from src.domain.errors import WorkerError
 
 if TYPE_CHECKING:
     from src.interfaces.wiring.settings import Settings
@@ -21,8 +21,8 @@ NOT_NEEDED = ("ffmpeg", "scratch", "storage", "lock", "progress")
 """A scheduler touches no file and runs no job."""
 
 
-def run_scheduler(settings: Settings, *, drain: bool = False) -> int:
-    """Until SIGTERM. Returns the exit code. Raises ConfigError for `drain`."""
+def run_scheduler(settings: Settings) -> int:
+    """Until SIGTERM. Returns the exit code."""
     from src.application.engine.health import Health
     from src.application.engine.probes import Probe
     from src.infrastructure.observability import logs
@@ -34,10 +34,6 @@ def run_scheduler(settings: Settings, *, drain: bool = False) -> int:
     from src.interfaces.workers.runner import EXIT_OK, leave, refused, serve_health
     from src.interfaces.workers.turns import keep_turning, stop_on_signals, watch
 
-    if drain:
-        raise ConfigError(
-            "the scheduler takes nothing from a queue, so there is nothing to drain", fix="mediaworker cron run NAME"
-        )
     lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
     before = set(threading.enumerate())
     stop = stop_on_signals()

@@ -1,0 +1,125 @@
+"""Events of other systems become jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from src.application.decoders.body import read_body
+from src.application.decoders.decoded import Requests
+from src.application.decoders.registry import Decoders
+from src.application.dispatch import set_going
+from src.application.events.routes import ROUTES, Wanted
+from src.application.ports.clock import Clock
+from src.application.ports.dispatch import Dispatch
+from src.application.ports.event_source import Heard
+from src.application.ports.ledger import DeadLetter, DeadLetters, JobLedger
+from src.domain.errors import ErrorReport, InvalidMessage, Permanent
+from src.domain.ids import identifier
+from src.domain.job import JobDraft
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What an event says, whatever it was wrapped in."""
+
+    type: str
+    id: str | None
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """An event with an id becomes the same jobs however often and by however many listeners it is heard; one without becomes
+    new jobs each time. What can't be understood is kept among the dead letters with the reason."""
+
+    ledger: JobLedger
+    dispatch: Dispatch
+    dead_letters: DeadLetters
+    decoders: Decoders
+    clock: Clock
+    routes: Mapping[str, Sequence[Wanted]] = field(default_factory=lambda: ROUTES)
+
+    def hear(self, heard: Heard, fresh: str) -> Sequence[str]:
+        """The ids of its jobs that were not there before. `fresh` stands for the id of an event that has none. Raises
+        DatabaseUnavailable: then it is to be heard again."""
+        try:
+            event = self._read(heard)
+            wanted = self.routes.get(event.type)
+            if wanted is None:
+                log.debug("event.passed_over", extra={"type": event.type})
+                return []
+            mark = _mark(heard.source, event.id or heard.id or fresh)
+            drafts = [self._draft(event, each, mark) for each in wanted]
+        except Permanent as error:
+            self._keep(heard, error, heard.id or fresh)
+            return []
+        return [draft.id for draft in drafts if self._ask(draft)]
+
+    def _ask(self, draft: JobDraft) -> bool:
+        admission = self.ledger.admit(draft)
+        if admission.job is None or not admission.created:
+            return False
+        set_going(admission.job, self.ledger, self.dispatch)
+        return True
+
+    def _draft(self, event: Event, wanted: Wanted, mark: str) -> JobDraft:
+        job = {"id": f"event-{mark}-{wanted.type}", "type": wanted.type, "payload": {**event.payload, **wanted.extra}}
+        decoded = self.decoders.decode(json.dumps(job).encode(), {})
+        if not isinstance(decoded, Requests):
+            raise InvalidMessage(f"{event.type} asks for no {wanted.type}")
+        (draft,) = decoded.drafts
+        return draft
+
+    def _read(self, heard: Heard) -> Event:
+        limits = self.decoders.settings
+        document = read_body(heard.body, max_bytes=limits.max_bytes, max_depth=limits.max_depth)
+        event = opened(document, heard.type)
+        if event.type in self.routes:
+            # Else its jobs would be refused for a reason that names no event.
+            identifier(event.payload.get("content_id"), f"{event.type}: content_id")
+        return event
+
+    def _keep(self, heard: Heard, error: Permanent, name: str) -> None:
+        log.warning("event.refused", extra={"source": heard.source, "error_class": error.code, "error": str(error)})
+        self.dead_letters.add(
+            DeadLetter(
+                id=f"event-{_mark(heard.source, name)}",
+                job_id=None,
+                type=None,
+                tenant=None,
+                queue=heard.source,
+                body=heard.body,
+                error=ErrorReport.of(error),
+                attempts=0,
+                created_at=self.clock.now(),
+                attributes={"event": heard.type} if heard.type else {},
+            )
+        )
+
+
+def opened(document: Mapping[str, Any], named: str | None) -> Event:
+    """CloudEvents (`specversion`), the bus's envelope (`event_type` and `payload`), or the payload alone, whose type the road
+    `named`. Raises InvalidMessage."""
+    if "specversion" in document:
+        kind, name, payload = document.get("type"), document.get("id"), document.get("data")
+    elif "event_type" in document:
+        kind, name, payload = document.get("event_type"), document.get("event_id"), document.get("payload")
+    else:
+        kind, name, payload = named, document.get("event_id"), document
+    if not isinstance(kind, str) or not kind:
+        raise InvalidMessage("an event without a type", fix="send event_type, or use a channel named after the type")
+    if not isinstance(payload, Mapping):
+        raise InvalidMessage(f"{kind[:80]!a}: the payload must be an object, got {type(payload).__name__}")
+    event_id = str(name) if isinstance(name, (str, int)) and not isinstance(name, bool) and str(name) else None
+    return Event(kind, event_id, {key: value for key, value in payload.items() if key != "event_id"})
+
+
+def _mark(source: str, name: str) -> str:
+    return hashlib.sha256(f"{source}\n{name}".encode()).hexdigest()[:24]

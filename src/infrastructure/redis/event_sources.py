@@ -1,0 +1,172 @@
+"""Events of other systems by Redis: Pub/Sub, which tells everybody who listens now, and a stream, which remembers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from src.application.ports.event_source import Heard
+from src.domain.errors import NetworkError
+from src.infrastructure.redis.address import RedisLink
+
+ORPHAN_SECONDS = 30.0
+"""After this long without an answer an entry that another listener read is taken over."""
+
+MOST = 100
+"""Entries of one read."""
+
+TYPE_FIELDS = ("event_type", "type", "event")
+BODY_FIELDS = ("payload", "body", "data", "message")
+
+
+@dataclass
+class RedisChannels:
+    """EventSource that subscribes to `channels`. A channel is named after the event's type; what stands before the last colon
+    (`block:content.created`) is a prefix. What is published while nobody listens is lost: that is Pub/Sub. One thread."""
+
+    url: str | None = field(repr=False)
+    channels: Sequence[str]
+    link: RedisLink = field(init=False, repr=False)
+    _subscribed: Any = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.link = RedisLink(self.url, NetworkError)
+
+    def receive(self, *, wait_seconds: float) -> Sequence[Heard]:
+        """All that came by now."""
+        found: list[Heard] = []
+        while len(found) < MOST:
+            message = self._message(0.0 if found else wait_seconds)
+            if message is None:
+                break
+            channel = message["channel"].decode()
+            found.append(Heard(source=channel, id=None, type=channel.rpartition(":")[2], body=bytes(message["data"])))
+        return found
+
+    def done(self, heard: Sequence[Heard]) -> None:
+        """Nobody keeps them."""
+
+    def close(self) -> None:
+        """Let connections go."""
+        self._forget()
+        self.link.close()
+
+    def _message(self, wait_seconds: float) -> Mapping[str, Any] | None:
+        try:
+            found: Mapping[str, Any] | None = self.link.ask(
+                lambda _client: self._listening().get_message(ignore_subscribe_messages=True, timeout=wait_seconds)
+            )
+        except NetworkError:
+            self._forget()
+            raise
+        return found
+
+    def _listening(self) -> Any:
+        if self._subscribed is None:
+            self._subscribed = self.link.ask(lambda client: client.pubsub())  # type: ignore[no-untyped-call]
+            self._subscribed.subscribe(*self.channels)
+        return self._subscribed
+
+    def _forget(self) -> None:
+        subscribed, self._subscribed = self._subscribed, None
+        if subscribed is not None:
+            subscribed.close()
+
+
+@dataclass
+class RedisStream:
+    """EventSource that reads the stream `name` as the consumer group `group`: nothing is lost while nobody listens, each entry
+    goes to one listener, and one whose listener died goes to another after ORPHAN_SECONDS. An entry has the fields `type` (or
+    `event_type`) and `payload` (or `body`, `data`), a payload in JSON; or plain fields, which then are the payload. One
+    thread."""
+
+    url: str | None = field(repr=False)
+    name: str
+    group: str
+    consumer: str
+    """of this process alone: what was read under this name before it started is taken again at once"""
+    orphan_seconds: float = ORPHAN_SECONDS
+    link: RedisLink = field(init=False, repr=False)
+    _joined: bool = field(default=False, init=False)
+    _own: bool = field(default=True, init=False)
+    """entries of this consumer's name that it was given before it started"""
+
+    def __post_init__(self) -> None:
+        self.link = RedisLink(self.url, NetworkError)
+
+    def receive(self, *, wait_seconds: float) -> Sequence[Heard]:
+        """What was left unanswered first, then what is new."""
+        self._join()
+        return self._orphans() or self._new(wait_seconds)
+
+    def done(self, heard: Sequence[Heard]) -> None:
+        """Answer for them."""
+        if heard:
+            self.link.ask(lambda client: client.xack(self.name, self.group, *(each.receipt for each in heard)))
+
+    def close(self) -> None:
+        """Let connections go."""
+        self.link.close()
+
+    def _join(self) -> None:
+        if self._joined:
+            return
+
+        def create(client: Any) -> None:
+            try:
+                client.xgroup_create(self.name, self.group, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+        self.link.ask(create)
+        self._joined = True
+
+    def _orphans(self) -> Sequence[Heard]:
+        if self._own:
+            read = self._asked(
+                lambda client: client.xreadgroup(self.group, self.consumer, {self.name: "0"}, count=MOST)
+            )
+            mine = self._heard(read)
+            self._own = len(mine) == MOST
+            if mine:
+                return mine
+        idle = round(self.orphan_seconds * 1000)
+        _next, entries, *_gone = self._asked(
+            lambda client: client.xautoclaim(self.name, self.group, self.consumer, idle, count=MOST)
+        )
+        return [self._of(entry, fields) for entry, fields in entries if fields is not None]
+
+    def _new(self, wait_seconds: float) -> Sequence[Heard]:
+        block = max(1, round(wait_seconds * 1000)) if wait_seconds else None
+        read = self._asked(
+            lambda client: client.xreadgroup(self.group, self.consumer, {self.name: ">"}, count=MOST, block=block)
+        )
+        return self._heard(read)
+
+    def _asked(self, question: Any) -> Any:
+        try:
+            return self.link.ask(question)
+        except NetworkError:
+            # A server that was emptied or restarted without its data knows no group any more.
+            self._joined = False
+            raise
+
+    def _heard(self, read: Any) -> list[Heard]:
+        if isinstance(read, Mapping):
+            read = [(name, entries[0] if entries else []) for name, entries in read.items()]
+        return [self._of(entry, fields) for _name, entries in read or [] for entry, fields in entries if fields]
+
+    def _of(self, entry: bytes, fields: Mapping[bytes, bytes]) -> Heard:
+        name = entry.decode()
+        given = {key.decode(errors="replace"): value for key, value in fields.items()}
+        kind = next((given[key].decode(errors="replace") for key in TYPE_FIELDS if key in given), None)
+        body = next((given[key] for key in BODY_FIELDS if key in given), None)
+        if body is None:
+            plain = {key: value.decode(errors="replace") for key, value in given.items() if key not in TYPE_FIELDS}
+            body = json.dumps(plain).encode()
+        return Heard(source=self.name, id=name, type=kind, body=body, receipt=name)

@@ -1,0 +1,1 @@
+"""The worker that hears events of other systems."""

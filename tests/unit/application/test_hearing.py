@@ -1,0 +1,177 @@
+"""Events of other systems become jobs: once each, whatever they are wrapped in, and with the reason kept when they can't."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from src.application.catalog import Catalog, JobType
+from src.application.content.job_types import JOB_TYPES
+from src.application.decoders.registry import Decoders
+from src.application.decoders.settings import DecoderSettings
+from src.application.dispatch import QueueDispatch
+from src.application.events.hear import Hearing
+from src.application.events.listen import Listener
+from src.application.ports.event_source import Heard
+from src.application.ports.ledger import DeadLetterFilter, JobFilter
+from src.domain.errors import DatabaseUnavailable
+from src.infrastructure.memory.dead_letters import MemoryDeadLetters
+from src.infrastructure.memory.ledger import MemoryLedger
+from src.infrastructure.memory.queue import MemoryQueue
+from tests.fakes.clock import FrozenClock
+
+
+def parse_index(_tenant: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    return payload
+
+
+class Office:
+    """A listener's surroundings."""
+
+    def __init__(self) -> None:
+        self.clock = FrozenClock()
+        self.letters = MemoryDeadLetters(self.clock)
+        self.ledger = MemoryLedger(self.clock, self.letters)
+        self.queue = MemoryQueue(self.clock)
+        index = JobType(name="index", parse=parse_index, handler="nowhere:None")
+        catalog = Catalog([*(each for each in JOB_TYPES if each.name != "index"), index])
+        decoders = Decoders(catalog, DecoderSettings(max_bytes=10_000))
+        self.hearing = Hearing(self.ledger, QueueDispatch(self.queue), self.letters, decoders, self.clock)
+
+    def hear(self, kind: str | None, document: Any, name: str | None = "1-0", source: str = "s") -> Sequence[str]:
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        return self.hearing.hear(Heard(source=source, id=name, type=kind, body=body), "fresh")
+
+    def jobs(self) -> dict[str, Mapping[str, Any]]:
+        return {job.type: job.payload for job in self.ledger.list(JobFilter())}
+
+    def reasons(self) -> list[str]:
+        return [letter.error.code for letter in self.letters.list(DeadLetterFilter())]
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+@pytest.mark.parametrize(
+    ("kind", "document", "jobs"),
+    [
+        (
+            "content.created",
+            {"content_id": "c1"},
+            {"thumbnail": {"content_id": "c1"}, "metadata": {"content_id": "c1"}},
+        ),
+        (
+            "content.created",
+            {"content_id": "c1", "file_path": "films/c1.mp4"},
+            {name: {"content_id": "c1", "file_path": "films/c1.mp4"} for name in ("thumbnail", "metadata")},
+        ),
+        ("content.updated", {"content_id": "c1"}, {"index": {"content_id": "c1"}}),
+        ("content.deleted", {"content_id": "c1"}, {"index": {"content_id": "c1", "removed": True}}),
+        ("cache.warm_request", {"content_id": "c1"}, {"cache_warm": {"content_id": "c1"}}),
+        ("content.viewed", {"content_id": "c1"}, {}),
+    ],
+)
+def test_c4_an_event_asks_for_its_jobs(office: Office, kind: str, document: Any, jobs: dict[str, Any]) -> None:
+    made = office.hear(kind, document)
+    assert office.jobs() == jobs
+    assert len(made) == len(jobs)
+    assert office.queue.depth().ready == len(jobs)
+
+
+WRAPPED = [
+    {"event_type": "content.updated", "source_block": "content", "target_block": None, "payload": {"content_id": "c1"}},
+    {"specversion": "1.0", "id": "e1", "source": "/x", "type": "content.updated", "data": {"content_id": "c1"}},
+]
+
+
+@pytest.mark.parametrize("document", WRAPPED)
+def test_c4_envelopes_are_opened_whatever_the_road_calls_them(office: Office, document: Any) -> None:
+    office.hear(None, document)
+    assert office.jobs() == {"index": {"content_id": "c1"}}
+
+
+def test_e2_an_event_heard_twice_is_the_same_jobs(office: Office) -> None:
+    assert len(office.hear("content.created", {"content_id": "c1"})) == 2
+    assert office.hear("content.created", {"content_id": "c1"}) == []
+    assert len(office.hear("content.created", {"content_id": "c1"}, name="2-0")) == 2
+    cloud = {"specversion": "1.0", "id": "e1", "source": "/x", "type": "content.updated", "data": {"content_id": "c1"}}
+    assert len(office.hear(None, cloud, name=None)) == 1
+    assert office.hear(None, cloud, name=None) == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"\x80\x04pickled.",
+        b"{nonsense",
+        b"[1]",
+        b'{"content_id": "' + b"x" * 20_000 + b'"}',
+        {},
+        {"content_id": "../../etc/passwd"},
+        {"content_id": ["c1"]},
+        {"content_id": "c1", "file_path": "../../etc/passwd"},
+        {"event_type": "content.created", "payload": "c1"},
+    ],
+)
+def test_f28_what_can_not_be_understood_is_kept_once_with_the_reason(office: Office, document: Any) -> None:
+    for _ in range(2):
+        assert office.hear("content.created", document) == []
+    assert office.jobs() == {}
+    assert len(office.reasons()) == 1
+
+
+# ---------------------------------------------------------------------- the listener
+@dataclass
+class Road:
+    """A road that gives what it was given."""
+
+    events: list[Heard] = field(default_factory=list)
+    answered: list[Heard] = field(default_factory=list)
+
+    def receive(self, *, wait_seconds: float) -> Sequence[Heard]:
+        found, self.events = self.events, []
+        return found
+
+    def done(self, heard: Sequence[Heard]) -> None:
+        self.answered += heard
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def event(number: int, name: str | None = None) -> Heard:
+    body = json.dumps({"content_id": f"c{number}"}).encode()
+    return Heard(source="s", id=name, type="content.updated", body=body, receipt=str(number))
+
+
+def test_f11_events_wait_for_a_ledger_that_is_away_and_are_answered_when_they_are_jobs(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road = Road([event(1), event(2)])
+    listener = Listener(road, office.hearing)
+    admit = office.ledger.admit
+
+    def away(*_args: Any) -> Any:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(office.ledger, "admit", away)
+    assert listener.turn() > 0
+    road.events.append(event(3))
+    assert listener.turn() > 0
+    assert road.answered == []
+    monkeypatch.setattr(office.ledger, "admit", admit)
+    assert listener.turn() == 0.0
+    assert [heard.receipt for heard in road.answered] == ["1", "2", "3"]
+    assert len(office.ledger.rows()) == 3
+
+
+def test_of_several_listeners_one_acts_on_events_that_everybody_hears(office: Office) -> None:
+    for acts in (True, False):
+        Listener(Road([event(1), event(2, "e2")]), office.hearing, lambda acts=acts: acts).turn()  # type: ignore[misc]
+    assert len(office.ledger.rows()) == 2, "the one without an id once, the one with an id once"
