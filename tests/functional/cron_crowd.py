@@ -27,7 +27,7 @@ def crontab(fleet: Fleet) -> dict[str, str]:
         f"WORKER_CRON__{name}": "off"
         for name in ("CACHE_CLEANUP", "SESSION_CLEANUP", "FULL_REINDEX", "DAILY_STATISTICS")
     }
-    return {"WORKER_CRON__FILE": str(path), "WORKER_LOCK__BACKEND": "database", **off}
+    return {"WORKER_CRON__FILE": str(path), **off}
 
 
 def jobs(fleet: Fleet) -> list[Job]:

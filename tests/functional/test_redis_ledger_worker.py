@@ -11,6 +11,7 @@ import pytest
 
 from src.application.ports.ledger import DeadLetterFilter
 from src.domain.job import JobState
+from tests.functional.cron_crowd import check, crontab, end, jobs
 from tests.functional.fleet import Fleet, wait_for
 from tests.functional.places import Place, place
 
@@ -87,3 +88,13 @@ def test_i1_a_redis_that_is_killed_under_running_jobs_costs_no_job(fleet: Fleet)
         assert set(fleet.states()) == {"long", *more}
         worker.terminate()
         assert worker.wait(30) == 0
+
+
+def test_f39_a_scheduler_with_everything_in_redis_needs_no_database(fleet: Fleet, all_redis: Place) -> None:
+    fleet.settings = {**fleet.settings, **crontab(fleet)}
+    first, second = fleet.scheduler(), fleet.scheduler()
+    wait_for(lambda: len(jobs(fleet)) >= 3, 60, "moments that fire")
+    wait_for(lambda: all("scheduler.starting" in fleet.log(number) for number in (0, 1)), 60, "both have begun")
+    end([first, second])
+    assert check(fleet) >= 3
+    assert not list(fleet.folder.glob("*.db"))

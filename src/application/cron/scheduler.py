@@ -42,6 +42,8 @@ class Scheduler:
     dispatch: Dispatch
     _next: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
     """{name: (a time, the first moment after it)}: a schedule is reckoned once per moment, not at each look"""
+    _behind: set[str] = field(default_factory=set, init=False)
+    """entries whose last moment lies in the future, and of which that was said"""
 
     def turn(self) -> float:
         """Fire what is due; seconds until the next look. Raises DatabaseUnavailable: the next turn tries again."""
@@ -60,10 +62,7 @@ class Scheduler:
         after = standings[entry.name].after
         if after is None:
             return LEAST_SECONDS
-        if now < after - BEHIND_SECONDS:
-            log.error(
-                "cron.clock_behind", extra={"entry": entry.name, "seconds": round(after - now), "then": "nothing fires"}
-            )
+        self._tell_behind(entry.name, after - now)
         upcoming = self._upcoming(entry, after)
         if upcoming is None or upcoming > now:
             return _wait(now, upcoming)
@@ -103,6 +102,14 @@ class Scheduler:
         if admission.created:
             set_going(job, self.ledger, self.dispatch)
         return True
+
+    def _tell_behind(self, name: str, seconds: float) -> None:
+        """Once, until it is over."""
+        if seconds <= BEHIND_SECONDS:
+            self._behind.discard(name)
+        elif name not in self._behind:
+            self._behind.add(name)
+            log.error("cron.clock_behind", extra={"entry": name, "seconds": round(seconds), "then": "nothing fires"})
 
     def _upcoming(self, entry: Entry, after: float) -> float | None:
         known = self._next.get(entry.name)

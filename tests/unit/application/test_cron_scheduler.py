@@ -142,7 +142,7 @@ def test_f39_a_clock_that_jumps_back_fires_nothing_again(place: Place, caplog: p
         place.scheduler().turn()
         place.clock.advance(0.5 * HOUR)
     assert place.hours() == [2]
-    assert "cron.clock_behind" in caplog.text
+    assert sum(record.msg == "cron.clock_behind" for record in caplog.records) == 2, "once by each that saw it"
     scheduler.turn()
     place.clock.advance(HOUR)
     scheduler.turn()
