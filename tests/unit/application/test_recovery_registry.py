@@ -55,9 +55,16 @@ def submitted(clinic: Clinic) -> None:
     clinic.office.batch.end(clinic.batch_id(), 1)
 
 
-def unwritten(clinic: Clinic) -> None:
+def asked(clinic: Clinic) -> None:
+    """Its answer was lost."""
     clinic.office.batch.fail("submit", BatchUnavailable("reset"), after=True)
     clinic.office.submit()
+
+
+def unwritten(clinic: Clinic) -> None:
+    """Its answer was lost, and its row was taken for one of which nothing came."""
+    asked(clinic)
+    clinic.office.submissions.forget(clinic.batch_id())
     # Its job is looked at by its own owner as well; here its turn has just been.
     clinic.office.ledger.change("job-1", lambda row, now: row.published(now + DAY))
 
@@ -122,6 +129,7 @@ AGED: dict[tuple[str, str], Callable[[Clinic], None]] = {
     (BATCH, "RUNNING"): running,
     (BATCH, "RETRY_WAIT"): retry_wait,
     ("submission", "open"): submitted,
+    ("submission", "SUBMITTING"): asked,
     ("batch job without a submission", "alive"): unwritten,
     ("video", "PENDING"): video(VideoStatus.PENDING),
     ("video", "UPLOADED"): video(VideoStatus.UPLOADED),

@@ -57,6 +57,8 @@ OWNERS: Sequence[Owned] = (
           "takes it back and sends a container; DEAD when its executions are used up"),
     Owned(BATCH, "RETRY_WAIT", "scan-stuck", "the time of its retry", "sends a container"),
     Owned("submission", "open", "reconcile", f"its next run ({_time(INTERVALS['reconcile'])})", "learns how it ended; counts that once"),
+    Owned("submission", "SUBMITTING", "reconcile", f"{_time(PATIENCE.young)} without an answer of AWS Batch; at once when it made a batch job",
+          "finds that by its name; else the row goes, and `scan-stuck` sends a container"),
     Owned("batch job without a submission", "alive", "reconcile", f"its next run ({_time(INTERVALS['reconcile'])})",
           f"writes it down; terminates it when its job has ended and it waits for {_time(PATIENCE.runnable)} while others start"),
     Owned("video", "PENDING", "stuck-pending",
