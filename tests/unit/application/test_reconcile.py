@@ -69,6 +69,23 @@ def test_lesson_11_no_answer_changes_nothing(
     assert len(actions(clinic.run(NAME))) == 2, "it is counted when Batch answers again"
 
 
+@pytest.mark.parametrize("name", [NAME, "scan-stuck"])
+def test_lesson_11_no_answer_is_never_gone_however_often_and_long(clinic: Clinic, name: str) -> None:
+    clinic.office.submit()
+    clinic.claim()
+    clinic.office.batch.forget(clinic.batch_id())
+    clinic.clock.advance(HOUR)
+    for number in range(20):
+        clinic.office.batch.fail("describe", BatchUnavailable("reset"))
+        assert [each[1] for each in actions(clinic.run(name))] == ["error"]
+        (row,) = clinic.office.submissions.of_job("job-1")
+        assert (row.missing_times, row.missing_since, row.counted_at) == (0, None, None), number
+        clinic.clock.advance(HOUR)
+    assert clinic.job().state is JobState.RUNNING
+    assert actions(clinic.run(name)) == [], "its first answer is the first of three"
+    assert clinic.job().state is JobState.RUNNING
+
+
 def test_a_listing_that_breaks_off_changes_nothing(clinic: Clinic) -> None:
     for number in range(4):
         started(clinic, f"job-{number}", f"v{number}")

@@ -84,6 +84,12 @@ def wanted(state: str, batch: str) -> Step:
     return Step.SUBMIT if batch == "counted" and state != "QUEUED young" else Step.LEAVE
 
 
+def test_f35_the_table_has_every_state_there_is() -> None:
+    assert {kind.partition(" ")[0] for kind in [*JOBS, *ENDED]} == {state.value for state in JobState}
+    assert {str(state) for state in BatchState} == WAITS | RUNS | {"SUCCEEDED", "FAILED"}
+    assert {str(state) for state in BatchState} <= set(map(str, BATCH))
+
+
 @pytest.mark.parametrize(("state", "batch"), list(product([*JOBS, *ENDED], map(str, BATCH))))
 def test_f35_every_state_of_a_job_and_of_its_batch_job_has_one_answer(state: str, batch: str) -> None:
     assert stuck_step(job(state), seen(batch), NOW, PATIENCE).step is wanted(state, batch)
