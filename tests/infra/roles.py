@@ -74,6 +74,8 @@ ROWS: Mapping[tuple[str, str], Sequence[str]] = {
     ("s3", "copy"): ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"),
     ("s3", "delete_objects"): ("s3:DeleteObject",),
     ("s3", "list_objects_v2"): ("s3:ListBucket",),
+    ("s3", "list_multipart_uploads"): ("s3:ListBucketMultipartUploads",),
+    ("s3", "abort_multipart_upload"): ("s3:AbortMultipartUpload",),
     ("sqs", "get_queue_url"): ("sqs:GetQueueUrl",),
     ("sqs", "get_queue_attributes"): ("sqs:GetQueueAttributes",),
     ("sqs", "receive_message"): ("sqs:ReceiveMessage",),
@@ -236,8 +238,15 @@ ROLES = (
     ),
     Role(
         "academy-video-recovery",
-        [BATCH_MODULE, Runs(S3, "S3Storage", ("delete", "head", "list")), PARAMETERS_MODULE],
+        [
+            BATCH_MODULE,
+            Runs(S3, "S3Storage", ("delete", "head", "list")),
+            Runs(S3, "S3Uploads", ("abort", "unfinished")),
+            PARAMETERS_MODULE,
+        ],
         {
+            "s3:ListBucketMultipartUploads": [BUCKET],
+            "s3:AbortMultipartUpload": [SOURCE, STREAM],
             "batch:SubmitJob": [DEFINITION, f"{DEFINITION}:7", BATCH_QUEUE],
             "batch:TagResource": [JOB],
             "batch:TerminateJob": [JOB],

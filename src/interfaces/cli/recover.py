@@ -26,6 +26,7 @@ HELP: Mapping[str, str] = {
     "recover-dead": "Reopen jobs that died of circumstances, once each.",
     "purge-raw": "Remove sources that are needed no more.",
     "sweep-orphans": "Remove output that no video shows.",
+    "abort-uploads": "End uploads in parts that nobody will finish.",
 }
 
 

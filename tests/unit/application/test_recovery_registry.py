@@ -10,7 +10,7 @@ import pytest
 
 from src.application.ports.batch import BatchState
 from src.application.ports.ops_events import EventType, OpsEvent, Severity
-from src.application.video.recovery.owners import ALARM, LIFECYCLE, OWNERS, REDELIVERY, WAKER, markdown
+from src.application.video.recovery.owners import ALARM, OWNERS, REDELIVERY, WAKER, markdown
 from src.application.video.recovery.schedule import INTERVALS
 from src.domain.errors import BatchUnavailable, NetworkError, SourceEmpty, Stalled
 from src.domain.job import ACTIVE_STATES, Job, JobDraft, JobState
@@ -116,6 +116,11 @@ def orphaned(clinic: Clinic) -> None:
     clinic.clock.advance(40 * DAY)
 
 
+def begun(clinic: Clinic) -> None:
+    clinic.uploads.begin(KEY)
+    clinic.clock.advance(DAY)
+
+
 def put(clinic: Clinic, job_id: str) -> None:
     prefix = attempt_prefix("t1", "v1", job_id=job_id, generation=1, fence=1)
     clinic.office.storage.put_bytes(f"{prefix}a.m4s", b"x", content_type="video/mp4", cache_control="")
@@ -142,9 +147,10 @@ AGED: dict[tuple[str, str], Callable[[Clinic], None]] = {
     ("source", "FAILED video"): source(VideoStatus.FAILED),
     ("attempt's folder", "its job has ended"): abandoned,
     ("attempt's folder", "shown by no video"): orphaned,
+    ("multipart upload", "begun"): begun,
 }
-ELSEWHERE = {LIFECYCLE, REDELIVERY}
-"""Owners that are no code of ours: S3, and the queue itself (tests/contracts/test_queue.py)."""
+ELSEWHERE = {REDELIVERY}
+"""Owners that are no code of ours: the queue itself (tests/contracts/test_queue.py)."""
 
 
 def acted(entity: str, state: str) -> list[str]:

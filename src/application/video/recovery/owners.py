@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from src.application.video.recovery.abort_uploads import AbortUploads
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
 from src.application.video.recovery.purge_raw import PurgeRaw
 from src.application.video.recovery.recover_dead import RecoverDead
@@ -19,7 +20,6 @@ WAKER = "waker"
 ALARM = "alarm"
 ABANDONED = "sweep of abandoned attempts"
 REDELIVERY = "the deletion queue"
-LIFECYCLE = "the bucket's lifecycle rule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ OWNERS: Sequence[Owned] = (
     Owned("attempt's folder", "its job has ended", ABANDONED, "1 min after the end, for a day", "removes it"),
     Owned("attempt's folder", "shown by no video", "sweep-orphans", f"{_default(SweepOrphans, 'age_seconds')} after its newest object",
           "removes it"),
-    Owned("multipart upload", "begun", LIFECYCLE, "as it says (docs/recovery.md)", "aborts it"),
+    Owned("multipart upload", "begun", "abort-uploads", _default(AbortUploads, "age_seconds"), "aborts it"),
     Owned("deletion message", "waiting", REDELIVERY, "its visibility", "delivers it again; a dead letter in the end"),
 )  # fmt: skip
 """Every state that is not an end, once."""
