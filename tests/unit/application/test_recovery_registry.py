@@ -10,7 +10,7 @@ import pytest
 
 from src.application.ports.batch import BatchState
 from src.application.ports.ops_events import EventType, OpsEvent, Severity
-from src.application.video.recovery.owners import ALARM, OWNERS, REDELIVERY, WAKER, markdown
+from src.application.video.recovery.owners import ALARM, LIFECYCLE, OWNERS, REDELIVERY, WAKER, markdown
 from src.application.video.recovery.schedule import INTERVALS
 from src.domain.errors import BatchUnavailable, NetworkError, SourceEmpty, Stalled
 from src.domain.job import ACTIVE_STATES, Job, JobDraft, JobState
@@ -116,6 +116,22 @@ def orphaned(clinic: Clinic) -> None:
     clinic.clock.advance(40 * DAY)
 
 
+def forgotten_source(clinic: Clinic) -> None:
+    """Whoever deleted the video died before it asked for its objects."""
+    clinic.office.videos.add(Video(id="v1", tenant="t1", source_key=KEY, status=VideoStatus.UPLOADED))
+    clinic.office.videos.update("v1", lambda row: row.deleted(clinic.clock.now()))
+    clinic.clock.advance(4 * DAY)
+
+
+def forgotten_stream(clinic: Clinic) -> None:
+    put(clinic, "job-1")
+    shown = "tenants/t1/video/hls/v1/job-1-1-1/master.m3u8"
+    row = Video(id="v1", tenant="t1", source_key="", status=VideoStatus.READY, result={"hls_path": shown})
+    clinic.office.videos.add(row)
+    clinic.office.videos.update("v1", lambda row: row.deleted(clinic.clock.now()).source_purged(clinic.clock.now()))
+    clinic.clock.advance(4 * DAY)
+
+
 def begun(clinic: Clinic) -> None:
     clinic.uploads.begin(KEY)
     clinic.clock.advance(DAY)
@@ -145,12 +161,14 @@ AGED: dict[tuple[str, str], Callable[[Clinic], None]] = {
     ("dead job of circumstances", "first generation"): dead,
     ("source", "READY video"): source(VideoStatus.READY),
     ("source", "FAILED video"): source(VideoStatus.FAILED),
+    ("source", "deleted video"): forgotten_source,
+    ("attempt's folder", "of a deleted video"): forgotten_stream,
     ("attempt's folder", "its job has ended"): abandoned,
     ("attempt's folder", "shown by no video"): orphaned,
     ("multipart upload", "begun"): begun,
 }
-ELSEWHERE = {REDELIVERY}
-"""Owners that are no code of ours: the queue itself (tests/contracts/test_queue.py)."""
+ELSEWHERE = {LIFECYCLE, REDELIVERY}
+"""Owners that are no code of ours: S3, and the queue itself (tests/contracts/test_queue.py)."""
 
 
 def acted(entity: str, state: str) -> list[str]:

@@ -19,7 +19,8 @@ from src.domain.stuck import Patience
 WAKER = "waker"
 ALARM = "alarm"
 ABANDONED = "sweep of abandoned attempts"
-REDELIVERY = "the deletion queue"
+REDELIVERY = "the queue"
+LIFECYCLE = "the bucket's lifecycle rule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,16 @@ OWNERS: Sequence[Owned] = (
           f"its next run, up to {_default(RecoverDead, 'age_seconds')}", "reopens it once"),
     Owned("source", "READY video", "purge-raw", _default(PurgeRaw, "ready_seconds"), "removes it"),
     Owned("source", "FAILED video", "purge-raw", _default(PurgeRaw, "failed_seconds"), "removes it"),
+    Owned("source", "deleted video", "purge-raw", _default(PurgeRaw, "deleted_seconds"), "removes it: its deletion was never asked for"),
     Owned("attempt's folder", "its job has ended", ABANDONED, "1 min after the end, for a day", "removes it"),
     Owned("attempt's folder", "shown by no video", "sweep-orphans", f"{_default(SweepOrphans, 'age_seconds')} after its newest object",
           "removes it"),
     Owned("multipart upload", "begun", "abort-uploads", _default(AbortUploads, "age_seconds"), "aborts it"),
+    Owned("attempt's folder", "of a deleted video", "sweep-orphans", f"{_default(SweepOrphans, 'age_seconds')} after its newest object",
+          "removes it: its deletion was never asked for"),
+    Owned("message", "taken, not settled", REDELIVERY, "its visibility", "delivers it again; the claim decides"),
     Owned("deletion message", "waiting", REDELIVERY, "its visibility", "delivers it again; a dead letter in the end"),
+    Owned("large message's body", "its message never comes", LIFECYCLE, "as it says (docs/publishing.md)", "removes it"),
 )  # fmt: skip
 """Every state that is not an end, once."""
 
