@@ -12,6 +12,7 @@ from src.application.ports.ledger import JobFilter
 from src.application.video.abandoned import SweepAbandoned
 from src.application.video.recovery.abort_uploads import AbortUploads
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
+from src.application.video.recovery.purge_events import PurgeEvents
 from src.application.video.recovery.purge_raw import PurgeRaw
 from src.application.video.recovery.reconcile import Reconcile
 from src.application.video.recovery.recover_dead import RecoverDead
@@ -95,6 +96,7 @@ class Clinic:
             ),
             SweepOrphans(storage=office.storage, standings=self.standings, clock=self.clock),
             AbortUploads(uploads=self.uploads, clock=self.clock),
+            PurgeEvents(events=office.events, clock=self.clock),
         ]
         self.jobs: dict[str, RecoveryJob] = {job.name: job for job in made}
 

@@ -152,7 +152,7 @@ def appliers(
         if not isinstance(effect, Noted):
             raise TypeError(f"{type(effect).__name__} is no event")
         new, event_id = journal.add(effect.event), effect.event.id
-        return lambda: journal.remove(event_id) if new else None
+        return lambda: journal.undo(event_id) if new else None
 
     return {**dict.fromkeys(VIDEO_EFFECTS, apply), Noted: note}
 

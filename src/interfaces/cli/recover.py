@@ -27,6 +27,7 @@ HELP: Mapping[str, str] = {
     "purge-raw": "Remove sources that are needed no more.",
     "sweep-orphans": "Remove output that no video shows.",
     "abort-uploads": "End uploads in parts that nobody will finish.",
+    "purge-events": "Remove operators' events that are older than they are kept.",
 }
 
 

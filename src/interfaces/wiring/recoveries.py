@@ -13,6 +13,7 @@ from src.application.operate import RetryJob
 from src.application.ports.clock import Clock
 from src.application.video.recovery.abort_uploads import AbortUploads
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
+from src.application.video.recovery.purge_events import PurgeEvents
 from src.application.video.recovery.purge_raw import PurgeRaw
 from src.application.video.recovery.reconcile import Reconcile
 from src.application.video.recovery.recover_dead import RecoverDead
@@ -68,6 +69,7 @@ def recovery_jobs(settings: Settings, adapters: Adapters, catalog: Catalog) -> M
         "purge-raw": made.purge_raw,
         "sweep-orphans": made.sweep_orphans,
         "abort-uploads": (made.abort_uploads if takes_parts(settings) else lambda: NothingToDo("abort-uploads", whole)),
+        "purge-events": made.purge_events,
     }
 
 
@@ -183,6 +185,13 @@ class _Makers:
         own = self.adapters
         return AbortUploads(uploads=own.uploads(), clock=own.clock(), age_seconds=self.settings.recovery.upload_seconds)
 
+    def purge_events(self) -> RecoveryJob:
+        """Rows alone."""
+        own = self.adapters
+        return PurgeEvents(
+            events=own.ops_events(), clock=own.clock(), keep_seconds=self.settings.recovery.keep_event_seconds
+        )
+
 
 def make_schedule(
     settings: Settings, adapters: Adapters, catalog: Catalog, *, clock: Clock, stopping: Callable[[], bool]
@@ -199,6 +208,7 @@ def make_schedule(
         "purge-raw": recovery.purge_raw_seconds,
         "sweep-orphans": recovery.sweep_orphans_seconds,
         "abort-uploads": recovery.abort_uploads_seconds if takes_parts(settings) else 0.0,
+        "purge-events": recovery.purge_events_seconds,
     }
     if not batch_types(settings):
         intervals |= {"scan-stuck": 0.0, "reconcile": 0.0}

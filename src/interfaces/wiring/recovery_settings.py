@@ -31,6 +31,7 @@ class RecoverySettings(Group):
     purge_raw_seconds: Interval = _every("purge-raw")
     sweep_orphans_seconds: Interval = _every("sweep-orphans")
     abort_uploads_seconds: Interval = _every("abort-uploads")
+    purge_events_seconds: Interval = _every("purge-events")
     limit: int = Field(default=500, ge=1, le=100_000, description="Most things that one run looks at.")
     silent_seconds: Positive = Field(
         default=1200.0,
@@ -50,6 +51,9 @@ class RecoverySettings(Group):
     )
     upload_seconds: Positive = Field(
         default=86_400.0, description="An upload in parts that was begun so long ago is aborted (24 h)."
+    )
+    keep_event_seconds: Positive = Field(
+        default=7_776_000.0, description="Operators' events are kept for so long (90 days)."
     )
     most_objects: int = Field(default=10_000, ge=1, description="Objects that one run of sweep-orphans may remove.")
     delete: bool = Field(

@@ -88,6 +88,11 @@ def event(clinic: Clinic) -> None:
     clinic.office.events.add(OpsEvent(type=EventType.BATCH_DESYNC, severity=Severity.ERROR))
 
 
+def old_event(clinic: Clinic) -> None:
+    clinic.office.events.add(OpsEvent(type=EventType.ORPHAN_CANCELLED, severity=Severity.INFO))
+    clinic.clock.advance(90 * DAY)
+
+
 def dead(clinic: Clinic) -> None:
     clinic.office.submit()
     while not clinic.job().state.is_terminal:
@@ -158,6 +163,7 @@ AGED: dict[tuple[str, str], Callable[[Clinic], None]] = {
     ("video", "READY_PARTIAL"): video(VideoStatus.READY_PARTIAL),
     ("dead letter", "not told"): letter,
     ("event to be told", "not told"): event,
+    ("event", "told, or not to be told"): old_event,
     ("dead job of circumstances", "first generation"): dead,
     ("source", "READY video"): source(VideoStatus.READY),
     ("source", "FAILED video"): source(VideoStatus.FAILED),

@@ -22,6 +22,7 @@ INTERVALS: Mapping[str, float] = {
     "purge-raw": 86_400.0,
     "sweep-orphans": 604_800.0,
     "abort-uploads": 86_400.0,
+    "purge-events": 86_400.0,
 }
 """{recovery job: seconds between two runs}, those of contracts.md 1.9. The first two were hourly there, after they had stormed
 without a lock (lesson 11): here a run is alone, bounded, and costs one DescribeJobs for a hundred jobs that are due."""
