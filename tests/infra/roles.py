@@ -85,6 +85,8 @@ ROWS: Mapping[tuple[str, str], Sequence[str]] = {
     ("sqs", "change_message_visibility_batch"): ("sqs:ChangeMessageVisibility",),
     ("sqs", "send_message"): ("sqs:SendMessage",),
     ("sqs", "send_message_batch"): ("sqs:SendMessage",),
+    ("sqs", "create_queue"): ("sqs:CreateQueue",),
+    ("sqs", "set_queue_attributes"): ("sqs:SetQueueAttributes",),
     ("batch", "submit_job"): ("batch:SubmitJob", "batch:TagResource"),  # tags at submission are asked for apart
     ("batch", "describe_jobs"): ("batch:DescribeJobs",),
     ("batch", "list_jobs"): ("batch:ListJobs",),
@@ -305,6 +307,10 @@ ROLES = (
             },
             **{f"batch:{x}ComputeEnvironment": [COMPUTE] for x in ("Create", "Update")},
             **{f"batch:{x}JobQueue": [BATCH_QUEUE, COMPUTE] for x in ("Create", "Update")},
+            **{
+                f"sqs:{x}": [DELETE_QUEUE, f"{DELETE_QUEUE}-dlq"]
+                for x in ("CreateQueue", "GetQueueAttributes", "GetQueueUrl", "SetQueueAttributes")
+            },
             "batch:RegisterJobDefinition": [DEFINITION, f"{DEFINITION}:7"],
         },
         {},
