@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from src.application.give_back import release_all
 from src.application.ports.checkable import Checkable
 from src.application.ports.queue import Delivery, Envelope, LimitedPublisher, QueueConsumer
 from src.application.ports.storage import Storage
@@ -112,6 +113,11 @@ class ClaimCheckConsumer:
         """Give back, body and all."""
         self.inner.release(delivery, delay_seconds=delay_seconds)
         self._forget([delivery])
+
+    def release_all(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        """Give many back, bodies and all."""
+        release_all(self.inner, deliveries, delay_seconds=delay_seconds)
+        self._forget(deliveries)
 
     def extend(self, deliveries: Sequence[Delivery], *, visibility_seconds: float) -> None:
         """Hide for longer."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from src.application.engine.waker import reference
 from src.application.ports.batch import BatchService
-from src.application.ports.dispatch import Dispatch
+from src.application.ports.dispatch import NOT_TAKEN, Dispatch
 from src.application.ports.ledger import JobLedger
 from src.application.ports.queue import Envelope, QueuePublisher
-from src.application.ports.submissions import BatchSubmission, Submissions
+from src.application.ports.submissions import BatchSubmission, Submissions, asked_id
 from src.domain.errors import DatabaseUnavailable, NotFound, WorkerError
 from src.domain.job import Job
 
@@ -40,20 +40,28 @@ class BatchDispatch:
     submissions: Submissions
 
     def dispatch(self, job: Job) -> None:
-        """Submit, then remember the batch job's id."""
-        batch_id = self.batch.submit(job.id, name=job.type, tenant=job.tenant)
-        about = {"job": job.id, "tenant": job.tenant, "aws_batch_job_id": batch_id}
-        log.info("batch.submitted", extra=about)
-        # The container counts its execution when it claims the job.
-        row = BatchSubmission(
-            batch_id=batch_id,
+        """The row first, then the call, then the batch job's id. After a call whose answer nobody knows the row stays: `reconcile`
+        finds out what came of it (F34)."""
+        about = {"job": job.id, "tenant": job.tenant}
+        asked = BatchSubmission(
+            batch_id=asked_id(job.id, job.generation, job.fence),
             job_id=job.id,
             generation=job.generation,
+            # The container counts its execution when it claims the job.
             attempt=job.attempts + 1,
             fence=job.fence,
         )
+        if not self.submissions.begin(asked):
+            log.info("batch.submission_under_way", extra=about)
+            return
         try:
-            self.submissions.add(row)
+            batch_id = self.batch.submit(job.id, name=job.type, tenant=job.tenant)
+        except NOT_TAKEN:
+            self.submissions.forget(asked.batch_id)
+            raise
+        log.info("batch.submitted", extra={**about, "aws_batch_job_id": batch_id})
+        try:
+            self.submissions.answered(asked, batch_id)
         except DatabaseUnavailable as error:
             # The container comes all the same, and finds its job by the id that it was given.
             words = (

@@ -64,10 +64,9 @@ def closed_attempt(old: Job, new: Job, now: float) -> Attempt | None:
 def _ending(old: Job, new: Job, now: float) -> tuple[str, ErrorReport | None]:
     if new.fence != old.fence:
         return LOST, None
-    if new.state is JobState.QUEUED:
-        return HANDED_BACK, None
-    if new.state is JobState.RETRY_WAIT and new.attempts < old.attempts:
-        return HANDED_BACK, new.error
+    if new.state is JobState.QUEUED or (new.state is JobState.RETRY_WAIT and new.attempts < old.attempts):
+        # The row keeps the error of an earlier attempt where this one gave no reason.
+        return HANDED_BACK, None if new.error is old.error else new.error
     given_back = (JobState.DEAD, JobState.RETRY_WAIT)
     lost = new.state in given_back and new.error is not None and new.error.code == WorkerLost.code
     if lost and (old.lease_until or now) <= now:

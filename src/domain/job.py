@@ -228,8 +228,9 @@ class Job:
             case retries.GiveUp(permanent):
                 return self._end(JobState.FAILED if permanent else JobState.DEAD, now, error=error)
 
-    def hand_back(self, now: float, *, fence: int, delay_seconds: float = 0.0) -> Job:
-        """Give the job back untried (drain, snooze): the attempt is not counted. Raises LeaseLost."""
+    def hand_back(self, now: float, *, fence: int, delay_seconds: float = 0.0, error: ErrorReport | None = None) -> Job:
+        """Give the job back untried (drain, snooze, outage): the attempt is not counted, nor is `error`, which says why. Raises
+        LeaseLost."""
         self._holds(fence)
         if self.cancel_requested_at is not None:
             return self._end(JobState.CANCELLED, now)
@@ -242,6 +243,7 @@ class Job:
             lease_until=None,
             due_at=due,
             wake_at=due,
+            error=error or self.error,
         )
 
     def wait_untried(
@@ -249,8 +251,8 @@ class Job:
     ) -> Job:
         """As `hand_back`, where nobody waits at a queue (a container that is told to end): RETRY_WAIT, whose owner sends for it
         again. The attempt is not counted, nor the error. Raises LeaseLost."""
-        back = self.hand_back(now, fence=fence, delay_seconds=delay_seconds)
-        return back if back.state.is_terminal else replace(back, state=JobState.RETRY_WAIT, error=error or self.error)
+        back = self.hand_back(now, fence=fence, delay_seconds=delay_seconds, error=error)
+        return back if back.state.is_terminal else replace(back, state=JobState.RETRY_WAIT)
 
     def made_already(self, now: float, *, owner: str, result: Mapping[str, Any]) -> tuple[Job, Finished | Busy]:
         """Complete a job that nobody runs with what another job has made of the same thing. It is an execution, but not one

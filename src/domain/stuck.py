@@ -50,6 +50,8 @@ class Sighting:
     missing_seconds: float = 0.0
     started_at: float | None = None
     reason: str = ""
+    asked: bool = False
+    """Batch was asked for it, and nobody knows what it answered"""
 
     def gone(self, patience: Patience) -> bool:
         """Not known to Batch, for good."""
@@ -98,6 +100,8 @@ def stuck_step(job: Job, seen: Sequence[Sighting] | None, now: float, patience: 
         return Verdict(Step.LEAVE, "it is not due")
     if seen is None:
         return Verdict(Step.LEAVE, "AWS Batch did not answer")
+    # What was asked for before somebody claimed the job says nothing about what comes after that.
+    seen = [one for one in seen if not one.asked or (one.generation, one.fence) == (job.generation, job.fence)]
     if job.state is JobState.RUNNING:
         return _vanished(job, seen, now, patience)
     return _waiting(job, seen, now, patience)
@@ -137,6 +141,8 @@ def _waiting(job: Job, seen: Sequence[Sighting], now: float, patience: Patience)
 
 
 def _unsure(one: Sighting, patience: Patience) -> str:
+    if one.asked:
+        return "AWS Batch was asked for a container, and reconcile finds out what came of it"
     return f"AWS Batch does not know batch job {one.batch_id}: {one.missing_times} of {patience.gone_times} times"
 
 
@@ -166,6 +172,10 @@ class Closing(StrEnum):
     """it waits, and its job has ended or is not there"""
     ALARM = "alarm"
     """it has waited for a host for too long"""
+    ADOPT = "adopt"
+    """Batch's answer was lost, and this is what it made"""
+    FORGET = "forget"
+    """Batch was asked for it and made nothing"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +212,22 @@ def submission_step(job: Job | None, one: Sighting | None, now: float, around: A
     if job is None or not wanted:
         return Ruling(Closing.CLOSE, "its job has ended or went on without it")
     return _ended(job, one, now, around)
+
+
+def asked_step(job: Job | None, one: Sighting, now: float, patience: Patience, *, found: bool | None) -> Ruling:
+    """About a submission whose answer was lost, or whose caller died. `found`: Batch has a batch job for this job that nobody wrote
+    down; None: it did not answer."""
+    if found is None:
+        return Ruling(Closing.LEAVE, "AWS Batch did not answer")
+    if found:
+        return Ruling(Closing.ADOPT, "AWS Batch took it, and its answer was lost")
+    if job is None or job.state.is_terminal or job.generation != one.generation:
+        return Ruling(Closing.FORGET, "its job has ended or went on without it")
+    if job.fence != one.fence:
+        return Ruling(Closing.FORGET, "its job was claimed since")
+    if (age := now - one.submitted_at) < patience.young:
+        return Ruling(Closing.LEAVE, f"it was asked for {age:.0f} s ago, and may be on its way")
+    return Ruling(Closing.FORGET, "AWS Batch has nothing for it: it never got there")
 
 
 def _living(job: Job | None, one: Sighting, now: float, around: Around, patience: Patience) -> Ruling:

@@ -74,6 +74,25 @@ def test_roles_hosts_compute_environment_and_queue_are_made_and_read_back(setup:
     assert [role["RoleName"] for role in profile["Roles"]] == ["academy-video-batch-instance"]
 
 
+def test_lesson_30_the_deletion_queue_is_made_with_its_dead_letters_and_kept_as_written(setup: AwsSetup) -> None:
+    registration = Registration(setup, FrozenClock())
+    made = registration.register(files(Kind.QUEUE))
+    assert [(step.resource.name, step.action) for step in made] == [
+        ("academy-video-delete-r2-dlq", Action.CREATE),
+        ("academy-video-delete-r2", Action.CREATE),
+    ]
+    assert {step.action for step in registration.plan(files(Kind.QUEUE))} == {Action.EQUAL}
+    sqs = session().client("sqs", endpoint_url=setup.endpoint_url, region_name=REGION)
+    url = sqs.get_queue_url(QueueName="academy-video-delete-r2")["QueueUrl"]
+    opened = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:*"}]}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "30", "Policy": json.dumps(opened)})
+    (step,) = [step for step in registration.plan(files(Kind.QUEUE)) if step.action is not Action.EQUAL]
+    assert sorted(change.path for change in step.changes) == ["Attributes.Policy", "Attributes.VisibilityTimeout"]
+    registration.register(files(Kind.QUEUE))
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert (found["VisibilityTimeout"], found.get("Policy") or None) == ("720", None)
+
+
 def test_a_role_is_changed_to_what_the_files_say(setup: AwsSetup) -> None:
     registration = Registration(setup, FrozenClock())
     registration.register(files(Kind.ROLE))
@@ -160,7 +179,7 @@ class Answering(AwsSetup):
             page = answer.pop(0) if isinstance(answer, list) else answer
             return type("Reply", (), {"status_code": 200, "headers": {}, "text": ""})(), page
 
-        for name in ("batch", "ec2"):
+        for name in ("batch", "ec2", "sqs"):
             client = boto3.client(
                 name,
                 region_name=REGION,
@@ -175,7 +194,7 @@ class Answering(AwsSetup):
 
 
 def one(kind: Kind) -> Resource:
-    (resource,) = files(kind).resources
+    resource, *_others = files(kind).resources
     return resource
 
 
@@ -300,7 +319,7 @@ def test_lesson_11_no_permission_to_look_is_never_none() -> None:
             dict.fromkeys(
                 (
                     *("DescribeComputeEnvironments", "DescribeJobQueues", "DescribeJobDefinitions"),
-                    "DescribeLaunchTemplateVersions",
+                    *("DescribeLaunchTemplateVersions", "GetQueueUrl"),
                 ),
                 client_error("AccessDeniedException"),
             )

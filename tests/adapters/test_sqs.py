@@ -111,6 +111,16 @@ def test_t14_nonsense_in_our_own_attributes_is_left_as_it_came(
 
 
 # ---------------------------------------------------------------------- settling
+def test_giving_back_goes_ten_at_a_time(consumer: SqsConsumer, asked: Recorded) -> None:
+    taken = held(consumer, asked, *(str(number) for number in range(23)))
+    consumer.release_all(taken, delay_seconds=5)
+    calls = asked.asked("change_message_visibility_batch")
+    assert [len(call["Entries"]) for call in calls] == [10, 10, 3]
+    assert {entry["VisibilityTimeout"] for call in calls for entry in call["Entries"]} == {5}
+    consumer.ack(taken)
+    assert len(asked.calls) == len(calls), "the receipts are over"
+
+
 def test_settling_goes_ten_at_a_time(consumer: SqsConsumer, asked: Recorded) -> None:
     taken = held(consumer, asked, *(str(number) for number in range(23)))
     consumer.extend(taken, visibility_seconds=30.2)
@@ -130,6 +140,8 @@ STALE_ANSWERS = [
     "InvalidParameterValue",
     "AWS.SimpleQueueService.InvalidParameterValue",
     "MessageNotInflight",
+    "AWS.SimpleQueueService.MessageNotInflight",
+    "AWS.SimpleQueueService.ReceiptHandleIsInvalid",
 ]
 
 
@@ -313,6 +325,7 @@ def test_the_call_that_was_refused_is_the_one_that_is_named(asked: Recorded) -> 
     ("error", "kind"),
     [
         (refusal("AWS.SimpleQueueService.NonExistentQueue"), "config"),
+        (refusal("AWS.SimpleQueueService.QueueDoesNotExist"), "config"),
         (refusal("AccessDeniedException"), "config"),
         (refusal("ExpiredToken"), "config"),
         (NoCredentialsError(), "config"),

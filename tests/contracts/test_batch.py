@@ -38,6 +38,7 @@ CALLS: dict[str, Callable[[BatchService], object]] = {
     "submit": submit,
     "describe": lambda batch: batch.describe([UNKNOWN]),
     "listing": lambda batch: list(batch.listing(EVERY)),
+    "of_job": lambda batch: batch.of_job(JOB, name="video"),
     "terminate": lambda batch: batch.terminate(UNKNOWN, "why"),
 }
 
@@ -135,6 +136,23 @@ def test_a_listing_has_the_states_that_were_asked_for(place: BatchPlace) -> None
     assert seen == {running: BatchState.RUNNING, done: BatchState.SUCCEEDED}
     assert {one.batch_id for one in place.service.listing(WAITING)} == {waiting}
     assert list(place.service.listing([])) == []
+
+
+def test_f34_the_batch_jobs_of_one_job_are_found_whatever_became_of_them(place: BatchPlace) -> None:
+    first = submit(place.service)
+    place.start(first)
+    place.end(first, 1)
+    second, third = submit(place.service), submit(place.service)
+    place.start(second)
+    # Same name, which has the first characters of the id only.
+    submit(place.service, f"{JOB[:8]}-another")
+    place.foreign()
+    found = place.service.of_job(JOB, name="video")
+    assert {job.batch_id for job in found} == {first, second, third}
+    assert found[0].batch_id == first
+    assert [job.state.ended for job in found] == [True, False, False]
+    assert place.service.of_job("nobody-s", name="video") == []
+    assert place.service.of_job(JOB, name="other") == []
 
 
 # ---------------------------------------------------------------------- terminate

@@ -43,6 +43,24 @@ def test_the_same_id_again_changes_nothing(events: OpsEvents, clock: FrozenClock
     assert (kept.severity, kept.created_at) == (Severity.ERROR, clock.now() - 5)
 
 
+def test_what_is_old_goes_and_what_waits_to_be_told_stays(events: OpsEvents, clock: FrozenClock) -> None:
+    for name in ("b", "a"):
+        events.add(replace(LIMIT, id=name))
+    events.add(DESYNC)
+    clock.advance(10)
+    events.add(replace(LIMIT, id="young"))
+    assert [event.id for event in events.outdated(clock.now(), 10)] == ["a", "b"]
+    assert [event.id for event in events.outdated(clock.now(), 1)] == ["a"]
+    assert events.outdated(clock.now() - 10, 10) == []
+    events.remove(["a", "e1", "nobody"])
+    events.remove([])
+    assert {event.id for event in events.list(EventFilter())} == {"b", "e1", "young"}
+    events.told(["e1"])
+    assert [event.id for event in events.outdated(clock.now(), 10)] == ["b", "e1"]
+    events.remove(["e1", "b"])
+    assert [event.id for event in events.list(EventFilter())] == ["young"]
+
+
 def test_events_without_an_id_get_one_each(events: OpsEvents) -> None:
     assert events.add(LIMIT)
     assert events.add(LIMIT)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from src.application.give_back import release_all
 from src.application.ports.queue import Delivery, Envelope, QueueDepth
 from tests.contracts.backends.state import QueueAbilities, QueuePlace
 from tests.fakes.clock import FrozenClock
@@ -146,6 +147,23 @@ def test_a_release_without_delay_shows_the_message_at_once(queue: WholeQueue, qu
     queue.publish([envelope("a")])
     queue.release(receive(queue)[0], delay_seconds=0)
     assert names(receive(queues.queue())) == ["a"]
+
+
+def test_many_are_given_back_at_once_and_stale_ones_among_them_change_nothing(
+    queue: WholeQueue, clock: FrozenClock
+) -> None:
+    wanted = [f"m{number:02}" for number in range(23)]
+    queue.publish([envelope(name) for name in wanted])
+    taken = [one for _ in range(4) for one in receive(queue, 10)]
+    gone, given, kept = taken[0], taken[:20], taken[20:]
+    queue.ack([gone])
+    release_all(queue, given, delay_seconds=2)
+    assert receive(queue, 30) == []
+    # Where they go one by one, the last of them a little later than the first.
+    clock.advance(3)
+    assert sorted(names(receive(queue, 30))) == sorted(names(given[1:]))
+    assert len(kept) == 3, "what was not given back stays hidden"
+    release_all(queue, [], delay_seconds=0)
 
 
 def test_after_a_release_the_receipt_is_stale(queue: WholeQueue) -> None:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from src.application.ports.batch import BatchState
-from src.application.ports.submissions import BatchSubmission, Submissions
+from src.application.ports.submissions import BatchSubmission, Submissions, asked_id
 from src.domain.errors import NotFound
 from tests.contracts.backends.state import State
 from tests.fakes.clock import FrozenClock
@@ -124,6 +124,61 @@ def test_lesson_11_missing_is_counted_in_a_row_with_its_beginning(submissions: S
     clock.advance(60)
     anew = submissions.missing("b1")
     assert (anew.missing_times, anew.missing_since) == (1, clock.now())
+
+
+def asked(*, fence: int = 0) -> BatchSubmission:
+    return BatchSubmission(
+        batch_id=asked_id("job-1", 1, fence), job_id="job-1", generation=1, attempt=fence + 1, fence=fence
+    )
+
+
+def test_f34_a_submission_is_there_before_batch_is_asked_and_once(submissions: Submissions, clock: FrozenClock) -> None:
+    began = clock.now()
+    assert submissions.begin(asked())
+    clock.advance(1)
+    assert not submissions.begin(asked()), "somebody is asking"
+    assert submissions.begin(asked(fence=1)), "another execution"
+    (first, second) = submissions.open(10)
+    assert (first.answered, first.submitted_at, second.fence) == (False, began, 1)
+    named = submissions.answered(first, "b1")
+    assert (named.batch_id, named.answered, named.submitted_at, named.fence) == ("b1", True, began, 0)
+    assert ids(list(submissions.of_job("job-1"))) == ["b1", second.batch_id]
+    assert submissions.begin(asked()), "a container may be sent again for the same execution"
+
+
+def test_f34_an_answer_that_comes_late_or_twice_is_one_row(submissions: Submissions, clock: FrozenClock) -> None:
+    submissions.begin(asked())
+    assert submissions.forget(asked().batch_id)
+    assert not submissions.forget(asked().batch_id)
+    clock.advance(9)
+    late = submissions.answered(asked(), "b1")
+    assert late.submitted_at == clock.now()
+    submissions.begin(asked())
+    assert submissions.answered(asked(), "b1") == late
+    assert ids(list(submissions.open(10))) == ["b1"]
+
+
+def test_only_what_was_not_answered_can_be_forgotten(submissions: Submissions) -> None:
+    submissions.add(made())
+    assert not submissions.forget("b1")
+    assert ids(list(submissions.of_job("job-1"))) == ["b1"]
+
+
+def test_f34_of_several_who_begin_one_asks(state: State) -> None:
+    state.submissions()
+    gate, answers = threading.Barrier(4), list[bool]()
+
+    def begin() -> None:
+        submissions = state.submissions()
+        gate.wait()
+        answers.append(submissions.begin(asked()))
+
+    askers = [threading.Thread(target=begin) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert sorted(answers) == [False, False, False, True]
 
 
 def test_a_batch_job_that_nobody_submitted_here_is_not_found(submissions: Submissions) -> None:

@@ -27,6 +27,18 @@ def test_only_those_in_that_state_that_have_not_changed_since(state: State, cloc
     assert idle(state, VideoStatus.PENDING, clock.now() + 1) == []
 
 
+def test_deleted_ones_are_given_to_who_asks_for_them_and_no_others(state: State, clock: FrozenClock) -> None:
+    for video_id in ("gone", "purged", "kept"):
+        upload(state, video_id)
+    for video_id in ("gone", "purged"):
+        state.videos().update(video_id, lambda video: video.deleted(clock.now()))
+    state.videos().update("purged", lambda video: video.source_purged(clock.now()))
+    asked = {"before": clock.now() + 1, "limit": 9, "deleted": True}
+    assert sorted(ids(state.videos().idle(VideoStatus.UPLOADED, **asked))) == ["gone", "purged"]  # type: ignore[arg-type]
+    assert ids(state.videos().idle(VideoStatus.UPLOADED, with_source=True, **asked)) == ["gone"]  # type: ignore[arg-type]
+    assert idle(state, VideoStatus.UPLOADED, clock.now() + 1) == ["kept"]
+
+
 def test_pages_leave_out_none(state: State, clock: FrozenClock) -> None:
     for video_id in ("d", "c", "b", "a"):
         upload(state, video_id)

@@ -10,7 +10,9 @@ from src.application.engine.waker import Waker
 from src.application.operate import RetryJob
 from src.application.ports.ledger import JobFilter
 from src.application.video.abandoned import SweepAbandoned
+from src.application.video.recovery.abort_uploads import AbortUploads
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
+from src.application.video.recovery.purge_events import PurgeEvents
 from src.application.video.recovery.purge_raw import PurgeRaw
 from src.application.video.recovery.reconcile import Reconcile
 from src.application.video.recovery.recover_dead import RecoverDead
@@ -27,6 +29,7 @@ from src.domain.stuck import owner_of
 from src.infrastructure.memory.lock import MemoryIdempotency
 from src.infrastructure.memory.notify import MemoryNotifier
 from src.infrastructure.memory.standings import MemoryVideoStandings
+from src.infrastructure.memory.uploads import MemoryUploads
 from src.infrastructure.memory.videos import MemoryChunks
 from tests.fakes.office import BatchOffice, Office
 
@@ -44,6 +47,7 @@ class Clinic:
         self.lock = MemoryIdempotency(self.clock)
         self.told: list[Job] = []
         self.standings = MemoryVideoStandings(office.ledger, office.videos)
+        self.uploads = MemoryUploads(self.clock)
         self.notifier = MemoryNotifier()
         self.on_batch = batch
         numbers = iter(range(10**6))
@@ -91,6 +95,8 @@ class Clinic:
                 clock=self.clock,
             ),
             SweepOrphans(storage=office.storage, standings=self.standings, clock=self.clock),
+            AbortUploads(uploads=self.uploads, clock=self.clock),
+            PurgeEvents(events=office.events, clock=self.clock),
         ]
         self.jobs: dict[str, RecoveryJob] = {job.name: job for job in made}
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from src.application.dispatch import BatchDispatch
 from src.application.ports.batch import BatchState
+from src.application.ports.submissions import BatchSubmission, asked_id
 from src.application.video.enqueue_next import EnqueueNext
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
 from src.application.video.recovery.reconcile import Reconcile
@@ -110,14 +111,20 @@ class Yard:
         office.videos.add(Video(id=video, tenant="t1", source_key=KEY))
         self.happened["asked"] += 1
         if self.trouble and self.dice.random() < 0.15:
-            how = self.dice.choice(["before", "after", "refused", "crash"])
+            how = self.dice.choice(["before", "after", "refused", "crash", "crash asking"])
             self.happened[f"submit {how}"] += 1
-            if how == "crash":
+            if how.startswith("crash"):
                 payload = {"video_id": video, "file_key": KEY}
                 draft = JobDraft(
                     id=f"job-{number}", type="video", tenant="t1", payload=payload, subject=f"video:{video}"
                 )
-                assert office.ledger.admit(draft).created
+                admitted = office.ledger.admit(draft)
+                assert admitted.created and admitted.job
+                if how == "crash asking":
+                    asked = asked_id(admitted.job.id, 1, 0)
+                    office.submissions.begin(
+                        BatchSubmission(batch_id=asked, job_id=admitted.job.id, generation=1, attempt=1)
+                    )
                 return
             error = BatchNotTaken("throttled") if how == "refused" else BatchUnavailable("reset")
             office.batch.fail("submit", error, after=how == "after")

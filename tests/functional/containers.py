@@ -71,8 +71,9 @@ class Ffmpeg:
     """The real one behind a script that counts its starts."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.notes, self.path = folder / "starts.txt", folder / "ffmpeg"
-        self.path.write_text(f'#!/bin/sh\necho start >> "{self.notes}"\nexec "{find_ffmpeg()}" "$@"\n')
+        self.path.write_text(f'#!/bin/sh\necho "start $*" >> "{self.notes}"\nexec "{find_ffmpeg()}" "$@"\n')
         self.path.chmod(0o755)
 
     @property
@@ -81,4 +82,12 @@ class Ffmpeg:
 
     @property
     def starts(self) -> int:
-        return len(self.notes.read_text().splitlines()) if self.notes.exists() else 0
+        return len(self._lines())
+
+    @property
+    def works(self) -> int:
+        """Starts with an input; the others ask what it can do."""
+        return sum(" -i " in line for line in self._lines())
+
+    def _lines(self) -> list[str]:
+        return self.notes.read_text().splitlines() if self.notes.exists() else []

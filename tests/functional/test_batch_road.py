@@ -134,6 +134,13 @@ def test_f34_a_lost_reply_keeps_the_job_for_the_container_that_is_on_its_way(roa
     assert (job["state"], containers(batch)) == ("QUEUED", [job["id"]])
     assert printed(submit(road))["id"] == job["id"], "asking again finds it, and asks for no second container"
     assert len(containers(batch)) == 1
+    (asked,) = printed(cli(road, "jobs", "show", job["id"], "--json"))["submissions"]
+    assert (asked["state"], asked["aws_batch_job_id"]) == ("SUBMITTING", None)
+    report = printed(cli(road, "recover", "reconcile", "--json"))
+    assert report["counts"]["adopt"] == 1
+    (known,) = road.adapters.submissions().of_job(job["id"])
+    assert known.batch_id == report["done"][0]["id"]
+    assert len(containers(batch)) == 1
 
 
 def test_nothing_listens_where_batch_should_be(road: Fleet, tmp_path: Path) -> None:

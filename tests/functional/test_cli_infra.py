@@ -50,7 +50,7 @@ def test_validate_is_content_with_the_projects_files(
     given: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(["infra", "validate"]) == 0
-    assert capsys.readouterr().out == "Nothing is wrong with 15 files, 11 resources.\n"
+    assert capsys.readouterr().out == "Nothing is wrong with 17 files, 13 resources.\n"
     assert run_command(["infra", "validate", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True
 
@@ -103,15 +103,15 @@ def test_plan_and_register_say_what_is_done(
     assert run_command(["infra", "plan"]) == 0
     said = capsys.readouterr().out
     assert "create  job-definition       academy-video-batch-jobdef  (batch/video_job_definition.json)" in said
-    assert said.endswith("11 would be created, 0 would be changed, 0 equal.\n")
+    assert said.endswith("13 would be created, 0 would be changed, 0 equal.\n")
     assert run_command(["infra", "register"]) == 4
     said, error = capsys.readouterr()
-    assert said.count("create ") == 10
+    assert said.count("create ") == 12
     assert "reads back differently: " in error
     assert "$.timeout.attemptDurationSeconds is None, not 14400" in error
     assert run_command(["infra", "plan", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["create"], document["change"], document["equal"]) == (0, 1, 10)
+    assert (document["create"], document["change"], document["equal"]) == (0, 1, 12)
     (changed,) = [one for one in document["resources"] if one["action"] == "change"]
     assert {"path": "$.retryStrategy.attempts", "found": None, "wanted": 1} in changed["changes"]
 

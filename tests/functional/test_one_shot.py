@@ -24,7 +24,7 @@ from tests.functional.containers import (
     run,
     said,
 )
-from tests.functional.films import objects, outcomes, shown, store
+from tests.functional.films import objects, objects_of, outcomes, shown, store
 from tests.functional.fleet import Fleet
 from tests.media import make
 
@@ -110,13 +110,19 @@ def test_lesson_7_a_job_that_is_not_there_is_nobody_s_failure(fleet: Fleet) -> N
     assert said(fleet) == ["JOB_NOT_FOUND"]
 
 
-def test_two_containers_of_one_job_at_once_make_one_result(fleet: Fleet) -> None:
+def test_f34_two_containers_of_one_job_at_once_make_one_result_and_the_other_starts_no_ffmpeg(
+    fleet: Fleet, tmp_path: Path
+) -> None:
     name = admit(fleet, make("moov_first"))
-    both = [fleet.container(name, AWS_BATCH_JOB_ID=f"b{number}") for number in range(2)]
-    assert [ended(process) for process in both] == [0, 0]
-    events = said(fleet, 0) + said(fleet, 1)
-    assert sorted(events) in (
-        ["BATCH_JOB_COMPLETED", "BATCH_PROCESS_START", "JOB_ALREADY_TAKEN"],
-        ["BATCH_JOB_COMPLETED", "BATCH_PROCESS_START", "IDEMPOTENT_DONE"],
-    )
+    tools = [Ffmpeg(tmp_path / str(number)) for number in range(2)]
+    both = [fleet.container(name, AWS_BATCH_JOB_ID=f"b{number}", **tool.settings) for number, tool in enumerate(tools)]
+    assert [ended(process) for process in both] == [0, 0], fleet.story()
+    done, other = sorted((said(fleet, number), tools[number].works > 0) for number in range(2))
+    if other[1]:
+        done, other = other, done
+    assert done == (["BATCH_PROCESS_START", "BATCH_JOB_COMPLETED"], True)
+    assert other in ((["JOB_ALREADY_TAKEN"], False), (["IDEMPOTENT_DONE"], False))
     assert outcomes(fleet, name) == ["SUCCEEDED"]
+    video = shown(fleet, "v1")
+    assert video.status is VideoStatus.READY
+    assert objects(fleet, "v1") == objects_of(fleet, "v1", name, 1), "nothing of a second attempt"

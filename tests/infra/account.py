@@ -11,6 +11,7 @@ from src.domain.infra.resource import Change, Found, Kind, Resource
 
 BY_ITSELF: Mapping[Kind, Mapping[str, Any]] = {
     Kind.ROLE: {},
+    Kind.QUEUE: {},
     Kind.LAUNCH_TEMPLATE: {},
     Kind.COMPUTE_ENVIRONMENT: {"serviceRole": "arn:aws:iam::1:role/linked", "tags": {}, "unmanagedvCpus": 0},
     Kind.JOB_QUEUE: {"tags": {}, "jobQueueType": "ECS", "jobStateTimeLimitActions": []},

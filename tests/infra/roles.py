@@ -74,6 +74,8 @@ ROWS: Mapping[tuple[str, str], Sequence[str]] = {
     ("s3", "copy"): ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"),
     ("s3", "delete_objects"): ("s3:DeleteObject",),
     ("s3", "list_objects_v2"): ("s3:ListBucket",),
+    ("s3", "list_multipart_uploads"): ("s3:ListBucketMultipartUploads",),
+    ("s3", "abort_multipart_upload"): ("s3:AbortMultipartUpload",),
     ("sqs", "get_queue_url"): ("sqs:GetQueueUrl",),
     ("sqs", "get_queue_attributes"): ("sqs:GetQueueAttributes",),
     ("sqs", "receive_message"): ("sqs:ReceiveMessage",),
@@ -83,6 +85,8 @@ ROWS: Mapping[tuple[str, str], Sequence[str]] = {
     ("sqs", "change_message_visibility_batch"): ("sqs:ChangeMessageVisibility",),
     ("sqs", "send_message"): ("sqs:SendMessage",),
     ("sqs", "send_message_batch"): ("sqs:SendMessage",),
+    ("sqs", "create_queue"): ("sqs:CreateQueue",),
+    ("sqs", "set_queue_attributes"): ("sqs:SetQueueAttributes",),
     ("batch", "submit_job"): ("batch:SubmitJob", "batch:TagResource"),  # tags at submission are asked for apart
     ("batch", "describe_jobs"): ("batch:DescribeJobs",),
     ("batch", "list_jobs"): ("batch:ListJobs",),
@@ -236,8 +240,15 @@ ROLES = (
     ),
     Role(
         "academy-video-recovery",
-        [BATCH_MODULE, Runs(S3, "S3Storage", ("delete", "head", "list")), PARAMETERS_MODULE],
+        [
+            BATCH_MODULE,
+            Runs(S3, "S3Storage", ("delete", "head", "list")),
+            Runs(S3, "S3Uploads", ("abort", "unfinished")),
+            PARAMETERS_MODULE,
+        ],
         {
+            "s3:ListBucketMultipartUploads": [BUCKET],
+            "s3:AbortMultipartUpload": [SOURCE, STREAM],
             "batch:SubmitJob": [DEFINITION, f"{DEFINITION}:7", BATCH_QUEUE],
             "batch:TagResource": [JOB],
             "batch:TerminateJob": [JOB],
@@ -296,6 +307,10 @@ ROLES = (
             },
             **{f"batch:{x}ComputeEnvironment": [COMPUTE] for x in ("Create", "Update")},
             **{f"batch:{x}JobQueue": [BATCH_QUEUE, COMPUTE] for x in ("Create", "Update")},
+            **{
+                f"sqs:{x}": [DELETE_QUEUE, f"{DELETE_QUEUE}-dlq"]
+                for x in ("CreateQueue", "GetQueueAttributes", "GetQueueUrl", "SetQueueAttributes")
+            },
             "batch:RegisterJobDefinition": [DEFINITION, f"{DEFINITION}:7"],
         },
         {},

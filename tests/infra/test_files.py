@@ -18,6 +18,7 @@ from tests.infra.roles import VALUES, road, texts
 DEFINITION = "batch/video_job_definition.json"
 COMPUTE = "batch/video_compute_env.json"
 QUEUE = "batch/video_job_queue.json"
+DELETIONS = "sqs/video_delete_queue.json"
 HOST = "batch/video_launch_template.json"
 POLICY = "iam/policy_video_job_role.json"
 TRUST = "iam/trust_ecs_tasks.json"
@@ -45,7 +46,7 @@ def findings(texts_changed: dict[str, str]) -> list[tuple[str, str, str]]:
 def test_nothing_is_wrong_with_the_files() -> None:
     there = road()
     assert there.problems == ()
-    assert len(there.files) == 15
+    assert len(there.files) == 17
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "a/b", "/a/b/"])
@@ -221,6 +222,30 @@ def test_every_pattern_of_the_requests_can_be_read() -> None:
         *(("iam", name) for name in ("CreateRole", "PutRolePolicy", "CreateInstanceProfile")),
     ]
     assert sum(walk(input_shape(service, operation)) for service, operation in requests) > 5
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("$.Attributes.RedrivePolicy", GONE, "missing, or not one"),
+        ("$.Attributes.RedrivePolicy", "soon", "missing, or not one"),
+        ("$.Attributes.RedrivePolicy", '{"deadLetterTargetArn":"a:other","maxReceiveCount":10}', "dead letters go to"),
+        ("$.Attributes.RedrivePolicy", '{"deadLetterTargetArn":"a:x-dlq","maxReceiveCount":10}', "no file describes"),
+        ("$.Attributes.RedrivePolicy", '{"deadLetterTargetArn":"a:b-dlq","maxReceiveCount":9}', "10 or more"),
+        ("$.Attributes.MessageRetentionPeriod", "345600", "14 days"),
+        ("$.Attributes.VisibilityTimeout", "30", "720 or more"),
+        ("$.Attributes", [], "must be of type map"),
+    ],
+)
+def test_lesson_30_a_queue_that_would_lose_requests_is_refused(path: str, value: Any, said: str) -> None:
+    found = findings(changed(DELETIONS, path, value))
+    assert any(where == DELETIONS and said in text for where, _at, text in found), found
+
+
+def test_a_queue_is_made_after_the_one_for_its_dead_letters() -> None:
+    files = {"sqs/a.json": texts()[DELETIONS].replace('academy-video-delete-r2"', 'another"')}
+    names = [one.name for one in road(files).sound().resources if one.kind is Kind.QUEUE]
+    assert names == ["academy-video-delete-r2-dlq", "another", "academy-video-delete-r2"]
 
 
 # ------------------------------------------------------------------ texts and values

@@ -48,7 +48,7 @@ def registered(account: Account | None = None) -> Account:
 def test_a_plan_of_nothing_creates_all_in_the_order_of_need_and_writes_nothing() -> None:
     account = Account()
     steps = registration(account).plan(road())
-    assert [step.action for step in steps] == [Action.CREATE] * 11
+    assert [step.action for step in steps] == [Action.CREATE] * 13
     kinds = [step.resource.kind for step in steps]
     assert kinds == sorted(kinds, key=list(Kind).index)
     assert account.written == []
@@ -56,11 +56,11 @@ def test_a_plan_of_nothing_creates_all_in_the_order_of_need_and_writes_nothing()
 
 def test_registering_makes_everything_once_and_waits_for_what_takes_time() -> None:
     account = registered()
-    assert [what for what, _name in account.written] == ["create"] * 11
+    assert [what for what, _name in account.written] == ["create"] * 13
     again = registration(account)
     assert {step.action for step in again.register(road())} == {Action.EQUAL}
     assert {step.action for step in again.plan(road())} == {Action.EQUAL}
-    assert len(account.written) == 11
+    assert len(account.written) == 13
 
 
 def test_a_change_is_planned_field_by_field_and_only_it_is_written() -> None:
@@ -136,7 +136,7 @@ def test_what_never_settles_ends_with_an_error_and_is_taken_up_by_the_next_run()
         registered(account)
     account.looks.clear()
     registered(account)
-    assert [what for what, _name in account.written] == ["create"] * 11
+    assert [what for what, _name in account.written] == ["create"] * 13
 
 
 def test_nothing_is_written_from_files_that_are_wrong() -> None:

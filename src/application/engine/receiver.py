@@ -13,6 +13,7 @@ from src.application.engine.intake import Intake
 from src.application.engine.options import BACKOFF_SECONDS, EngineOptions
 from src.application.engine.short import ShortRoad
 from src.application.engine.uncertain import UncertainClaims
+from src.application.give_back import release_all
 from src.application.ports.queue import Delivery, QueueConsumer
 from src.domain.errors import DatabaseUnavailable, DiskFull, QueueUnavailable, WorkerError
 
@@ -170,12 +171,10 @@ class Receiver:
             log.warning("message.release_failed", extra={"error": str(again), "then": "it comes back by itself"})
 
     def _give_back(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
-        for delivery in deliveries:
-            try:
-                self.queue.release(delivery, delay_seconds=delay_seconds)
-            except QueueUnavailable as error:
-                log.warning("message.release_failed", extra={"error": str(error), "then": "they come back"})
-                return  # the next ones would wait as long, and in vain
+        try:
+            release_all(self.queue, deliveries, delay_seconds=delay_seconds)
+        except QueueUnavailable as error:
+            log.warning("message.release_failed", extra={"error": str(error), "then": "they come back"})
 
 
 def _context(taken: Held) -> dict[str, object]:

@@ -17,6 +17,7 @@ from src.application.ports.ledger import JobLedger, Move
 from src.application.ports.lock import Idempotency
 from src.application.ports.queue import QueueConsumer
 from src.domain.errors import (
+    MESSAGE_LIMIT,
     DatabaseUnavailable,
     DiskFull,
     ErrorReport,
@@ -43,9 +44,13 @@ GiveBack = Callable[[int, float, ErrorReport | None], Move]
 """(fence, seconds before it can be taken again, why if that is an error) -> the move that gives a job back untried"""
 
 
-def to_the_queue(fence: int, delay_seconds: float, _why: ErrorReport | None) -> Move:
+def to_the_queue(fence: int, delay_seconds: float, why: ErrorReport | None) -> Move:
     """Where a message brings it again."""
-    return lambda job, now: job.hand_back(now, fence=fence, delay_seconds=delay_seconds)
+    return lambda job, now: job.hand_back(now, fence=fence, delay_seconds=delay_seconds, error=why)
+
+
+SNOOZED = "snoozed"
+"""In place of an error's class, for a job that asked to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +151,9 @@ class Settler:
         match event:
             case Succeeded(_, result):
                 return lambda job, now: job.succeed(now, fence=fence, result=result)
-            case Snoozed(_, seconds, _):
-                return self.give_back(fence, seconds, None)
+            case Snoozed(_, seconds, reason):
+                why = ErrorReport(SNOOZED, reason[:MESSAGE_LIMIT], retryable=True) if reason else None
+                return self.give_back(fence, seconds, why)
             case Failed(_, error) if self.outage(error.code, taken.received_at):
                 # No fault of the job's, and no reason to count the attempt: it is taken again when the backend is back.
                 log.warning("attempt.outage", extra=_context(taken, error_class=error.code, error=error.message))

@@ -1,6 +1,6 @@
 """From texts of files to resources: parsed, filled in, and checked by the service's rules and by ours.
 
-`batch/*.json` hold one request each, `iam/roles.json` puts roles together from `iam/trust_*.json` and `iam/policy_*.json`.
+`batch/*.json` and `sqs/*.json` hold one request each, `iam/roles.json` puts roles together from `iam/trust_*.json` and `iam/policy_*.json`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from src.domain.infra.iam_rules import attached_problems, policy_problems
 from src.domain.infra.job_rules import compute_problems, definition_problems, host_problems, queue_problems
 from src.domain.infra.placeholders import Missing, complete, fill, merged
 from src.domain.infra.problems import InfraInvalid, Problem
+from src.domain.infra.queue_rules import message_queue_problems, redrive
 from src.domain.infra.resource import NAMED_BY, Kind, Resource
 
 ROLES = "iam/roles.json"
+REQUESTS = ("batch/", "sqs/")
 TRUST, POLICY = "iam/trust_", "iam/policy_"
 ROLE_MEMBERS = {"RoleName", "Description", "Trust", "Policies", "AttachedPolicies", "InstanceProfileName"}
 ROLE_LISTS = ("Policies", "AttachedPolicies")
 
 RULES: Mapping[Kind, Callable[[Mapping[str, Any], str], list[Problem]]] = {
+    Kind.QUEUE: message_queue_problems,
     Kind.LAUNCH_TEMPLATE: host_problems,
     Kind.COMPUTE_ENVIRONMENT: compute_problems,
     Kind.JOB_QUEUE: queue_problems,
@@ -69,8 +72,8 @@ def read_road(texts: Mapping[str, str], given: Mapping[str, str], shapes: Shapes
         # What a hole would break besides says nothing.
         return Road((), tuple(sorted(texts)), (*problems, *merged(reading.missing)))
     for file in sorted(reading.documents):
-        if file.startswith("batch/"):
-            _batch(reading, file)
+        if file.startswith(REQUESTS):
+            _request(reading, file)
         elif file.startswith((TRUST, POLICY)):
             reading.problems += policy_problems(reading.documents[file], file, trust=file.startswith(TRUST))
         elif file != ROLES:
@@ -78,7 +81,8 @@ def read_road(texts: Mapping[str, str], given: Mapping[str, str], shapes: Shapes
     _roles(reading)
     _whole(reading)
     order = list(Kind)
-    reading.resources.sort(key=lambda one: order.index(one.kind))
+    # A queue names the one for its dead letters, which must be there.
+    reading.resources.sort(key=lambda one: (order.index(one.kind), bool(_references(one)) and one.kind is Kind.QUEUE))
     return Road(tuple(reading.resources), tuple(sorted(texts)), tuple(sorted(set(reading.problems))))
 
 
@@ -101,7 +105,7 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _batch(reading: _Reading, file: str) -> None:
+def _request(reading: _Reading, file: str) -> None:
     document = reading.documents[file]
     kinds = [kind for kind, member in NAMED_BY.items() if isinstance(document, dict) and member in document]
     if len(kinds) != 1 or kinds[0] is Kind.ROLE:
@@ -166,7 +170,7 @@ def _whole(reading: _Reading) -> None:
         of_kind = [one for one in reading.resources if one.kind is kind]
         if not of_kind:
             reading.problems.append(
-                Problem("batch/" if kind is not Kind.ROLE else ROLES, "$", f"no {kind} is described")
+                Problem({Kind.ROLE: ROLES, Kind.QUEUE: "sqs/"}.get(kind, "batch/"), "$", f"no {kind} is described")
             )
         names = [one.name for one in of_kind]
         for one in of_kind:
@@ -183,6 +187,9 @@ def _whole(reading: _Reading) -> None:
 
 def _references(one: Resource) -> list[tuple[str, Kind, str]]:
     document = one.document
+    if one.kind is Kind.QUEUE:
+        aside = redrive(document.get("Attributes") or {}) if isinstance(document.get("Attributes"), dict) else None
+        return [("$.Attributes.RedrivePolicy", Kind.QUEUE, aside[0])] if aside else []
     if one.kind is Kind.JOB_QUEUE:
         order = document.get("computeEnvironmentOrder") or []
         path = "$.computeEnvironmentOrder[{}].computeEnvironment"
@@ -217,4 +224,4 @@ def _profiles(reading: _Reading) -> None:
 
 
 def _places() -> str:
-    return f"batch/*.json, {ROLES}, {TRUST}*.json or {POLICY}*.json"
+    return f"batch/*.json, sqs/*.json, {ROLES}, {TRUST}*.json or {POLICY}*.json"

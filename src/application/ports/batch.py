@@ -6,7 +6,7 @@ Batch decides nothing about our jobs: the ledger is the truth, Batch's answers a
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,6 +75,10 @@ class BatchService(Protocol):
         """Batch jobs of our queue and job definition (any revision) that were in one of these states when it was asked about.
         Lazy: trouble is raised at the page where it is met, so only a listing that ends by itself was whole. A job that moves
         meanwhile may be missed, or come twice with different states."""
+
+    def of_job(self, job_id: str, *, name: str) -> Sequence[BatchJob]:
+        """Every batch job that `submit` made of these two words and that Batch still knows, whatever its state, oldest first. What
+        was submitted in the last seconds may not be listed yet."""
 
     def terminate(self, batch_id: str, reason: str) -> None:
         """Have it end as FAILED with this reason (the first 1,024 characters): at once where it waits; where it runs, after

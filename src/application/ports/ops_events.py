@@ -85,7 +85,7 @@ class Noted(Effect):
 
 
 class OpsEvents(Protocol):
-    """Append only. Raises DatabaseUnavailable."""
+    """Nothing that was written is changed; what is old goes. Raises DatabaseUnavailable."""
 
     def add(self, event: OpsEvent) -> bool:
         """Keep, with the time of now. False, and nothing is changed, when there is one with this id."""
@@ -98,3 +98,9 @@ class OpsEvents(Protocol):
 
     def told(self, ids: Collection[str]) -> None:
         """These were told."""
+
+    def outdated(self, before: float, limit: int) -> Sequence[OpsEvent]:
+        """Kept before that time (epoch seconds), and not waiting to be told; oldest first."""
+
+    def remove(self, ids: Collection[str]) -> None:
+        """They go; unknown ones are fine, and one that waits to be told stays."""

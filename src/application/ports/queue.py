@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
@@ -55,6 +55,14 @@ class QueueConsumer(Protocol):
 
     def close(self) -> None:
         """Let connections go. Messages not acknowledged come back."""
+
+
+@runtime_checkable
+class ReleasesMany(Protocol):
+    """What some queues can besides: give many back in fewer calls than one each (application/give_back.py asks)."""
+
+    def release_all(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        """As `release`, of each. Raises QueueUnavailable; then some may be given back."""
 
 
 class QueuePublisher(Protocol):

@@ -8,13 +8,22 @@ from typing import Protocol
 
 from src.application.ports.batch import BatchState
 
+ASKED = "asked:"
+"""Begins the id of a submission that Batch has not answered; no id of Batch's has a colon."""
+
+
+def asked_id(job_id: str, generation: int, fence: int) -> str:
+    """Under which a submission is kept until Batch has named it: one at a time for each execution of a job."""
+    return f"{ASKED}{job_id}.{generation}.{fence}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSubmission:
-    """One batch job that was made for one of our jobs. Times are epoch seconds of whoever keeps the row. After a lost reply
-    there is a batch job without such a row; its container finds its job all the same."""
+    """One batch job that was made for one of our jobs, or was asked for. Times are epoch seconds of whoever keeps the row. It is
+    written before Batch is called, so that a reply that gets lost, or a caller that dies, leaves something to go by."""
 
     batch_id: str
+    """Batch's, or `asked_id` as long as its answer is not known"""
     job_id: str
     generation: int
     attempt: int
@@ -32,13 +41,29 @@ class BatchSubmission:
     """As Batch said last; None: nobody has asked yet"""
     reason: str = ""
 
+    @property
+    def answered(self) -> bool:
+        """Batch has said under which id it took this."""
+        return not self.batch_id.startswith(ASKED)
+
 
 Place = tuple[float, str]
 """Where a page of open submissions ended: (submitted_at, batch_id) of its last row."""
 
 
 class Submissions(Protocol):
-    """Rows are added after Batch has answered, and never move anything by themselves. Raises DatabaseUnavailable."""
+    """Rows never move anything by themselves. Raises DatabaseUnavailable."""
+
+    def begin(self, asked: BatchSubmission) -> bool:
+        """Keep it, before Batch is asked, with the time of now as `submitted_at`. False when it is there already: somebody else is
+        asking, or asked and never learned the answer."""
+
+    def answered(self, asked: BatchSubmission, batch_id: str) -> BatchSubmission:
+        """Batch's id from now on, whoever learned of it, and whatever became of the row meanwhile: one row stays, with the time at
+        which it was asked for."""
+
+    def forget(self, batch_id: str) -> bool:
+        """Nothing came of it: the row goes. False when an answer came, or it went before. Only of one that was not answered."""
 
     def add(self, submission: BatchSubmission) -> BatchSubmission:
         """Keep, with the time of now as `submitted_at`; the row that is there when the batch id is known already."""

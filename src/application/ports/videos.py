@@ -42,8 +42,9 @@ class VideoRepository(Protocol):
         limit: int,
         after: Changed | None = None,
         with_source: bool = False,
+        deleted: bool = False,
     ) -> Sequence[Video]:
-        """Videos in this state, not deleted, without an active job, whose row last changed before that time (epoch seconds of the
+        """Videos in this state, not deleted (or, when asked for, deleted and no others), without an active job, whose row last changed before that time (epoch seconds of the
         database), oldest change first; `after` is the place of the page before. `with_source`: only those whose source was not
         purged."""
 

@@ -31,6 +31,7 @@ SETS = {
 
 CHOSEN_BY_AWS: Mapping[Kind, frozenset[str]] = {
     Kind.ROLE: frozenset(),
+    Kind.QUEUE: frozenset(),
     Kind.LAUNCH_TEMPLATE: frozenset(),
     Kind.COMPUTE_ENVIRONMENT: frozenset(
         {

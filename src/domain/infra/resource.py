@@ -12,6 +12,7 @@ class Kind(StrEnum):
     """Kinds of resources, in the order of making: each may name those before it."""
 
     ROLE = "role"
+    QUEUE = "queue"
     LAUNCH_TEMPLATE = "launch-template"
     COMPUTE_ENVIRONMENT = "compute-environment"
     JOB_QUEUE = "job-queue"
@@ -20,6 +21,7 @@ class Kind(StrEnum):
 
 NAMED_BY: Mapping[Kind, str] = {
     Kind.ROLE: "RoleName",
+    Kind.QUEUE: "QueueName",
     Kind.LAUNCH_TEMPLATE: "LaunchTemplateName",
     Kind.COMPUTE_ENVIRONMENT: "computeEnvironmentName",
     Kind.JOB_QUEUE: "jobQueueName",

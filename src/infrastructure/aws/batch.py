@@ -35,6 +35,9 @@ DESCRIBED = 100
 LISTED = 1000
 """Jobs on one page of ListJobs by state."""
 
+FILTERED = 100
+"""Jobs on one page of ListJobs by name."""
+
 PARAMETER = "job_id"
 VARIABLE = "VIDEO_JOB_ID"
 NOBODYS = "00000000-0000-0000-0000-000000000000"
@@ -105,6 +108,13 @@ class AwsBatch:
             if state in states:
                 yield from self._of_state(state)
 
+    def of_job(self, job_id: str, *, name: str) -> Sequence[BatchJob]:
+        """By name, of which jobs of one minute may have the same (it has eight characters of the id), then by the id."""
+        query = {"filters": [{"name": "JOB_NAME", "values": [batch_name(name, job_id)]}], "maxResults": FILTERED}
+        ids = [str(_member("list_jobs", one, "jobId")) for one in self._pages(query)]
+        found = [job for job in self.describe(ids).values() if job.job_id == job_id]
+        return sorted(found, key=lambda job: (job.created_at or 0.0, job.batch_id))
+
     def terminate(self, batch_id: str, reason: str) -> None:
         """AWS says yes also for jobs that ended or that it does not know; what says no to those is asked what it knows."""
         try:
@@ -135,20 +145,23 @@ class AwsBatch:
 
     # ------------------------------------------------------------------ reading answers
     def _of_state(self, state: BatchState) -> Iterator[BatchSummary]:
+        for one in self._pages({"jobStatus": state.value, "maxResults": self.page}):
+            # Endpoints that don't name the definition leave the question to `describe`.
+            if "jobDefinition" not in one or self._ours(one["jobDefinition"]):
+                yield BatchSummary(
+                    batch_id=str(_member("list_jobs", one, "jobId")),
+                    name=str(_member("list_jobs", one, "jobName")),
+                    # Without it: what was asked for.
+                    state=_state(one.get("status", state.value)),
+                    status_reason=str(one.get("statusReason", "")),
+                    created_at=_seconds(one.get("createdAt")),
+                )
+
+    def _pages(self, query: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         after: dict[str, str] = {}
         while True:
-            answer = self._call("list_jobs", jobQueue=self.queue, jobStatus=state.value, maxResults=self.page, **after)
-            for one in _member("list_jobs", answer, "jobSummaryList"):
-                # Endpoints that don't name the definition leave the question to `describe`.
-                if "jobDefinition" not in one or self._ours(one["jobDefinition"]):
-                    yield BatchSummary(
-                        batch_id=str(_member("list_jobs", one, "jobId")),
-                        name=str(_member("list_jobs", one, "jobName")),
-                        # Without it: what was asked for.
-                        state=_state(one.get("status", state.value)),
-                        status_reason=str(one.get("statusReason", "")),
-                        created_at=_seconds(one.get("createdAt")),
-                    )
+            answer = self._call("list_jobs", jobQueue=self.queue, **query, **after)
+            yield from _member("list_jobs", answer, "jobSummaryList")
             if not answer.get("nextToken"):
                 return
             if answer["nextToken"] == after.get("nextToken"):

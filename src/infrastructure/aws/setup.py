@@ -26,6 +26,7 @@ from botocore.parsers import ResponseParserError
 from src.domain.infra.problems import InfraRefused, InfraUnavailable
 from src.domain.infra.resource import Change, Found, Kind, Resource
 from src.infrastructure.aws.answers import code_of, refuse_cut_answers
+from src.infrastructure.aws.queues import SqsQueues
 from src.infrastructure.aws.roles import IamRoles
 from src.infrastructure.aws.shapes import input_shape, settable
 
@@ -84,6 +85,8 @@ class AwsSetup:
             match resource.kind:
                 case Kind.ROLE:
                     return IamRoles(self._client("iam")).find(resource)
+                case Kind.QUEUE:
+                    return SqsQueues(self._client("sqs")).find(resource)
                 case Kind.LAUNCH_TEMPLATE:
                     return self._find_template(resource)
                 case Kind.COMPUTE_ENVIRONMENT:
@@ -102,6 +105,8 @@ class AwsSetup:
             match resource.kind:
                 case Kind.ROLE:
                     IamRoles(self._client("iam")).create(resource)
+                case Kind.QUEUE:
+                    SqsQueues(self._client("sqs")).create(resource)
                 case Kind.LAUNCH_TEMPLATE:
                     self._client("ec2").create_launch_template(**document)
                 case Kind.COMPUTE_ENVIRONMENT:
@@ -117,6 +122,8 @@ class AwsSetup:
             match resource.kind:
                 case Kind.ROLE:
                     IamRoles(self._client("iam")).change(resource, found)
+                case Kind.QUEUE:
+                    SqsQueues(self._client("sqs")).change(resource, found)
                 case Kind.LAUNCH_TEMPLATE:
                     self._new_template_version(resource)
                 case Kind.COMPUTE_ENVIRONMENT:

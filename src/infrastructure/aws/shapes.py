@@ -18,6 +18,7 @@ from botocore.validate import ParamValidator
 from src.domain.infra.resource import Kind
 
 REQUESTS: Mapping[Kind, tuple[str, str]] = {
+    Kind.QUEUE: ("sqs", "CreateQueue"),
     Kind.LAUNCH_TEMPLATE: ("ec2", "CreateLaunchTemplate"),
     Kind.COMPUTE_ENVIRONMENT: ("batch", "CreateComputeEnvironment"),
     Kind.JOB_QUEUE: ("batch", "CreateJobQueue"),

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
 
 from src.application.ports.ops_events import EventFilter, EventType, OpsEvent, Severity
 from src.infrastructure.db.engine import Database, database_now, upsert
@@ -53,6 +53,17 @@ class SqlOpsEvents:
         """These were."""
         done = update(rows).where(rows.c.id.in_(sorted(ids))).values(tell_at=None)
         self.database.write(lambda connection: connection.execute(done))
+
+    def outdated(self, before: float, limit: int) -> Sequence[OpsEvent]:
+        """Oldest first."""
+        query = select(rows).where(rows.c.created_at < before, rows.c.tell_at.is_(None))
+        query = query.order_by(rows.c.created_at, rows.c.id).limit(limit)
+        return self.database.read(lambda connection: [_of(row) for row in connection.execute(query)])
+
+    def remove(self, ids: Collection[str]) -> None:
+        """Those that don't wait to be told."""
+        gone = delete(rows).where(rows.c.id.in_(sorted(ids)), rows.c.tell_at.is_(None))
+        self.database.write(lambda connection: connection.execute(gone))
 
 
 def write_event(connection: Connection, event: OpsEvent, now: float) -> bool:

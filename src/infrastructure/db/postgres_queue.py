@@ -111,9 +111,9 @@ class PostgresQueue(SqlQueue):
         """Remove those whose receipt still holds."""
         self._act(ACK, deliveries)
 
-    def release(self, delivery: Delivery, *, delay_seconds: float) -> None:
-        """Give back, if the receipt still holds."""
-        self._act(RELEASE, [delivery], seconds=delay_seconds, channel=self.channel)
+    def release_all(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        """Give back those whose receipt still holds, in one statement."""
+        self._act(RELEASE, deliveries, seconds=delay_seconds, channel=self.channel)
 
     def extend(self, deliveries: Sequence[Delivery], *, visibility_seconds: float) -> None:
         """Hide those whose receipt still holds for longer."""

@@ -73,12 +73,16 @@ class SqlQueue:
 
     def release(self, delivery: Delivery, *, delay_seconds: float) -> None:
         """Give back, if the receipt still holds."""
+        self.release_all([delivery], delay_seconds=delay_seconds)
+
+    def release_all(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        """Give back those whose receipt still holds, in one transaction."""
 
         def give_back(connection: Connection, held: ColumnElement[bool]) -> None:
             at = database_now(connection) + delay_seconds
             connection.execute(update(messages).where(held).values(receipt=None, visible_at=at))
 
-        self._settle([delivery], give_back)
+        self._settle(deliveries, give_back)
 
     def extend(self, deliveries: Sequence[Delivery], *, visibility_seconds: float) -> None:
         """Hide those whose receipt still holds for longer."""

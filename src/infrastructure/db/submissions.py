@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, or_, select, update
 
 from src.application.ports.batch import REASON_LIMIT, BatchState
-from src.application.ports.submissions import BatchSubmission, Place
+from src.application.ports.submissions import ASKED, BatchSubmission, Place
 from src.domain.errors import NotFound
 from src.infrastructure.db.engine import Database, database_now, upsert
 from src.infrastructure.db.rows import storable
@@ -25,16 +25,35 @@ class SqlSubmissions:
 
     database: Database
 
+    def begin(self, asked: BatchSubmission) -> bool:
+        """False when it is there."""
+        return self.database.write(lambda connection: _insert(connection, asked, database_now(connection)))
+
+    def answered(self, asked: BatchSubmission, batch_id: str) -> BatchSubmission:
+        """One row stays."""
+
+        def write(connection: Connection) -> BatchSubmission:
+            gone = delete(rows).where(rows.c.batch_id == asked.batch_id).returning(rows.c.submitted_at)
+            at = connection.execute(gone).scalar_one_or_none()
+            _insert(connection, replace(asked, batch_id=batch_id), database_now(connection) if at is None else at)
+            return _load(connection, batch_id)
+
+        return self.database.write(write)
+
+    def forget(self, batch_id: str) -> bool:
+        """True when it was there."""
+        unanswered = rows.c.batch_id.startswith(ASKED, autoescape=True)
+        gone = delete(rows).where(rows.c.batch_id == batch_id, unanswered).returning(rows.c.batch_id)
+        return self.database.write(lambda connection: connection.execute(gone).scalar_one_or_none() is not None)
+
     def add(self, submission: BatchSubmission) -> BatchSubmission:
         """Keep, or the row that is there."""
 
-        def insert(connection: Connection) -> BatchSubmission:
-            values = {name: getattr(submission, name) for name in FIELDS}
-            values |= {"submitted_at": database_now(connection), "reason": storable(submission.reason)}
-            upsert(connection, rows, values, keys=["batch_id"])
+        def write(connection: Connection) -> BatchSubmission:
+            _insert(connection, submission, database_now(connection))
             return _load(connection, submission.batch_id)
 
-        return self.database.write(insert)
+        return self.database.write(write)
 
     def latest(self, job_id: str) -> BatchSubmission | None:
         """The newest, or None."""
@@ -96,6 +115,12 @@ class SqlSubmissions:
             return _load(connection, batch_id)
 
         return self.database.write(write)
+
+
+def _insert(connection: Connection, submission: BatchSubmission, at: float) -> bool:
+    values = {name: getattr(submission, name) for name in FIELDS}
+    values |= {"submitted_at": at, "reason": storable(submission.reason)}
+    return upsert(connection, rows, values, keys=["batch_id"]) == 1
 
 
 def _load(connection: Connection, batch_id: str, *, lock: bool = False) -> BatchSubmission:

@@ -77,9 +77,11 @@ class SqlVideos:
         limit: int,
         after: Changed | None = None,
         with_source: bool = False,
+        deleted: bool = False,
     ) -> Sequence[Video]:
         """Oldest change first."""
-        old = and_(videos.c.status == status.value, videos.c.deleted_at.is_(None), videos.c.updated_at < before)
+        wanted = videos.c.deleted_at.is_not(None) if deleted else videos.c.deleted_at.is_(None)
+        old = and_(videos.c.status == status.value, wanted, videos.c.updated_at < before)
         query = select(videos).where(old, ~_has_active_job())
         if with_source:
             query = query.where(videos.c.source_purged_at.is_(None))

@@ -6,7 +6,7 @@ import itertools
 import threading
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from src.application.ports.batch import REASON_LIMIT, BatchJob, BatchState, BatchSummary, batch_name
@@ -14,7 +14,7 @@ from src.application.ports.clock import Clock
 from src.domain.errors import BatchRefused, BatchUnavailable
 from src.domain.ids import identifier
 
-OPERATIONS = ("submit", "describe", "listing", "terminate")
+OPERATIONS = ("submit", "describe", "listing", "of_job", "terminate")
 HOST_LOST = "Host EC2 (instance i-0123456789abcdef0) terminated."
 """The words of AWS for a container whose machine went away, by a spot interruption for example."""
 
@@ -84,6 +84,16 @@ class MemoryBatch:
         yield from itertools.islice(found, len(found) // 2 if after else None)
         if after:
             raise after
+
+    def of_job(self, job_id: str, *, name: str) -> Sequence[BatchJob]:
+        """By name and id."""
+        shown = batch_name(name, job_id)
+        with self._lock:
+            self.calls.append(("of_job", job_id))
+            after = self._meet("of_job")
+            if after:
+                raise after
+            return [job for job in self._jobs.values() if (job.name, job.job_id) == (shown, job_id)]
 
     def terminate(self, batch_id: str, reason: str) -> None:
         """At once, unless it `lingers`."""

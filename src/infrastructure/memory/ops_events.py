@@ -57,7 +57,20 @@ class MemoryOpsEvents:
                 if each in self._events:
                     self._events[each] = replace(self._events[each], tell_at=None)
 
-    def remove(self, event_id: str) -> None:
-        """Undo, for a change that fails later on."""
+    def outdated(self, before: float, limit: int) -> Sequence[OpsEvent]:
+        """Oldest first."""
+        with self._lock:
+            found = [each for each in self._events.values() if each.created_at < before and each.tell_at is None]
+        return sorted(found, key=lambda event: (event.created_at, event.id))[:limit]
+
+    def remove(self, ids: Collection[str]) -> None:
+        """Those that don't wait to be told."""
+        with self._lock:
+            for each in ids:
+                if each in self._events and self._events[each].tell_at is None:
+                    del self._events[each]
+
+    def undo(self, event_id: str) -> None:
+        """For a change that fails later on."""
         with self._lock:
             self._events.pop(event_id, None)

@@ -56,8 +56,12 @@ class MemoryQueue:
 
     def release(self, delivery: Delivery, *, delay_seconds: float) -> None:
         """Give back, if the receipt still holds."""
+        self.release_all([delivery], delay_seconds=delay_seconds)
+
+    def release_all(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        """Give back those whose receipt still holds."""
         with self._lock:
-            for message in self._held([delivery]):
+            for message in self._held(deliveries):
                 message.receipt = None
                 message.visible_at = self.clock.now() + delay_seconds
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from src.application.ports.batch import REASON_LIMIT, BatchState
 from src.application.ports.clock import Clock
-from src.application.ports.submissions import BatchSubmission, Place
+from src.application.ports.submissions import ASKED, BatchSubmission, Place
 from src.domain.errors import NotFound
 
 
@@ -19,6 +19,26 @@ class MemorySubmissions:
     clock: Clock
     _rows: dict[str, BatchSubmission] = field(default_factory=dict, init=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+
+    def begin(self, asked: BatchSubmission) -> bool:
+        """False when it is there."""
+        with self._lock:
+            if asked.batch_id in self._rows:
+                return False
+            self._save(replace(asked, submitted_at=self.clock.now()))
+            return True
+
+    def answered(self, asked: BatchSubmission, batch_id: str) -> BatchSubmission:
+        """One row stays."""
+        with self._lock:
+            old = self._rows.pop(asked.batch_id, None)
+            at = self.clock.now() if old is None else old.submitted_at
+            return self._rows.setdefault(batch_id, replace(asked, batch_id=batch_id, submitted_at=at))
+
+    def forget(self, batch_id: str) -> bool:
+        """True when it was there."""
+        with self._lock:
+            return batch_id.startswith(ASKED) and self._rows.pop(batch_id, None) is not None
 
     def add(self, submission: BatchSubmission) -> BatchSubmission:
         """Keep, or the row that is there."""

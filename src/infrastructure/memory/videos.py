@@ -76,6 +76,7 @@ class MemoryVideos:
         limit: int,
         after: Changed | None = None,
         with_source: bool = False,
+        deleted: bool = False,
     ) -> Sequence[Video]:
         """Oldest change first."""
         active = self._active()
@@ -84,7 +85,7 @@ class MemoryVideos:
                 video
                 for video in self._videos.values()
                 if video.status is status
-                and not video.is_deleted
+                and video.is_deleted == deleted
                 and video.updated_at < before
                 and SUBJECT + video.id not in active
                 and not (with_source and video.source_purged_at is not None)
@@ -151,7 +152,7 @@ def appliers(
         if not isinstance(effect, Noted):
             raise TypeError(f"{type(effect).__name__} is no event")
         new, event_id = journal.add(effect.event), effect.event.id
-        return lambda: journal.remove(event_id) if new else None
+        return lambda: journal.undo(event_id) if new else None
 
     return {**dict.fromkeys(VIDEO_EFFECTS, apply), Noted: note}
 

@@ -17,8 +17,8 @@ from botocore.config import Config
 
 from src.application.ports.clock import Clock
 from src.domain.errors import ConfigError, QueueUnavailable
-from src.infrastructure.aws.answers import code_of, refuse_cut_answers
-from src.infrastructure.sqs.errors import NONSENSE, SDK_ERRORS, at_start, failed_entries, unavailable
+from src.infrastructure.aws.answers import refuse_cut_answers
+from src.infrastructure.sqs.errors import NONSENSE, SDK_ERRORS, at_start, code_of, failed_entries, unavailable
 
 Answer = TypeVar("Answer")
 

@@ -67,7 +67,11 @@ class SqsConsumer:
 
     def release(self, delivery: Delivery, *, delay_seconds: float) -> None:
         """Give back. What is left of the 12 hours cuts the delay: the message then comes back early and is put off again."""
-        receipts = self._known([delivery])
+        self.release_all([delivery], delay_seconds=delay_seconds)
+
+    def release_all(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        """As `release`, ten in a call."""
+        receipts = self._known(deliveries)
         self._hide(receipts, delay_seconds)
         self._forget(receipts)
 

@@ -19,7 +19,10 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from src.domain.errors import ConfigError, QueueUnavailable
-from src.infrastructure.aws.answers import code_of
+from src.infrastructure.aws import answers
+
+OLD = "AWS.SimpleQueueService."
+"""Begins the codes of SQS's older protocol, which some endpoints still speak; the name behind it is the same."""
 
 NO_SUCH_QUEUE = "create the queue, or correct WORKER_QUEUE__NAME or WORKER_QUEUE__URL, and WORKER_AWS__REGION"
 NO_PERMISSION = (
@@ -31,7 +34,7 @@ NO_CREDENTIALS = (
 )
 
 SET_UP: Mapping[str, str] = {
-    "AWS.SimpleQueueService.NonExistentQueue": NO_SUCH_QUEUE,
+    "NonExistentQueue": NO_SUCH_QUEUE,
     "QueueDoesNotExist": NO_SUCH_QUEUE,
     "InvalidAddress": NO_SUCH_QUEUE,
     "AccessDenied": NO_PERMISSION,
@@ -66,9 +69,7 @@ STALE = frozenset(
     {
         "ReceiptHandleIsInvalid",
         "MessageNotInflight",
-        "AWS.SimpleQueueService.MessageNotInflight",
         "InvalidParameterValue",
-        "AWS.SimpleQueueService.InvalidParameterValue",
         "InvalidParameterCombination",
     }
 )
@@ -77,9 +78,7 @@ for 12 hours. (SQS says InvalidParameterValue for an expired receipt and for too
 requests is checked here.)"""
 
 NONSENSE = STALE | {
-    "AWS.SimpleQueueService.EmptyBatchRequest",
     "EmptyBatchRequest",
-    "AWS.SimpleQueueService.ReadCountOutOfRange",
     "ReadCountOutOfRange",
     "MissingParameter",
 }
@@ -88,6 +87,11 @@ NONSENSE = STALE | {
 SDK_ERRORS = (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError)
 TEXT = 300
 """Characters shown of an answer: SQS repeats whole receipts in it."""
+
+
+def code_of(error: BaseException | None) -> str:
+    """SQS's own name of the error, in either protocol; empty for errors of another kind."""
+    return answers.code_of(error).removeprefix(OLD)
 
 
 def unavailable(error: BaseException, queue: str, operation: str) -> QueueUnavailable:
@@ -134,6 +138,11 @@ class Failed:
 def failed_entries(answer: Mapping[str, Any]) -> list[Failed]:
     """A batch's answer is a success even when every entry of it failed."""
     return [
-        Failed(str(one["Id"]), str(one["Code"]), str(one.get("Message", ""))[:TEXT], not one.get("SenderFault", True))
+        Failed(
+            str(one["Id"]),
+            str(one["Code"]).removeprefix(OLD),
+            str(one.get("Message", ""))[:TEXT],
+            not one.get("SenderFault", True),
+        )
         for one in answer.get("Failed", ())
     ]

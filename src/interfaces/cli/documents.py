@@ -122,18 +122,25 @@ def letter_document(letter: DeadLetter, *, whole: bool = False) -> Document:
 
 
 def submission_document(submission: BatchSubmission) -> Document:
-    """One batch job that was made for a job; `state` is what Batch said last, null before anybody asked."""
+    """One batch job that was made for a job; `state` is what Batch said last, null before anybody asked;
+    SUBMITTING, without an id, while Batch's answer to the submission is not known."""
     return {
-        "aws_batch_job_id": submission.batch_id,
+        "aws_batch_job_id": submission.batch_id if submission.answered else None,
         "generation": submission.generation,
         "attempt": submission.attempt,
         "submitted_at": iso(submission.submitted_at),
-        "state": submission.state.value if submission.state else None,
+        "state": _state_of(submission),
         "reason": redacted(submission.reason) or None,
         "counted_at": iso(submission.counted_at),
         "missing_times": submission.missing_times,
         "missing_since": iso(submission.missing_since),
     }
+
+
+def _state_of(submission: BatchSubmission) -> str | None:
+    if not submission.answered:
+        return "SUBMITTING"
+    return submission.state.value if submission.state else None
 
 
 def event_document(event: OpsEvent) -> Document:

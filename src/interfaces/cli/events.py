@@ -108,8 +108,8 @@ def print_events(found: Sequence[OpsEvent], now: float) -> None:
 def print_submissions(found: Sequence[BatchSubmission], now: float) -> None:
     """One line each."""
     rows = [
-        (each.batch_id, each.generation, each.attempt, moment(each.submitted_at, now), each.state or "", each.reason,
-         moment(each.counted_at, now))
+        (each.batch_id if each.answered else "", each.generation, each.attempt, moment(each.submitted_at, now),
+         (each.state or "") if each.answered else "SUBMITTING", each.reason, moment(each.counted_at, now))
         for each in found
     ]  # fmt: skip
     columns = ("batch job", "gen", "attempt", "submitted", "state", "reason", "counted")

@@ -50,7 +50,7 @@ def road_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path, file_okay=False),
         default=FILES,
         show_default="scripts/infra of the project",
-        help="Folder with batch/ and iam/.",
+        help="Folder with batch/, sqs/ and iam/.",
     )
     values = click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="Value of a placeholder.")
     return files(values(json_option(command)))
@@ -109,9 +109,11 @@ def _road(folder: Path, given: Sequence[str]) -> tuple[Road, Settings, Mapping[s
 
 def _texts(folder: Path) -> dict[str, str]:
     """{file below the folder: its text}. Raises ConfigError."""
-    paths = sorted(path for part in ("batch", "iam") for path in (folder / part).glob("*.json"))
+    paths = sorted(path for part in ("batch", "sqs", "iam") for path in (folder / part).glob("*.json"))
     if not paths:
-        raise ConfigError(f"no files in {folder}/batch and {folder}/iam", fix="name the folder with --files")
+        raise ConfigError(
+            f"no files in {folder}/batch, {folder}/sqs and {folder}/iam", fix="name the folder with --files"
+        )
     try:
         return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in paths}
     except (OSError, UnicodeDecodeError) as error:

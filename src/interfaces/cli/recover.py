@@ -26,6 +26,8 @@ HELP: Mapping[str, str] = {
     "recover-dead": "Reopen jobs that died of circumstances, once each.",
     "purge-raw": "Remove sources that are needed no more.",
     "sweep-orphans": "Remove output that no video shows.",
+    "abort-uploads": "End uploads in parts that nobody will finish.",
+    "purge-events": "Remove operators' events that are older than they are kept.",
 }
 
 

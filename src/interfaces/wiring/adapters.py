@@ -166,6 +166,11 @@ class Adapters(containers.DeclarativeContainer):
         ),
         s3=providers.Singleton(lazy("src.interfaces.wiring.storages:make_s3"), settings),
     )
+    # Storages that take objects whole have none.
+    uploads = providers.Selector(
+        _setting("storage.backend", settings),
+        s3=providers.Singleton(lazy("src.interfaces.wiring.storages:make_s3_uploads"), settings),
+    )
     # The queue's roles: one object for most backends, several for those whose consumer may not publish.
     queue_consumer = providers.Singleton(lazy("src.interfaces.wiring.queues:consumer_of"), queue, storage.provider)
     queue_publisher = providers.Singleton(lazy("src.interfaces.wiring.queues:publisher_of"), queue, storage.provider)

@@ -11,7 +11,9 @@ from src.application.catalog import Catalog
 from src.application.engine.alarm import Alarm
 from src.application.operate import RetryJob
 from src.application.ports.clock import Clock
+from src.application.video.recovery.abort_uploads import AbortUploads
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
+from src.application.video.recovery.purge_events import PurgeEvents
 from src.application.video.recovery.purge_raw import PurgeRaw
 from src.application.video.recovery.reconcile import Reconcile
 from src.application.video.recovery.recover_dead import RecoverDead
@@ -33,16 +35,15 @@ from src.interfaces.wiring.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class NotOnThisRoad:
-    """Stands for a recovery job of AWS Batch where nothing goes by it."""
+class NothingToDo:
+    """Stands for a recovery job where what it looks after can't be."""
 
     name: str
+    why: str
 
     def run(self, run: Run) -> None:
         """Says so."""
-        run.refused = (
-            f"videos don't go by AWS Batch ({variable('dispatch.backend')}=queue): their owner is each worker's waker"
-        )
+        run.refused = self.why
 
 
 def recovery_jobs(settings: Settings, adapters: Adapters, catalog: Catalog) -> Mapping[str, Callable[[], RecoveryJob]]:
@@ -54,16 +55,27 @@ def recovery_jobs(settings: Settings, adapters: Adapters, catalog: Catalog) -> M
         )
     made = _Makers(settings, adapters, catalog)
     on_batch = bool(batch_types(settings))
+    not_batch = (
+        f"videos don't go by AWS Batch ({variable('dispatch.backend')}=queue): their owner is each worker's waker"
+    )
+    whole = f"{variable('storage.backend')}={settings.storage.backend} takes objects whole, not in parts"
     return {
-        "scan-stuck": made.scan_stuck if on_batch else lambda: NotOnThisRoad("scan-stuck"),
-        "reconcile": made.reconcile if on_batch else lambda: NotOnThisRoad("reconcile"),
+        "scan-stuck": made.scan_stuck if on_batch else lambda: NothingToDo("scan-stuck", not_batch),
+        "reconcile": made.reconcile if on_batch else lambda: NothingToDo("reconcile", not_batch),
         "enqueue-uploaded": made.enqueue_uploaded,
         "stuck-pending": made.stuck_pending,
         "stuck-videos": made.stuck_videos,
         "recover-dead": made.recover_dead,
         "purge-raw": made.purge_raw,
         "sweep-orphans": made.sweep_orphans,
+        "abort-uploads": (made.abort_uploads if takes_parts(settings) else lambda: NothingToDo("abort-uploads", whole)),
+        "purge-events": made.purge_events,
     }
+
+
+def takes_parts(settings: Settings) -> bool:
+    """Whether uploads can be left unfinished."""
+    return settings.storage.backend in Adapters.uploads.providers
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +180,18 @@ class _Makers:
             most_objects=recovery.most_objects,
         )
 
+    def abort_uploads(self) -> RecoveryJob:
+        """Storage alone."""
+        own = self.adapters
+        return AbortUploads(uploads=own.uploads(), clock=own.clock(), age_seconds=self.settings.recovery.upload_seconds)
+
+    def purge_events(self) -> RecoveryJob:
+        """Rows alone."""
+        own = self.adapters
+        return PurgeEvents(
+            events=own.ops_events(), clock=own.clock(), keep_seconds=self.settings.recovery.keep_event_seconds
+        )
+
 
 def make_schedule(
     settings: Settings, adapters: Adapters, catalog: Catalog, *, clock: Clock, stopping: Callable[[], bool]
@@ -183,6 +207,8 @@ def make_schedule(
         "recover-dead": recovery.recover_dead_seconds,
         "purge-raw": recovery.purge_raw_seconds,
         "sweep-orphans": recovery.sweep_orphans_seconds,
+        "abort-uploads": recovery.abort_uploads_seconds if takes_parts(settings) else 0.0,
+        "purge-events": recovery.purge_events_seconds,
     }
     if not batch_types(settings):
         intervals |= {"scan-stuck": 0.0, "reconcile": 0.0}

@@ -30,6 +30,8 @@ class RecoverySettings(Group):
     recover_dead_seconds: Interval = _every("recover-dead")
     purge_raw_seconds: Interval = _every("purge-raw")
     sweep_orphans_seconds: Interval = _every("sweep-orphans")
+    abort_uploads_seconds: Interval = _every("abort-uploads")
+    purge_events_seconds: Interval = _every("purge-events")
     limit: int = Field(default=500, ge=1, le=100_000, description="Most things that one run looks at.")
     silent_seconds: Positive = Field(
         default=1200.0,
@@ -47,8 +49,14 @@ class RecoverySettings(Group):
     orphan_seconds: Positive = Field(
         default=259_200.0, description="Output that no video shows goes when its newest object is so old (72 h)."
     )
+    upload_seconds: Positive = Field(
+        default=86_400.0, description="An upload in parts that was begun so long ago is aborted (24 h)."
+    )
+    keep_event_seconds: Positive = Field(
+        default=7_776_000.0, description="Operators' events are kept for so long (90 days)."
+    )
     most_objects: int = Field(default=10_000, ge=1, description="Objects that one run of sweep-orphans may remove.")
     delete: bool = Field(
         default=False,
-        description="`mediaworker run recovery`: purge-raw and sweep-orphans remove what they find; without it they only say it.",
+        description="`mediaworker run recovery`: purge-raw, sweep-orphans and abort-uploads remove what they find; without it they only say it.",
     )

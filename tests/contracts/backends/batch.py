@@ -24,7 +24,13 @@ DEFINITION = "video-definition"
 PACE = 0.01
 """AWS's shortest timeout of 60 s is 0.6 s here, its grace time of 30 s 0.3 s."""
 
-WIRE = {"submit": "SubmitJob", "describe": "DescribeJobs", "listing": "ListJobs", "terminate": "TerminateJob"}
+WIRE = {
+    "submit": "SubmitJob",
+    "describe": "DescribeJobs",
+    "listing": "ListJobs",
+    "of_job": "ListJobs",
+    "terminate": "TerminateJob",
+}
 TOLD = 'mkfifo "$0/$AWS_BATCH_JOB_ID" 2>/dev/null; echo "job $1 $VIDEO_JOB_ID"; read code < "$0/$AWS_BATCH_JOB_ID"; exit "$code"'
 """A job that waits, without turning, for the number that it shall exit with."""
 

@@ -72,6 +72,9 @@ class Sides:
     def release(self, delivery: Delivery, *, delay_seconds: float) -> None:
         self.consumer.release(delivery, delay_seconds=delay_seconds)
 
+    def release_all(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        self.consumer.release_all(deliveries, delay_seconds=delay_seconds)
+
     def extend(self, deliveries: Sequence[Delivery], *, visibility_seconds: float) -> None:
         self.consumer.extend(deliveries, visibility_seconds=visibility_seconds)
 

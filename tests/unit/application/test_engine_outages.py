@@ -44,6 +44,9 @@ def test_an_attempt_that_an_outage_broke_off_is_given_back_uncounted(world: Worl
     world.end(station, run, "network")
     assert (row(world).state, row(world).attempts) == (JobState.QUEUED, 0)
     assert [since for _, since in asked] == [began]
+    error = row(world).error
+    assert error is not None
+    assert error.code == asked[0][0], "why it was given back is kept"
     world.clock.advance(2)
     assert world.deliver(world.workers[1]) is not None
     assert not world.breaches

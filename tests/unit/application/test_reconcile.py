@@ -7,10 +7,10 @@ import pytest
 from src.application.ports.batch import BatchState
 from src.application.ports.ops_events import EventType
 from src.application.video.recovery.run import Run
-from src.domain.errors import BatchDenied, BatchUnavailable
+from src.domain.errors import BatchDenied, BatchNotTaken, BatchUnavailable
 from src.domain.job import JobState
 from src.domain.video.video import VideoStatus
-from tests.fakes.clinic import HOUR, LEASE, Clinic
+from tests.fakes.clinic import DAY, HOUR, LEASE, Clinic
 
 NAME = "reconcile"
 
@@ -67,6 +67,23 @@ def test_lesson_11_no_answer_changes_nothing(
     assert (clinic.job(), clinic.office.submissions.latest("job-1")) == before
     assert run.counts["error"] == 1
     assert len(actions(clinic.run(NAME))) == 2, "it is counted when Batch answers again"
+
+
+@pytest.mark.parametrize("name", [NAME, "scan-stuck"])
+def test_lesson_11_no_answer_is_never_gone_however_often_and_long(clinic: Clinic, name: str) -> None:
+    clinic.office.submit()
+    clinic.claim()
+    clinic.office.batch.forget(clinic.batch_id())
+    clinic.clock.advance(HOUR)
+    for number in range(20):
+        clinic.office.batch.fail("describe", BatchUnavailable("reset"))
+        assert [each[1] for each in actions(clinic.run(name))] == ["error"]
+        (row,) = clinic.office.submissions.of_job("job-1")
+        assert (row.missing_times, row.missing_since, row.counted_at) == (0, None, None), number
+        clinic.clock.advance(HOUR)
+    assert clinic.job().state is JobState.RUNNING
+    assert actions(clinic.run(name)) == [], "its first answer is the first of three"
+    assert clinic.job().state is JobState.RUNNING
 
 
 def test_a_listing_that_breaks_off_changes_nothing(clinic: Clinic) -> None:
@@ -137,10 +154,67 @@ def test_not_found_three_times_counts(clinic: Clinic) -> None:
     assert actions(clinic.run(NAME)) == [(batch_id, "count"), ("job-1", "RETRY_WAIT")]
 
 
-def test_a_lost_reply_s_batch_job_is_adopted_so_that_no_second_one_is_sent(clinic: Clinic) -> None:
-    clinic.office.batch.fail("submit", BatchUnavailable("reset"), after=True)
+def lost(clinic: Clinic, *, after: bool) -> str:
+    """Submitted, and the answer was lost after Batch took it, or before; what stands in the id's place."""
+    clinic.office.batch.fail("submit", BatchUnavailable("reset"), after=after)
     clinic.office.submit()
+    (row,) = clinic.office.submissions.of_job("job-1")
+    assert (row.answered, row.attempt, row.fence) == (False, 1, 0)
+    return row.batch_id
+
+
+def test_f34_a_lost_reply_s_batch_job_that_has_ended_counts_as_any_other(clinic: Clinic) -> None:
+    lost(clinic, after=True)
     (known,) = clinic.office.batch.known()
+    clinic.office.batch.lose_host(known.batch_id)
+    for operation in ("of_job", "of_job"):
+        clinic.office.batch.fail(operation)
+        assert [each[1] for each in actions(clinic.run(NAME))] == ["error"], "no answer changes nothing"
+    run = clinic.run(NAME)
+    assert actions(run) == [(known.batch_id, "adopt"), (known.batch_id, "count"), ("job-1", "RETRY_WAIT")]
+    assert clinic.job().attempts == 1
+    assert clinic.office.submissions.open(10) == []
+
+
+def test_f34_what_never_got_there_is_forgotten_and_sent_again(clinic: Clinic) -> None:
+    asked = lost(clinic, after=False)
+    clinic.clock.advance(119)
+    assert actions(clinic.run(NAME)) == []
+    clinic.clock.advance(1)
+    assert [each[1] for each in actions(clinic.run("scan-stuck"))] == [], "reconcile has it"
+    assert actions(clinic.run(NAME, dry_run=True)) == [(asked, "forget")]
+    assert actions(clinic.run(NAME)) == [(asked, "forget")]
+    assert clinic.job().attempts == 0
+    assert actions(clinic.run("scan-stuck")) == [("job-1", "submit")]
+    assert [row.answered for row in clinic.office.submissions.of_job("job-1")] == [True]
+
+
+def test_f34_one_who_asks_while_another_does_submits_nothing(clinic: Clinic) -> None:
+    asked = lost(clinic, after=True)
+    clinic.office.road().dispatch(clinic.job())
+    assert len(clinic.office.batch.known()) == 1
+    assert [row.batch_id for row in clinic.office.submissions.of_job("job-1")] == [asked]
+
+
+def test_f34_an_older_one_is_not_taken_for_what_was_asked(clinic: Clinic) -> None:
+    clinic.office.batch.add("job-1", name="video-job-1")
+    clinic.clock.advance(DAY)
+    lost(clinic, after=False)
+    clinic.clock.advance(121)
+    assert next(each[1] for each in actions(clinic.run(NAME))) == "forget"
+
+
+def test_a_refused_submission_leaves_no_row(clinic: Clinic) -> None:
+    clinic.office.batch.fail("submit", BatchNotTaken("throttled"))
+    assert clinic.office.submit().rejected == "submit_failed"
+    assert clinic.office.submissions.of_job("job-1") == []
+
+
+def test_a_lost_reply_s_batch_job_is_adopted_so_that_no_second_one_is_sent(clinic: Clinic) -> None:
+    lost(clinic, after=True)
+    (known,) = clinic.office.batch.known()
+    clinic.clock.advance(HOUR)
+    assert [each[1] for each in actions(clinic.run("scan-stuck"))] == []
     assert actions(clinic.run(NAME)) == [(known.batch_id, "adopt")]
     clinic.clock.advance(HOUR)
     assert actions(clinic.run("scan-stuck")) == []

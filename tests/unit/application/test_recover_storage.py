@@ -66,6 +66,31 @@ def test_a_failed_video_s_source_is_kept_longer(clinic: Clinic) -> None:
     assert not there(clinic, key)
 
 
+@pytest.mark.parametrize("status", list(VideoStatus))
+def test_e3_a_deleted_video_whose_objects_were_never_asked_for_loses_its_source(
+    clinic: Clinic, status: VideoStatus
+) -> None:
+    key = keep(clinic, "v1", status, version="another upload")
+    clinic.clock.advance(100 * DAY)
+    clinic.office.videos.update("v1", lambda row: row.deleted(clinic.clock.now()))
+    clinic.clock.advance(3 * DAY)
+    clinic.run(PURGE)
+    assert there(clinic, key), "its request may be on its way"
+    clinic.clock.advance(1)
+    assert actions(clinic.run(PURGE)) == [("v1", "purge")]
+    assert not there(clinic, key)
+    assert clinic.run(PURGE).looked == 0
+
+
+def test_a_deleted_video_s_source_that_another_video_was_made_from_stays(clinic: Clinic) -> None:
+    key = keep(clinic, "v1", VideoStatus.READY)
+    keep(clinic, "v2", VideoStatus.UPLOADED, key=key)
+    clinic.office.videos.update("v1", lambda row: row.deleted(clinic.clock.now()))
+    clinic.clock.advance(100 * DAY)
+    clinic.run(PURGE)
+    assert there(clinic, key)
+
+
 @pytest.mark.parametrize("status", [VideoStatus.PENDING, VideoStatus.UPLOADED, VideoStatus.PROCESSING])
 def test_other_videos_keep_theirs(clinic: Clinic, status: VideoStatus) -> None:
     key = keep(clinic, "v1", status)

@@ -55,9 +55,16 @@ def submitted(clinic: Clinic) -> None:
     clinic.office.batch.end(clinic.batch_id(), 1)
 
 
-def unwritten(clinic: Clinic) -> None:
+def asked(clinic: Clinic) -> None:
+    """Its answer was lost."""
     clinic.office.batch.fail("submit", BatchUnavailable("reset"), after=True)
     clinic.office.submit()
+
+
+def unwritten(clinic: Clinic) -> None:
+    """Its answer was lost, and its row was taken for one of which nothing came."""
+    asked(clinic)
+    clinic.office.submissions.forget(clinic.batch_id())
     # Its job is looked at by its own owner as well; here its turn has just been.
     clinic.office.ledger.change("job-1", lambda row, now: row.published(now + DAY))
 
@@ -79,6 +86,11 @@ def letter(clinic: Clinic) -> None:
 
 def event(clinic: Clinic) -> None:
     clinic.office.events.add(OpsEvent(type=EventType.BATCH_DESYNC, severity=Severity.ERROR))
+
+
+def old_event(clinic: Clinic) -> None:
+    clinic.office.events.add(OpsEvent(type=EventType.ORPHAN_CANCELLED, severity=Severity.INFO))
+    clinic.clock.advance(90 * DAY)
 
 
 def dead(clinic: Clinic) -> None:
@@ -109,6 +121,27 @@ def orphaned(clinic: Clinic) -> None:
     clinic.clock.advance(40 * DAY)
 
 
+def forgotten_source(clinic: Clinic) -> None:
+    """Whoever deleted the video died before it asked for its objects."""
+    clinic.office.videos.add(Video(id="v1", tenant="t1", source_key=KEY, status=VideoStatus.UPLOADED))
+    clinic.office.videos.update("v1", lambda row: row.deleted(clinic.clock.now()))
+    clinic.clock.advance(4 * DAY)
+
+
+def forgotten_stream(clinic: Clinic) -> None:
+    put(clinic, "job-1")
+    shown = "tenants/t1/video/hls/v1/job-1-1-1/master.m3u8"
+    row = Video(id="v1", tenant="t1", source_key="", status=VideoStatus.READY, result={"hls_path": shown})
+    clinic.office.videos.add(row)
+    clinic.office.videos.update("v1", lambda row: row.deleted(clinic.clock.now()).source_purged(clinic.clock.now()))
+    clinic.clock.advance(4 * DAY)
+
+
+def begun(clinic: Clinic) -> None:
+    clinic.uploads.begin(KEY)
+    clinic.clock.advance(DAY)
+
+
 def put(clinic: Clinic, job_id: str) -> None:
     prefix = attempt_prefix("t1", "v1", job_id=job_id, generation=1, fence=1)
     clinic.office.storage.put_bytes(f"{prefix}a.m4s", b"x", content_type="video/mp4", cache_control="")
@@ -122,6 +155,7 @@ AGED: dict[tuple[str, str], Callable[[Clinic], None]] = {
     (BATCH, "RUNNING"): running,
     (BATCH, "RETRY_WAIT"): retry_wait,
     ("submission", "open"): submitted,
+    ("submission", "SUBMITTING"): asked,
     ("batch job without a submission", "alive"): unwritten,
     ("video", "PENDING"): video(VideoStatus.PENDING),
     ("video", "UPLOADED"): video(VideoStatus.UPLOADED),
@@ -129,11 +163,15 @@ AGED: dict[tuple[str, str], Callable[[Clinic], None]] = {
     ("video", "READY_PARTIAL"): video(VideoStatus.READY_PARTIAL),
     ("dead letter", "not told"): letter,
     ("event to be told", "not told"): event,
+    ("event", "told, or not to be told"): old_event,
     ("dead job of circumstances", "first generation"): dead,
     ("source", "READY video"): source(VideoStatus.READY),
     ("source", "FAILED video"): source(VideoStatus.FAILED),
+    ("source", "deleted video"): forgotten_source,
+    ("attempt's folder", "of a deleted video"): forgotten_stream,
     ("attempt's folder", "its job has ended"): abandoned,
     ("attempt's folder", "shown by no video"): orphaned,
+    ("multipart upload", "begun"): begun,
 }
 ELSEWHERE = {LIFECYCLE, REDELIVERY}
 """Owners that are no code of ours: S3, and the queue itself (tests/contracts/test_queue.py)."""

@@ -8,9 +8,10 @@ from src.application.ports.batch import BatchState
 from src.application.ports.ops_events import EventType
 from src.application.video.recovery.run import Run
 from src.domain.errors import BatchDenied, BatchNotTaken, BatchUnavailable, DatabaseUnavailable, NetworkError
-from src.domain.job import JobState
+from src.domain.job import JobDraft, JobState
 from src.domain.video.video import VideoStatus
 from tests.fakes.clinic import DAY, LEASE, Clinic
+from tests.fakes.office import KEY
 
 NAME = "scan-stuck"
 
@@ -27,6 +28,14 @@ def running(clinic: Clinic) -> str:
     clinic.office.batch.move(batch_id, BatchState.RUNNING)
     clinic.claim()
     return batch_id
+
+
+def queued(clinic: Clinic, job_id: str = "job-1", video: str = "v1") -> None:
+    """Admitted, and whoever did it died."""
+    payload = {"video_id": video, "file_key": KEY}
+    clinic.office.ledger.admit(
+        JobDraft(id=job_id, type="video", tenant="t1", payload=payload, subject=f"video:{video}")
+    )
 
 
 def actions(run: Run) -> list[tuple[str, str]]:
@@ -122,9 +131,7 @@ def test_lesson_13_a_retry_is_sent_when_it_is_due_and_not_before(clinic: Clinic)
 
 
 def test_a_job_whose_caller_died_before_it_submitted_gets_its_container(clinic: Clinic) -> None:
-    clinic.office.batch.fail("submit", BatchUnavailable("reset"))
-    clinic.office.submit()
-    assert clinic.office.submissions.of_job("job-1") == []
+    queued(clinic)
     assert actions(clinic.run(NAME)) == [("job-1", "skipped")]
     clinic.clock.advance(121)
     assert actions(clinic.run(NAME)) == [("job-1", "submit")]
@@ -183,8 +190,7 @@ def test_an_error_of_one_job_never_stops_the_others(clinic: Clinic) -> None:
 
 def test_a_run_is_bounded_and_says_that_there_is_more(clinic: Clinic) -> None:
     for number in range(3):
-        clinic.office.batch.fail("submit")
-        clinic.office.submit(f"job-{number}", video=f"v{number}")
+        queued(clinic, f"job-{number}", f"v{number}")
     clinic.clock.advance(121)
     run = clinic.run(NAME, limit=2)
     assert (run.looked, run.more) == (2, True)
@@ -228,8 +234,7 @@ def test_the_lock_is_free_after_a_run_and_each_recovery_job_has_its_own(clinic: 
 
 def test_a_run_that_lost_its_lock_goes_no_further(clinic: Clinic) -> None:
     for number in range(2):
-        clinic.office.batch.fail("submit")
-        clinic.office.submit(f"job-{number}", video=f"v{number}")
+        queued(clinic, f"job-{number}", f"v{number}")
     clinic.clock.advance(121)
     dispatch = clinic.office.batch.submit
 

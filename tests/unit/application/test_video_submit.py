@@ -229,10 +229,10 @@ def test_an_id_that_batch_would_not_take_makes_no_row(batch_office: BatchOffice)
 
 
 def test_a_batch_job_whose_row_could_not_be_written_finds_its_job(batch_office: BatchOffice) -> None:
-    def away(_submission: BatchSubmission) -> BatchSubmission:
+    def away(_asked: BatchSubmission, _batch_id: str) -> BatchSubmission:
         raise DatabaseUnavailable("no route")
 
-    batch_office.submissions.add = away  # type: ignore[assignment, method-assign]
+    batch_office.submissions.answered = away  # type: ignore[assignment, method-assign]
     with pytest.raises(DatabaseUnavailable) as raised:
         batch_office.submit()
     (container,) = batch_office.batch.known()

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from src.domain.errors import Conflict, Crashed, ErrorReport, FileAccessError, LeaseLost, SourceMissing, UnexpectedError
-from src.domain.history import closed_attempt, is_dead_letter, told_by
+from src.domain.history import HANDED_BACK, closed_attempt, is_dead_letter, told_by
 from src.domain.job import CRASH_LIMIT, Busy, Claimed, Finished, Job, JobDraft, JobState, NotDue
+
+REPORT = ErrorReport.of(FileAccessError("busy"))
 
 
 def a_job(**fields: object) -> Job:
@@ -123,6 +125,19 @@ def test_handing_back_does_not_burn_the_attempt_but_keeps_the_fence() -> None:
     job = claimed(a_job()).hand_back(105, fence=1)
     assert (job.state, job.attempts, job.fence) == (JobState.QUEUED, 0, 1)
     assert claimed(job, 105).fence == 2
+
+
+def test_handing_back_keeps_its_reason_in_the_row_and_in_the_attempt_s_history() -> None:
+    running = claimed(a_job())
+    job = running.hand_back(105, fence=1, error=REPORT)
+    assert (job.error, dict(job.error_counts)) == (REPORT, {})
+    told = closed_attempt(running, job, 105)
+    assert told is not None
+    assert (told.outcome, told.error) == (HANDED_BACK, REPORT)
+    again = claimed(job, 105)
+    told = closed_attempt(again, again.hand_back(106, fence=2), 106)
+    assert told is not None
+    assert (told.outcome, told.error) == (HANDED_BACK, None), "an earlier attempt's reason is not this one's"
 
 
 def test_cancel_before_a_claim_is_immediate_and_during_a_run_is_a_flag() -> None:

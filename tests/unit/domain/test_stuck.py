@@ -15,6 +15,7 @@ from src.domain.stuck import (
     Patience,
     Sighting,
     Step,
+    asked_step,
     holder,
     owner_of,
     stuck_step,
@@ -81,6 +82,12 @@ def wanted(state: str, batch: str) -> Step:
         return Step.RESCUE
     # Ended before anybody claimed it: counted first, submitted then.
     return Step.SUBMIT if batch == "counted" and state != "QUEUED young" else Step.LEAVE
+
+
+def test_f35_the_table_has_every_state_there_is() -> None:
+    assert {kind.partition(" ")[0] for kind in [*JOBS, *ENDED]} == {state.value for state in JobState}
+    assert {str(state) for state in BatchState} == WAITS | RUNS | {"SUCCEEDED", "FAILED"}
+    assert {str(state) for state in BatchState} <= set(map(str, BATCH))
 
 
 @pytest.mark.parametrize(("state", "batch"), list(product([*JOBS, *ENDED], map(str, BATCH))))
@@ -157,6 +164,30 @@ def test_a_job_that_is_gone_or_went_on_takes_no_harm(batch: str) -> None:
     for row in (None, job("QUEUED", generation=2), job("DEAD")):
         step = submission_step(row, one, NOW, Around(), PATIENCE).step
         assert step is (Closing.CLOSE if batch in ("SUCCEEDED", "FAILED", "gone") else Closing.LEAVE)
+
+
+@pytest.mark.parametrize("state", [*JOBS, *ENDED])
+@pytest.mark.parametrize("found", [True, False, None])
+@pytest.mark.parametrize("age", [119.0, 120.0])
+def test_f34_what_batch_did_not_answer_has_one_ruling(state: str, found: bool | None, age: float) -> None:
+    one = sighting("unknown once", asked=True, missing_times=0, submitted_at=NOW - age)
+    step = asked_step(job(state), one, NOW, PATIENCE, found=found).step
+    if found is None:
+        assert step is Closing.LEAVE, "no answer changes nothing"
+    elif found:
+        assert step is Closing.ADOPT
+    else:
+        may_come = state.startswith(("QUEUED", "RETRY_WAIT")) and age < 120
+        assert step is (Closing.LEAVE if may_come else Closing.FORGET)
+    assert asked_step(None, one, NOW, PATIENCE, found=False).step is Closing.FORGET
+
+
+@pytest.mark.parametrize("state", [*JOBS, *ENDED])
+def test_f34_no_second_container_is_sent_while_the_first_may_be_on_its_way(state: str) -> None:
+    one = sighting("unknown once", asked=True, missing_times=0, submitted_at=NOW - 90_000)
+    assert stuck_step(job(state), [one], NOW, PATIENCE).step is not Step.SUBMIT
+    after = job("RETRY_WAIT", fence=1, attempts=1)
+    assert stuck_step(after, [one], NOW, PATIENCE).step is Step.SUBMIT, "it was claimed since"
 
 
 def test_lesson_12_what_was_claimed_since_counts_nothing() -> None:

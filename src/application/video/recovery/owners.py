@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from src.application.video.recovery.abort_uploads import AbortUploads
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
+from src.application.video.recovery.purge_events import PurgeEvents
 from src.application.video.recovery.purge_raw import PurgeRaw
 from src.application.video.recovery.recover_dead import RecoverDead
 from src.application.video.recovery.schedule import INTERVALS
@@ -18,7 +20,7 @@ from src.domain.stuck import Patience
 WAKER = "waker"
 ALARM = "alarm"
 ABANDONED = "sweep of abandoned attempts"
-REDELIVERY = "the deletion queue"
+REDELIVERY = "the queue"
 LIFECYCLE = "the bucket's lifecycle rule"
 
 
@@ -57,6 +59,8 @@ OWNERS: Sequence[Owned] = (
           "takes it back and sends a container; DEAD when its executions are used up"),
     Owned(BATCH, "RETRY_WAIT", "scan-stuck", "the time of its retry", "sends a container"),
     Owned("submission", "open", "reconcile", f"its next run ({_time(INTERVALS['reconcile'])})", "learns how it ended; counts that once"),
+    Owned("submission", "SUBMITTING", "reconcile", f"{_time(PATIENCE.young)} without an answer of AWS Batch; at once when it made a batch job",
+          "finds that by its name; else the row goes, and `scan-stuck` sends a container"),
     Owned("batch job without a submission", "alive", "reconcile", f"its next run ({_time(INTERVALS['reconcile'])})",
           f"writes it down; terminates it when its job has ended and it waits for {_time(PATIENCE.runnable)} while others start"),
     Owned("video", "PENDING", "stuck-pending",
@@ -66,15 +70,21 @@ OWNERS: Sequence[Owned] = (
     Owned("video", "READY_PARTIAL", "stuck-videos", f"{_default(StuckVideos, 'idle_seconds')} without an active job", "UPLOADED, and told"),
     Owned("dead letter", "not told", ALARM, "at once", "tells an administrator"),
     Owned("event to be told", "not told", ALARM, "at once", "tells an administrator"),
+    Owned("event", "told, or not to be told", "purge-events", _default(PurgeEvents, "keep_seconds"), "removes it"),
     Owned("dead job of circumstances", "first generation", "recover-dead",
           f"its next run, up to {_default(RecoverDead, 'age_seconds')}", "reopens it once"),
     Owned("source", "READY video", "purge-raw", _default(PurgeRaw, "ready_seconds"), "removes it"),
     Owned("source", "FAILED video", "purge-raw", _default(PurgeRaw, "failed_seconds"), "removes it"),
+    Owned("source", "deleted video", "purge-raw", _default(PurgeRaw, "deleted_seconds"), "removes it: its deletion was never asked for"),
     Owned("attempt's folder", "its job has ended", ABANDONED, "1 min after the end, for a day", "removes it"),
     Owned("attempt's folder", "shown by no video", "sweep-orphans", f"{_default(SweepOrphans, 'age_seconds')} after its newest object",
           "removes it"),
-    Owned("multipart upload", "begun", LIFECYCLE, "as it says (docs/recovery.md)", "aborts it"),
+    Owned("multipart upload", "begun", "abort-uploads", _default(AbortUploads, "age_seconds"), "aborts it"),
+    Owned("attempt's folder", "of a deleted video", "sweep-orphans", f"{_default(SweepOrphans, 'age_seconds')} after its newest object",
+          "removes it: its deletion was never asked for"),
+    Owned("message", "taken, not settled", REDELIVERY, "its visibility", "delivers it again; the claim decides"),
     Owned("deletion message", "waiting", REDELIVERY, "its visibility", "delivers it again; a dead letter in the end"),
+    Owned("large message's body", "its message never comes", LIFECYCLE, "as it says (docs/publishing.md)", "removes it"),
 )  # fmt: skip
 """Every state that is not an end, once."""
 

@@ -9,7 +9,7 @@ from src.application.ports.clock import Clock
 from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import JobFilter, JobQueries
 from src.application.ports.storage import Storage
-from src.application.ports.videos import Changed, VideoRepository
+from src.application.ports.videos import VideoRepository
 from src.application.video.recovery.run import Run
 from src.application.video.request import JOB_TYPE
 from src.domain.errors import SourceMissing, StorageUnavailable
@@ -32,22 +32,32 @@ class PurgeRaw:
     clock: Clock
     ready_seconds: float = 3 * 86_400.0
     failed_seconds: float = 30 * 86_400.0
+    deleted_seconds: float = 3 * 86_400.0
+    """the request for its objects is given that long, with its retries and whoever requeues it"""
     name: str = "purge-raw"
 
     def run(self, run: Run) -> None:
-        """Videos that were READY, or FAILED, for so long, the longest first."""
+        """Videos that were READY, or FAILED, for so long, the longest first; then deleted ones, whose request for their objects may
+        never have been sent."""
         needed = self._needed()
         for status, seconds in ((VideoStatus.READY, self.ready_seconds), (VideoStatus.FAILED, self.failed_seconds)):
-            before, after = self.clock.now() - seconds, None
-            self._all(status, before, after, needed, run)
+            self._all(status, seconds, needed, run)
+        for status in VideoStatus:
+            self._all(status, self.deleted_seconds, needed, run, deleted=True)
         run.more = run.looked >= run.limit
 
     def _all(
-        self, status: VideoStatus, before: float, after: Changed | None, needed: Collection[str], run: Run
+        self, status: VideoStatus, seconds: float, needed: Collection[str], run: Run, *, deleted: bool = False
     ) -> None:
+        before, after = self.clock.now() - seconds, None
         while run.looked < run.limit:
             page = self.videos.idle(
-                status, before=before, limit=min(PAGE, run.limit - run.looked), after=after, with_source=True
+                status,
+                before=before,
+                limit=min(PAGE, run.limit - run.looked),
+                after=after,
+                with_source=True,
+                deleted=deleted,
             )
             if not page:
                 return
@@ -70,11 +80,13 @@ class PurgeRaw:
             run.skip(seen.id, "a job that is active needs its source")
         elif source.modified_at >= before:
             run.skip(seen.id, "its source is younger than that")
-        elif seen.status is VideoStatus.READY and made_from not in (None, source.version):
+        elif not seen.is_deleted and seen.status is VideoStatus.READY and made_from not in (None, source.version):
             run.skip(seen.id, "its source was uploaded anew, and is not encoded yet")
         elif (shared := self._shared(seen, before)) is not None:
             run.skip(seen.id, shared)
-        elif self._mark(seen, run, f"{source.size} bytes, {seen.status} for longer than kept"):
+        elif self._mark(
+            seen, run, f"{source.size} bytes, {'deleted' if seen.is_deleted else seen.status} for longer than kept"
+        ):
             try:
                 self.storage.delete([key])
             except StorageUnavailable:

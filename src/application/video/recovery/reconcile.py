@@ -19,7 +19,7 @@ from src.domain.batch import BatchState
 from src.domain.errors import BatchRefused, BatchUnavailable, NotFound
 from src.domain.job import Job
 from src.domain.rescue import due_now, never_began
-from src.domain.stuck import Around, Closing, Patience, Ruling, Sighting, holder, submission_step
+from src.domain.stuck import Around, Closing, Patience, Ruling, Sighting, asked_step, holder, submission_step
 
 PAGE = 100
 """Submissions read, and described, at a time: as many as one DescribeJobs takes."""
@@ -58,12 +58,15 @@ class Reconcile:
         known: set[str] = set()
         for page in self._pages(run):
             known |= {row.batch_id for row in page}
-            said = self.sightings.look([row.batch_id for row in page], run)
+            said = self.sightings.look([row.batch_id for row in page if row.answered], run)
             if said is None:
                 return
             for row in page:
                 with run.item(row.batch_id):
-                    self._submission(row, said, started, run)
+                    if row.answered:
+                        self._submission(row, said, started, run)
+                    else:
+                        self._asked(row, started, run)
         for batch_id, job in living.items():
             if job.job_id is not None and batch_id not in known:
                 with run.item(batch_id):
@@ -97,6 +100,48 @@ class Reconcile:
         around = self._around(one, row.job_id, said, started)
         ruling = submission_step(job, one, now, around, self.patience)
         self._act(ruling, job, one, run)
+
+    def _asked(self, row: BatchSubmission, started: Sequence[float], run: Run) -> None:
+        """Batch was asked, and nobody knows the answer (F34). It is found by its name; its end then counts as any other's."""
+        one = self.sightings.sighting(row, {}, dry_run=run.dry_run)
+        made: BatchJob | None = None
+        try:
+            made = self._made(row)
+            found: bool | None = made is not None
+        except (BatchUnavailable, BatchRefused) as error:
+            run.failed(row.batch_id, error)
+            found = None
+        # As it is after Batch was asked.
+        job, now = self._now(row.job_id)
+        ruling = asked_step(job, one, now, self.patience, found=found)
+        if ruling.step is Closing.LEAVE:
+            run.skip(row.batch_id, ruling.why)
+        elif run.dry_run:
+            run.did(row.batch_id, ruling.step, ruling.why)
+        elif made is not None:
+            known = self.submissions.answered(row, made.batch_id)
+            run.did(made.batch_id, ruling.step, f"{ruling.why}: job {row.job_id}")
+            self._submission(known, {made.batch_id: made}, started, run)
+        elif self.submissions.forget(row.batch_id):
+            run.did(row.batch_id, ruling.step, ruling.why)
+            if job is not None:
+                self.ledger.change(job.id, lambda r, at: due_now(r, at, fence=row.fence))
+        else:
+            run.skip(row.batch_id, "its answer came after all")
+
+    def _made(self, row: BatchSubmission) -> BatchJob | None:
+        """The newest batch job for this row's job that nobody wrote down, not older than the row: clocks differ, by less than this."""
+        job, _now = self._now(row.job_id)
+        if job is None:
+            return None
+        written = {each.batch_id for each in self.submissions.of_job(row.job_id)}
+        since = row.submitted_at - self.patience.young
+        found = [
+            each
+            for each in self.batch.of_job(job.id, name=job.type)
+            if each.batch_id not in written and (each.created_at or 0.0) >= since
+        ]
+        return found[-1] if found else None
 
     def _act(self, ruling: Ruling, job: Job | None, one: Sighting, run: Run) -> None:
         if ruling.step is Closing.LEAVE:

@@ -53,7 +53,7 @@ class ScanStuck:
         due = self.ledger.to_wake(run.limit, self.types)
         run.more = len(due) >= run.limit
         rows = {job.id: self.submissions.of_job(job.id) for job in due}
-        asked = {row.batch_id for each in rows.values() for row in each if row.counted_at is None}
+        asked = {row.batch_id for each in rows.values() for row in each if row.answered and row.counted_at is None}
         said = self.sightings.look(asked | {own for job in due if (own := holder(job)) is not None}, run)
         for job in due:
             with run.item(job.id):

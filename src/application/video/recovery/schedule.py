@@ -21,12 +21,14 @@ INTERVALS: Mapping[str, float] = {
     "recover-dead": 7200.0,
     "purge-raw": 86_400.0,
     "sweep-orphans": 604_800.0,
+    "abort-uploads": 86_400.0,
+    "purge-events": 86_400.0,
 }
 """{recovery job: seconds between two runs}, those of contracts.md 1.9. The first two were hourly there, after they had stormed
 without a lock (lesson 11): here a run is alone, bounded, and costs one DescribeJobs for a hundred jobs that are due."""
 
-DELETES = frozenset({"purge-raw", "sweep-orphans"})
-"""They remove objects: a dry run unless somebody says otherwise."""
+DELETES = frozenset({"purge-raw", "sweep-orphans", "abort-uploads"})
+"""They remove objects, or parts of them: a dry run unless somebody says otherwise."""
 
 JITTER = 0.1
 """Share of an interval by which a run is early or late, so that many processes don't run in step."""

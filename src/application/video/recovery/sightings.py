@@ -54,6 +54,15 @@ class Sightings:
         know it yet is not counted as missing. Raises DatabaseUnavailable."""
         known, times, since = said.get(row.batch_id), row.missing_times, row.missing_since
         now = self.clock.now()
+        if not row.answered:
+            return Sighting(
+                batch_id=row.batch_id,
+                generation=row.generation,
+                fence=row.fence,
+                state=None,
+                submitted_at=row.submitted_at,
+                asked=True,
+            )
         if row.counted_at is None and not dry_run:
             row = self._written(row, known, now)
             times, since = row.missing_times, row.missing_since
