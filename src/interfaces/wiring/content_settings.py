@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -82,6 +81,8 @@ class ContentSettings(Group):
     @field_validator("time_zone")
     @classmethod
     def _zone(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo
+
         try:
             ZoneInfo(value)
         except (ValueError, OSError) as error:
