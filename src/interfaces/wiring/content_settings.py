@@ -85,7 +85,7 @@ class ContentSettings(Group):
 
         try:
             ZoneInfo(value)
-        except (ValueError, OSError) as error:
+        except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"{value[:60]!r} is no time zone") from error
         return value
 
