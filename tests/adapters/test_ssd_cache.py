@@ -281,6 +281,7 @@ import json, sys, time
 from pathlib import Path
 from src.application.ports.cache import CacheBusy
 from src.infrastructure.cache import ssd
+from src.infrastructure.cache.places import Places
 from src.infrastructure.clock import SystemClock
 from src.infrastructure.db.cached_content import SqlCacheIndex
 from src.infrastructure.db.engine import Database
@@ -294,12 +295,9 @@ most = 0
 def look(_offset):
     global most
     time.sleep(pause)
-    found = 0
-    for path in folder.iterdir():
-        try:
-            found += path.stat().st_size if path.suffix in (".mp4", ".part") else 0
-        except FileNotFoundError:
-            pass
+    # Under the tier's own lock nothing is evicted or renamed between two looks, so that nothing is counted twice.
+    with Places(folder).alone():
+        found = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".mp4", ".part"))
     most = max(most, found)
 
 for name in names:

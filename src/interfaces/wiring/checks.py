@@ -59,7 +59,7 @@ def diagnose(
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="check") as aside:
         # ffmpeg is asked in a process of its own: that wait overlaps with the rest.
         media = aside.submit(_check_media, settings, adapters) if "ffmpeg" not in without else None
-        asked = (*CHECKS, *CONTENT_CHECKS) if content or settings.content.model_fields_set else CHECKS
+        asked = (*CHECKS, *CONTENT_CHECKS) if content else CHECKS
         rest = [_tried(name, check, settings, adapters) for name, check in asked if name not in without]
         return [*rest, *(media.result() if media is not None else ())]
 

@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -82,9 +81,11 @@ class ContentSettings(Group):
     @field_validator("time_zone")
     @classmethod
     def _zone(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo
+
         try:
             ZoneInfo(value)
-        except (ValueError, OSError) as error:
+        except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"{value[:60]!r} is no time zone") from error
         return value
 
