@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
         attempts = ledger.attempts(name)
         if sum(attempt.outcome == "SUCCEEDED" for attempt in attempts) > 1:
             double.append(name)
-        for before, after in zip(attempts, attempts[1:], strict=False):
+        for before, after in pairwise(attempts):
             deaths = [at for at in killed_at if before.started_at <= at <= after.started_at]
             if deaths:
                 orphans += 1
