@@ -10,6 +10,7 @@ from src.application.catalog import Catalog
 from src.application.decoders import (
     ai_job,
     cloudevents,
+    content_event,
     content_job,
     deletion,
     eventbridge,
@@ -41,6 +42,7 @@ SHAPES: tuple[Shape, ...] = (
     sns.read,
     s3_notification.read,
     eventbridge.read,
+    content_event.read,
     cloudevents.read,
     outbox_event.read,
     deletion.read,

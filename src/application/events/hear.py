@@ -7,13 +7,12 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from src.application.decoders.body import read_body
 from src.application.decoders.decoded import Requests
 from src.application.decoders.registry import Decoders
 from src.application.dispatch import set_going
-from src.application.events.routes import ROUTES, Wanted
+from src.application.events.routes import ROUTES, Event, Wanted, opened
 from src.application.ports.clock import Clock
 from src.application.ports.dispatch import Dispatch
 from src.application.ports.event_source import Heard
@@ -23,15 +22,6 @@ from src.domain.ids import identifier
 from src.domain.job import JobDraft
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What an event says, whatever it was wrapped in."""
-
-    type: str
-    id: str | None
-    payload: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +92,6 @@ class Hearing:
                 attributes={"event": heard.type} if heard.type else {},
             )
         )
-
-
-def opened(document: Mapping[str, Any], named: str | None) -> Event:
-    """CloudEvents (`specversion`), the bus's envelope (`event_type` and `payload`), or the payload alone, whose type the road
-    `named`. Raises InvalidMessage."""
-    if "specversion" in document:
-        kind, name, payload = document.get("type"), document.get("id"), document.get("data")
-    elif "event_type" in document:
-        kind, name, payload = document.get("event_type"), document.get("event_id"), document.get("payload")
-    else:
-        kind, name, payload = named, document.get("event_id"), document
-    if not isinstance(kind, str) or not kind:
-        raise InvalidMessage("an event without a type", fix="send event_type, or use a channel named after the type")
-    if not isinstance(payload, Mapping):
-        raise InvalidMessage(f"{kind[:80]!a}: the payload must be an object, got {type(payload).__name__}")
-    event_id = str(name) if isinstance(name, (str, int)) and not isinstance(name, bool) and str(name) else None
-    return Event(kind, event_id, {key: value for key, value in payload.items() if key != "event_id"})
 
 
 def _mark(source: str, name: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from src.domain.errors import InvalidMessage
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -22,3 +24,29 @@ ROUTES: Mapping[str, Sequence[Wanted]] = {
     "cache.warm_request": (Wanted("cache_warm"),),
 }
 """{type of an event: what it asks for} (seed 000, section 6; contracts.md 4.1 for what is deleted)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What an event says, whatever it was wrapped in."""
+
+    type: str
+    id: str | None
+    payload: Mapping[str, Any]
+
+
+def opened(document: Mapping[str, Any], named: str | None) -> Event:
+    """CloudEvents (`specversion`), the bus's envelope (`event_type` and `payload`), or the payload alone, whose type the road
+    `named`. Raises InvalidMessage."""
+    if "specversion" in document:
+        kind, name, payload = document.get("type"), document.get("id"), document.get("data")
+    elif "event_type" in document:
+        kind, name, payload = document.get("event_type"), document.get("event_id"), document.get("payload")
+    else:
+        kind, name, payload = named, document.get("event_id"), document
+    if not isinstance(kind, str) or not kind:
+        raise InvalidMessage("an event without a type", fix="send event_type, or use a channel named after the type")
+    if not isinstance(payload, Mapping):
+        raise InvalidMessage(f"{kind[:80]!a}: the payload must be an object, got {type(payload).__name__}")
+    event_id = str(name) if isinstance(name, (str, int)) and not isinstance(name, bool) and str(name) else None
+    return Event(kind, event_id, {key: value for key, value in payload.items() if key != "event_id"})
