@@ -82,6 +82,6 @@ class PyAvProber:
 def _media(conversation: Conversation, container: str, size: int) -> SourceMedia:
     message = conversation.answer()
     if "facts" not in message:
-        raise BrokenReply("no facts")
+        raise BrokenReply("neither a read, nor facts, nor an error")
     blocks = conversation.blocks
     return source_media(message["facts"], container=container, size=size, read=(blocks.bytes_read, blocks.reads))

@@ -42,6 +42,7 @@ class RedisLanes:
     _looked: list[float] = field(init=False, repr=False)
     """monotonic seconds at which each lane was last looked at"""
     _waiting: list[threading.Thread | None] = field(init=False, repr=False)
+    _closed: bool = field(init=False, default=False)
     _woken: threading.Event = field(init=False, repr=False, default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -79,7 +80,8 @@ class RedisLanes:
             lane.extend(some, visibility_seconds=visibility_seconds)
 
     def close(self) -> None:
-        """Let connections go."""
+        """Let connections go, those that still wait too: what the server moved for one of them, any receive finds."""
+        self._closed = True
         self.lanes[0].close()
 
     # ------------------------------------------------------------------ QueuePublisher
@@ -146,7 +148,12 @@ class RedisLanes:
             lane.wait(lane.slice_seconds)
         except QueueUnavailable:
             # The look that follows says so, to somebody who can act on it; not at once again and again.
-            self.clock.sleep(lane.slice_seconds / 4)
+            if not self._closed:
+                self.clock.sleep(lane.slice_seconds / 4)
+        except Exception:
+            # The client does not expect to lose its connection in the middle of a call (it raises ValueError, AttributeError).
+            if not self._closed:
+                raise
         finally:
             self._woken.set()
 
