@@ -19,6 +19,7 @@ DECLARED = tuple(
         "batch_settings.py",
         "deletion_settings.py",
         "recovery_settings.py",
+        "content_settings.py",
     )
 )
 SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")

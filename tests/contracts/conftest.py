@@ -22,8 +22,12 @@ from tests.contracts.backends import (
     STORAGES,
     WRAPPED_QUEUES,
 )
+from tests.contracts.backends.content import PLATFORMS, ContentPlace
 from tests.contracts.backends.state import ALL, LedgerPlace, LockPlace, ProgressPlace, QueueAbilities, QueuePlace, State
 from tests.fakes.clock import FrozenClock
+
+FOLLOWING = {"foreign": "postgres"}
+"""Places whose server's clock is another's."""
 
 
 @pytest.fixture
@@ -31,7 +35,12 @@ def clock(request: pytest.FixtureRequest) -> FrozenClock:
     """Frozen; of a kind that the test's server follows, where it has one."""
     chosen = request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()
     made: FrozenClock = next(
-        (CLOCKS[name] for name in chosen if isinstance(name, str) and name in CLOCKS), FrozenClock
+        (
+            CLOCKS[FOLLOWING.get(name, name)]
+            for name in chosen
+            if isinstance(name, str) and FOLLOWING.get(name, name) in CLOCKS
+        ),
+        FrozenClock,
     )()
     return made
 
@@ -88,3 +97,10 @@ def storage(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) 
 def scratch(request: pytest.FixtureRequest, tmp_path: Path) -> Scratch:
     made: Scratch = SCRATCHES[request.param](tmp_path)
     return made
+
+
+@pytest.fixture(params=sorted(PLATFORMS))
+def platform(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[ContentPlace]:
+    made: ContentPlace = PLATFORMS[request.param](clock, tmp_path)
+    yield made
+    made.close()

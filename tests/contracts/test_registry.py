@@ -7,6 +7,7 @@ import pytest
 from src.interfaces.wiring.adapters import CHOICES
 from src.interfaces.wiring.assemble import WITH_EFFECTS
 from tests.contracts.backends import LEDGER_ABILITIES, LEDGERS, LOCKS, PROGRESSES, QUEUES, STATES, STORAGES
+from tests.contracts.backends.content import PLATFORMS
 from tests.contracts.backends.state import LedgerAbilities
 
 SQL = ("sqlite", "postgres")
@@ -18,6 +19,7 @@ COVERED = {
     "lock.backend": {"database" if name in SQL else name for name in LOCKS},
     "progress.backend": {"database" if name in SQL else name for name in PROGRESSES},
     "storage.backend": set(STORAGES),
+    "content.backend": {"database" if name in (*SQL, "foreign") else name for name in PLATFORMS if name != "memory"},
 }
 
 

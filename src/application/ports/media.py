@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -84,3 +85,32 @@ class Pictures(Protocol):
 
     def stop(self) -> None:
         """Kill every process of this object; running calls raise Cancelled, later ones too."""
+
+
+class View(Protocol):
+    """One source, looked at by ranged reads. `bytes_read` and `reads` count what it cost so far."""
+
+    @property
+    def media(self) -> SourceMedia:
+        """What it is."""
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the source that were read."""
+
+    @property
+    def reads(self) -> int:
+        """Requests that it took."""
+
+    def still(self, second: float, *, width: int, height: int, target: Path) -> float | None:
+        """The picture at `second` (from the beginning; where that lies many bytes behind a keyframe, the keyframe) as a JPEG
+        at `target` that fits into width x height (shape kept, never enlarged, upright, tone-mapped), and its mean brightness
+        (0-255). None when the source has no picture there; then there is no file. Raises CorruptSource, DecoderCrash,
+        FfmpegFailed, DiskFull, and what the reads raise."""
+
+
+class Viewer(Protocol):
+    """Pictures of a source without fetching it: reads its headers and what lies around the wanted pictures."""
+
+    def view(self, read: ReadRange, size: int) -> AbstractContextManager[View]:
+        """Probe, and stay ready for stills until the block ends. Raises what Prober.probe raises."""

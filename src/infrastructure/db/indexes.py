@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, Index, MetaData, text
 
+from src.infrastructure.db.content_tables import cached_content, media_sessions, media_views
 from src.infrastructure.db.tables import (
     batch_submissions,
     dead_letters,
@@ -60,6 +61,9 @@ INDEXES = (
     Index("ops_events_by_job", ops_events.c.job_id, ops_events.c.created_at),
     _partial("ops_events_to_tell", ops_events.c.tell_at, where="tell_at IS NOT NULL"),
     Index("videos_by_source", videos.c.source_key),
+    Index("cached_content_by_access", cached_content.c.last_accessed, cached_content.c.content_id),
+    Index("media_sessions_by_end", media_sessions.c.expires_at),
+    Index("media_views_by_time", media_views.c.viewed_at),
 )
 """Building them adds them to their tables."""
 

@@ -87,6 +87,20 @@ class FfmpegPictures:
             best.path.replace(target)
         return best.second
 
+    def still(
+        self, source: Path, media: SourceMedia, *, second: float, width: int, height: int, target: Path
+    ) -> float | None:
+        """The picture at `second` as a JPEG, and its mean brightness (0-255); None when the source has none there. Raises
+        what `thumbnail` raises."""
+        video = _picture_of(media)
+        size = fitted(video.display_size, width, height)
+        with _workshop(target) as folder:
+            still = self._still(source, media, video, second, size, folder / "0")
+            if still is None:
+                return None
+            still.path.replace(target)
+        return still.brightness
+
     def storyboard(
         self, source: Path, media: SourceMedia, *, tile_width: int, most_tiles: int, folder: Path
     ) -> Sequence[StoryboardSheet]:

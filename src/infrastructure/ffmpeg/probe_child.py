@@ -5,6 +5,8 @@ no file: every byte of the source comes from the parent over the socket. It may 
 
 Frames on the socket are a 4-byte big-endian length and a body. Parent to child: the request (JSON), then the bytes asked
 for. Child to parent: JSON, `{"read": [offset, length]}` any number of times, then `{"facts": ..}` or `{"error": ..}` once.
+A child that was asked to stay then answers each `{"cut": second}` likewise: reads, then `{"cut": {.., "bytes": n}}` and n bytes
+as frames of at most 512 KiB, `{"cut": null}`, `{"unable": words}`, or `{"error": ..}`. It ends when the parent closes.
 """
 
 from __future__ import annotations
@@ -13,11 +15,16 @@ import io
 import json
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from src.domain.errors import JobError, LimitsExceeded
+from src.infrastructure.ffmpeg.probe_cut import Cut, Cutter, Uncuttable
 from src.infrastructure.ffmpeg.probe_facts import facts_of
-from src.infrastructure.ffmpeg.probe_open import Request
+from src.infrastructure.ffmpeg.probe_open import Request, open_source
+
+PIECE_BYTES = 512 * 1024
+"""Half of what the parent takes in one frame."""
 
 
 class Channel:
@@ -31,9 +38,23 @@ class Channel:
         body = json.dumps(document).encode()
         self._connection.sendall(len(body).to_bytes(4) + body)
 
+    def send_bytes(self, content: bytes) -> None:
+        """Send content as frames that the parent takes."""
+        for offset in range(0, len(content), PIECE_BYTES):
+            piece = content[offset : offset + PIECE_BYTES]
+            self._connection.sendall(len(piece).to_bytes(4) + piece)
+
     def receive(self) -> bytes:
         """The next frame; EOFError when the parent is gone."""
         return self._exactly(int.from_bytes(self._exactly(4)))
+
+    def next_order(self) -> dict[str, Any] | None:
+        """What the parent wants next; None when it wants nothing more."""
+        try:
+            order: dict[str, Any] = json.loads(self.receive())
+        except EOFError:
+            return None
+        return order
 
     def _exactly(self, length: int) -> bytes:
         parts = bytearray()
@@ -88,14 +109,39 @@ class RemoteFile(io.RawIOBase):
         return self._channel.receive()
 
 
-def answer(channel: Channel) -> dict[str, Any]:
-    """Read the request, look at the file, and say what it is or what is wrong with it."""
+def serve(channel: Channel) -> None:
+    """Read the request, look at the file, say what it is or what is wrong with it; cut pieces out of it if asked to stay."""
     request = Request(**json.loads(channel.receive()))
     source = RemoteFile(channel, request.size)
+    facts = _tried(lambda: {"facts": facts_of(source, source.read_at, request)})
+    channel.send(facts)
+    video = facts.get("facts", {}).get("video")
+    if not request.cuts or video is None:
+        return
+    cutter: Cutter | None = None
+    # Nothing is read before an order came: the parent answers reads only while it waits for what it ordered.
+    while (order := channel.next_order()) is not None:
+        cutter = cutter or Cutter(open_source(source, request), request.demuxer, video["index"])
+        _send_cut(channel, cutter, float(order["cut"]))
+
+
+def _send_cut(channel: Channel, cutter: Cutter, second: float) -> None:
+    reply = _tried(lambda: {"cut": cutter.cut(second)})
+    if not isinstance(cut := reply.get("cut"), Cut):
+        channel.send(reply)
+        return
+    about = {"container": cut.container, "second": cut.second, "begins": cut.begins, "bytes": len(cut.content)}
+    channel.send({"cut": about})
+    channel.send_bytes(cut.content)
+
+
+def _tried(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
-        return {"facts": facts_of(source, source.read_at, request)}
+        return look()
     except JobError as error:
         return _refusal(error)
+    except Uncuttable as error:
+        return {"unable": str(error)}
     except MemoryError:
         return _refusal(LimitsExceeded("reading its headers takes more memory than the probe may use"))
 
@@ -106,8 +152,7 @@ def _refusal(error: JobError) -> dict[str, Any]:
 
 def main() -> int:
     """Serve one request on standard input."""
-    channel = Channel(socket.socket(fileno=0))
-    channel.send(answer(channel))
+    serve(Channel(socket.socket(fileno=0)))
     return 0
 
 

@@ -32,6 +32,8 @@ class Request:
     max_streams: int
     max_duration_seconds: float
     allow_partial: bool
+    cuts: bool = False
+    """stay after the facts, to cut pieces out of the source"""
 
 
 def open_source(file: Any, request: Request) -> InputContainer:

@@ -78,6 +78,10 @@ class ProbeProcess:
         """Put the deadline off: time that storage took is not the process's."""
         self._deadline += seconds
 
+    def renew(self) -> None:
+        """The whole time again, for another order."""
+        self._deadline = time.monotonic() + self._wall_seconds
+
     def send(self, body: bytes) -> None:
         """One frame."""
         self._socket.settimeout(self._left())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from src.application.ports.media import ReadRange
@@ -10,12 +12,11 @@ from src.domain.errors import LimitsExceeded, SourceEmpty, UnsupportedFormat
 from src.domain.video.source import SourceMedia
 from src.infrastructure.ffmpeg.probe_allowed import MOST_PIXELS, MOST_STREAMS
 from src.infrastructure.ffmpeg.probe_blocks import BlockReader
+from src.infrastructure.ffmpeg.probe_look import MIB, Conversation, Look
 from src.infrastructure.ffmpeg.probe_process import ChildGone, ProbeProcess
-from src.infrastructure.ffmpeg.probe_reply import BrokenReply, crashed, parse, refusal, source_media
+from src.infrastructure.ffmpeg.probe_reply import BrokenReply, crashed, source_media
 from src.infrastructure.ffmpeg.probe_sniff import HEAD_BYTES, sniff
 from src.infrastructure.ffmpeg.sandbox import Sandbox
-
-MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,12 @@ class PyAvProber:
 
     def probe(self, read: ReadRange, size: int) -> SourceMedia:
         """See the port. Raises SourceEmpty as well, for a source of no bytes."""
+        with self.looking(read, size) as look:
+            return look.media
+
+    @contextmanager
+    def looking(self, read: ReadRange, size: int, *, cuts: bool = False) -> Iterator[Look]:
+        """The same process, kept after the probe. With `cuts` it cuts pieces out of the source until the block ends."""
         if size <= 0:
             raise SourceEmpty("the source has no bytes", fix="upload it again")
         if size > self.limits.source_bytes:
@@ -53,12 +60,13 @@ class PyAvProber:
             )
         with ProbeProcess(self.sandbox, self.limits.wall_seconds) as process:
             try:
-                process.send(self._request(size, sniffed.demuxer))
-                return self._listen(process, blocks, sniffed.demuxer, size)
+                process.send(self._request(size, sniffed.demuxer, cuts=cuts))
+                conversation = Conversation(process, blocks)
+                yield Look(conversation, _media(conversation, sniffed.demuxer, size))
             except (ChildGone, BrokenReply) as error:
                 raise crashed(str(error), process.last_words()) from error
 
-    def _request(self, size: int, demuxer: str) -> bytes:
+    def _request(self, size: int, demuxer: str, *, cuts: bool) -> bytes:
         request = {
             "size": size,
             "demuxer": demuxer,
@@ -66,28 +74,14 @@ class PyAvProber:
             "max_streams": self.limits.streams,
             "max_duration_seconds": self.limits.duration_seconds,
             "allow_partial": self.allow_partial,
+            "cuts": cuts,
         }
         return json.dumps(request).encode()
 
-    def _listen(self, process: ProbeProcess, blocks: BlockReader, container: str, size: int) -> SourceMedia:
-        """Hand out the ranges it asks for until it says what it found."""
-        while True:
-            message = parse(process.receive())
-            if "error" in message:
-                raise refusal(message["error"])
-            if "facts" in message:
-                counted = (blocks.bytes_read, blocks.reads)
-                return source_media(message["facts"], container=container, size=size, read=counted)
-            waited = blocks.seconds
-            process.send(blocks.read(*_wanted(message)))
-            process.grant(blocks.seconds - waited)
 
-
-def _wanted(message: dict[str, object]) -> tuple[int, int]:
-    wanted = message.get("read")
-    if not isinstance(wanted, list) or len(wanted) != 2 or not all(type(number) is int for number in wanted):
-        raise BrokenReply("neither a read, nor facts, nor an error")
-    offset, length = wanted
-    if offset < 0 or not 0 <= length <= 256 * MIB:
-        raise BrokenReply(f"a read of {length} bytes at {offset}")
-    return offset, length
+def _media(conversation: Conversation, container: str, size: int) -> SourceMedia:
+    message = conversation.answer()
+    if "facts" not in message:
+        raise BrokenReply("no facts")
+    blocks = conversation.blocks
+    return source_media(message["facts"], container=container, size=size, read=(blocks.bytes_read, blocks.reads))

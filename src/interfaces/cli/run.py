@@ -14,7 +14,7 @@ from src.interfaces.wiring.environment import load
 @click.option("--drain", is_flag=True, help="Exit when the queue is empty and nothing runs.")
 @click.option("--json", "as_json", is_flag=True, help="Log lines as JSON, also on a terminal (log.format=json).")
 def run(name: str, drain: bool, as_json: bool) -> int:
-    """Run the worker NAME (video, recovery) until SIGTERM: it then finishes what fits and hands the rest back."""
+    """Run the worker NAME (video, content, recovery) until SIGTERM: it then finishes what fits and hands the rest back."""
     from src.interfaces.workers.runner import RECOVERY, WORKERS, run_worker
 
     if name not in WORKERS:

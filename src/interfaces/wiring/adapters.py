@@ -187,6 +187,17 @@ class Adapters(containers.DeclarativeContainer):
     # One of each per attempt: stopping them is final.
     encoder = providers.Factory(lazy("src.interfaces.wiring.media:make_encoder"), ffmpeg, settings)
     pictures = providers.Factory(lazy("src.interfaces.wiring.media:make_pictures"), ffmpeg, settings)
+    viewer = providers.Factory(lazy("src.interfaces.wiring.media:make_viewer"), ffmpeg, settings)
+    platform_database = providers.Singleton(
+        lazy("src.interfaces.wiring.contents:platform_database"), settings, database
+    )
+    contents = providers.Selector(
+        _setting("content.backend", settings),
+        database=providers.Singleton(lazy("src.interfaces.wiring.contents:sql_contents"), settings, platform_database),
+        http=providers.Singleton(lazy("src.interfaces.wiring.content_api:http_contents"), settings),
+    )
+    media_files = providers.Singleton(lazy("src.interfaces.wiring.contents:media_files"), settings, storage)
+    cache_tier = providers.Singleton(lazy("src.interfaces.wiring.contents:cache_tier"), settings)
     notifier = providers.Singleton(lazy("src.interfaces.wiring.notifiers:make_notifier"), settings)
 
 
@@ -196,6 +207,7 @@ CHOICES = {
     "lock.backend": Adapters.lock,
     "progress.backend": Adapters.progress,
     "storage.backend": Adapters.storage,
+    "content.backend": Adapters.contents,
 }
 """{setting: what it selects from}."""
 

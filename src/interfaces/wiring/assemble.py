@@ -10,13 +10,17 @@ from types import UnionType
 from typing import Any
 
 from src.application.catalog import Catalog, JobType, no_effects
+from src.application.content.media_files import MediaFiles
+from src.application.content.settings import ContentSettings
+from src.application.content.tier import CacheTier
 from src.application.outcome import Handler
 from src.application.ports.batch import BatchService
 from src.application.ports.clock import Clock
+from src.application.ports.content import Contents
 from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, JobLedger, JobQueries
 from src.application.ports.lock import Idempotency
-from src.application.ports.media import Encoder, Pictures, Prober
+from src.application.ports.media import Encoder, Pictures, Prober, Viewer
 from src.application.ports.notify import AdminNotifier
 from src.application.ports.progress import Progress
 from src.application.ports.queue import QueueConsumer, QueueInspector, QueuePublisher
@@ -29,7 +33,7 @@ from src.interfaces.wiring.adapters import Adapters, imported
 from src.interfaces.wiring.environment import variable
 from src.interfaces.wiring.settings import Settings
 
-BUILT_IN = ("src.application.video.job_types",)
+BUILT_IN = ("src.application.video.job_types", "src.application.content.job_types")
 """Modules whose JOB_TYPES every worker knows."""
 
 WITH_EFFECTS = ("database",)
@@ -58,6 +62,11 @@ PORTS: Mapping[type, Binding] = {
     AdminNotifier: lambda adapters: adapters.notifier(),
     Clock: lambda adapters: adapters.clock(),
     VideoSettings: lambda adapters: imported("src.interfaces.wiring.media:video_settings")(adapters.settings()),
+    Viewer: lambda adapters: adapters.viewer(),
+    Contents: lambda adapters: adapters.contents(),
+    MediaFiles: lambda adapters: adapters.media_files(),
+    CacheTier: lambda adapters: adapters.cache_tier(),
+    ContentSettings: lambda adapters: imported("src.interfaces.wiring.contents:content_settings")(adapters.settings()),
 }
 """{type of a handler's field: what fills it}. Job modules add their own in a PORTS of the same shape."""
 

@@ -13,6 +13,7 @@ from src.infrastructure.ffmpeg.encoder import EncoderSettings, FfmpegEncoder
 from src.infrastructure.ffmpeg.pictures import FfmpegPictures, PictureSettings
 from src.infrastructure.ffmpeg.prober import ProbeLimits, PyAvProber
 from src.infrastructure.ffmpeg.sandbox import Limits, Sandbox
+from src.infrastructure.ffmpeg.viewer import CutViewer
 from src.interfaces.wiring.settings import Settings
 
 
@@ -39,6 +40,11 @@ def make_prober(settings: Settings) -> PyAvProber:
         sandbox=sandbox(settings),
         allow_partial=video.allow_partial,
     )
+
+
+def make_viewer(binary: Path, settings: Settings) -> CutViewer:
+    """Looks at sources and takes stills of them; every view has a tool of its own, since stopping one is final."""
+    return CutViewer(make_prober(settings), lambda: make_pictures(binary, settings))
 
 
 def limits(settings: Settings) -> Limits:

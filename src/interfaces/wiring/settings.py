@@ -18,6 +18,7 @@ from src.domain.errors import InvalidPayload
 from src.domain.ids import storage_key
 from src.interfaces.wiring.addresses import check_login
 from src.interfaces.wiring.batch_settings import BatchSettings, DispatchSettings
+from src.interfaces.wiring.content_settings import ContentSettings
 from src.interfaces.wiring.deletion_settings import DeletionSettings
 from src.interfaces.wiring.group import Count, Group, Positive, comma_separated
 from src.interfaces.wiring.ledger_settings import LedgerSettings
@@ -270,6 +271,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     health: HealthSettings = HealthSettings()
     video: VideoSettings = VideoSettings()
+    content: ContentSettings = ContentSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -334,6 +336,11 @@ class Settings(BaseSettings):
     def scratch_path(self) -> Path:
         """The scratch folder in effect, absolute."""
         return (self.scratch_dir or self.data_dir / "scratch").absolute()
+
+    @property
+    def cache_path(self) -> Path:
+        """The content jobs' cache in effect, absolute."""
+        return (self.content.cache_dir or self.data_dir / "cache").absolute()
 
     @property
     def storage_root(self) -> Path:

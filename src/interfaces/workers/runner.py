@@ -37,7 +37,7 @@ LINGER_SECONDS = 0.5
 """What a thread that is ending anyway gets to do so."""
 
 RECOVERY = "recovery"
-WORKERS = ("video", RECOVERY)
+WORKERS = ("video", "content", RECOVERY)
 """Workers of this build, named after what they do. A worker runs every registered job type that its queue brings; `recovery` takes
 nothing from a queue."""
 

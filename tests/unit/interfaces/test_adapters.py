@@ -125,7 +125,8 @@ def test_only_the_chosen_adapter_is_imported(tmp_path: Path) -> None:
 
 def test_each_choice_offers_what_its_setting_accepts() -> None:
     accepted = {
-        name: Settings.model_fields[name].annotation for name in ("queue", "ledger", "lock", "progress", "storage")
+        name: Settings.model_fields[name].annotation
+        for name in ("queue", "ledger", "lock", "progress", "storage", "content")
     }
     for setting, selector in CHOICES.items():
         group = accepted[setting.partition(".")[0]]

@@ -1,0 +1,24 @@
+"""Registers the content jobs."""
+
+from __future__ import annotations
+
+from src.application.catalog import JobType
+from src.application.content.request import parse_content_file
+
+# The policy of an error's class decides how often it is tried (domain/retry.py); the network's has five retries.
+MOST_ATTEMPTS = 6
+
+JOB_TYPES = [
+    JobType(
+        name="thumbnail",
+        parse=parse_content_file,
+        handler="src.application.content.thumbnail:MakeThumbnailHandler",
+        max_attempts=MOST_ATTEMPTS,
+    ),
+    JobType(
+        name="metadata",
+        parse=parse_content_file,
+        handler="src.application.content.metadata:ReadMetadataHandler",
+        max_attempts=MOST_ATTEMPTS,
+    ),
+]

@@ -1,0 +1,44 @@
+"""What the content worker asks of the platform that owns the films' records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from src.domain.errors import NetworkError, Permanent
+
+FIELDS = ("duration_seconds", "video_codec", "audio_codec", "resolution", "file_size")
+"""What a `metadata` job writes. Numbers for the first and the last, words for the others; None for what a film has not."""
+
+
+class ContentMissing(Permanent):
+    """There is no content record of this id."""
+
+    code = "content_missing"
+
+
+class ContentRefused(Permanent):
+    """The platform answered, and says no: not permitted, or not in this form."""
+
+    code = "content_refused"
+
+
+class ContentUnavailable(NetworkError):
+    """The platform gave no usable answer."""
+
+    code = "content_unavailable"
+
+
+class Contents(Protocol):
+    """Records of films. Raises ContentMissing, ContentRefused (both permanent), and ContentUnavailable or DatabaseUnavailable,
+    which may pass."""
+
+    def get(self, content_id: str) -> Mapping[str, Any]:
+        """The record, as JSON values, with at least `id` and `file_path`."""
+
+    def get_file_path(self, content_id: str) -> str:
+        """Where the film lies: a storage key, or an absolute path under the media root. Raises ContentMissing too when the
+        record has no path."""
+
+    def update_metadata(self, content_id: str, metadata: Mapping[str, Any]) -> None:
+        """Set these fields of the record (names of FIELDS) and leave the others; the same again changes nothing."""

@@ -1,0 +1,78 @@
+"""Content records in a table, ours or the platform's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from src.application.ports.content import ContentMissing
+from src.domain.errors import InvalidPayload
+from src.infrastructure.db.engine import Database
+from src.infrastructure.db.foreign import plain, quoted, renamed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlContents:
+    """Contents. `columns` are {our field: their column}, for those that are called otherwise; "" for one they don't have.
+
+    The statements are texts, not SQLAlchemy's expressions, so that a parameter has no type of its own: an id is compared as
+    whatever the column is (text, integer or UUID)."""
+
+    database: Database
+    table: str = "media_contents"
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def get(self, content_id: str) -> Mapping[str, Any]:
+        """The row, under our names."""
+        query = text(f"SELECT * FROM {quoted(self.table)} WHERE {self._column('id')} = :id")  # noqa: S608 - quoted names
+
+        def look(connection: Connection) -> Mapping[str, Any] | None:
+            row = connection.execute(query, {"id": content_id}).mappings().first()
+            return None if row is None else dict(row)
+
+        try:
+            row = self.database.read(look)
+        except InvalidPayload as error:
+            # An id that the column can't hold (text for a number) is one that no row has.
+            raise self._missing(content_id) from error
+        if row is None:
+            raise self._missing(content_id)
+        ours = {theirs: name for name, theirs in self.columns.items() if theirs}
+        return {ours.get(name, name): plain(value) for name, value in row.items()} | {"id": content_id}
+
+    def get_file_path(self, content_id: str) -> str:
+        """The column `file_path`."""
+        path = self.get(content_id).get("file_path")
+        if not isinstance(path, str) or not path:
+            raise ContentMissing(f"content {content_id} has no file_path", fix="set it in the content's row")
+        return path
+
+    def update_metadata(self, content_id: str, metadata: Mapping[str, Any]) -> None:
+        """One UPDATE of one row."""
+        values = renamed(metadata, self.columns)
+        if not values:
+            self.get(content_id)
+            return
+        numbered = {f"v{number}": value for number, value in enumerate(values.values())}
+        setters = ", ".join(f"{quoted(name)} = :v{number}" for number, name in enumerate(values))
+        statement = text(
+            f"UPDATE {quoted(self.table)} SET {setters} WHERE {self._column('id')} = :id"  # noqa: S608 - quoted names
+        )
+        given = {**numbered, "id": content_id}
+        try:
+            changed = self.database.single(lambda connection: connection.execute(statement, given).rowcount)
+        except InvalidPayload:
+            # Is it the id that the column can't hold, or one of the values?
+            self.get(content_id)
+            raise
+        if not changed:
+            raise self._missing(content_id)
+
+    def _column(self, ours: str) -> str:
+        return quoted(self.columns.get(ours) or ours)
+
+    def _missing(self, content_id: str) -> ContentMissing:
+        return ContentMissing(f"there is no content {content_id}", fix=f"add it to the table {self.table}")

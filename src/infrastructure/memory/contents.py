@@ -1,0 +1,39 @@
+"""Content records in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from src.application.ports.content import ContentMissing
+
+
+@dataclass
+class MemoryContents:
+    """Contents. Thread-safe. `rows`: {id: record}."""
+
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def get(self, content_id: str) -> Mapping[str, Any]:
+        """A copy of the record."""
+        with self._lock:
+            if content_id not in self.rows:
+                raise ContentMissing(f"there is no content {content_id}")
+            return {**self.rows[content_id], "id": content_id}
+
+    def get_file_path(self, content_id: str) -> str:
+        """The record's."""
+        path = self.get(content_id).get("file_path")
+        if not isinstance(path, str) or not path:
+            raise ContentMissing(f"content {content_id} has no file_path")
+        return path
+
+    def update_metadata(self, content_id: str, metadata: Mapping[str, Any]) -> None:
+        """Set the fields."""
+        with self._lock:
+            if content_id not in self.rows:
+                raise ContentMissing(f"there is no content {content_id}")
+            self.rows[content_id].update(metadata)

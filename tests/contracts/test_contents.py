@@ -1,0 +1,51 @@
+"""Content records, wherever the platform keeps them."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.application.ports.content import FIELDS, ContentMissing
+from tests.contracts.backends.content import ContentPlace
+
+METADATA = {
+    "duration_seconds": 5400.25,
+    "video_codec": "h264",
+    "audio_codec": None,
+    "resolution": "1920x1080",
+    "file_size": 3_000_000_000,
+}
+
+
+def test_a_record_says_where_its_film_lies(platform: ContentPlace) -> None:
+    platform.add("17", file_path="films/17.mkv", title="Seventeen")
+    contents = platform.contents()
+    assert contents.get_file_path("17") == "films/17.mkv"
+    record = contents.get("17")
+    assert (record["id"], record["file_path"], record["title"]) == ("17", "films/17.mkv", "Seventeen")
+
+
+def test_metadata_is_written_into_its_fields_and_nothing_else_is_touched(platform: ContentPlace) -> None:
+    platform.add("17", file_path="films/17.mkv", title="Seventeen")
+    platform.add("18", file_path="films/18.mkv", title="Eighteen")
+    contents = platform.contents()
+    for _ in range(2):
+        contents.update_metadata("17", METADATA)
+    assert set(METADATA) == set(FIELDS)
+    assert {name: contents.get("17")[name] for name in FIELDS} == METADATA
+    assert (contents.get("17")["title"], contents.get_file_path("17")) == ("Seventeen", "films/17.mkv")
+    assert contents.get("18").get("file_size") is None
+
+
+@pytest.mark.parametrize("name", ["404", "no-such-content"])
+def test_what_is_not_there_is_an_error_for_good(platform: ContentPlace, name: str) -> None:
+    contents = platform.contents()
+    for ask in (contents.get, contents.get_file_path, lambda name: contents.update_metadata(name, METADATA)):
+        with pytest.raises(ContentMissing) as caught:
+            ask(name)
+        assert not caught.value.retryable
+
+
+def test_a_record_without_a_path_has_none(platform: ContentPlace) -> None:
+    platform.add("17", title="Seventeen")
+    with pytest.raises(ContentMissing, match="file_path"):
+        platform.contents().get_file_path("17")
