@@ -18,6 +18,8 @@ _WORD = re.compile(r"[\u1100-\u11ff]+|\d+|[^\W\d_\u1100-\u11ff]+")
 def spelled(text: str) -> str:
     """In small letters, without accents; each Hangul syllable as its two or three letters, so that a slip in one of them is one
     letter's difference."""
+    if text.isascii():
+        return text.lower()
     apart = unicodedata.normalize("NFKD", text).casefold()
     return "".join(letter for letter in apart if unicodedata.category(letter) != "Mn")
 
@@ -45,3 +47,11 @@ def syllables(word: str) -> int:
 def ends_syllable(word: str, place: int) -> bool:
     """Whether a spelled word can be cut before `place`: the first letters of 각 spell 가, which is another syllable."""
     return place >= len(word) or not _TAILS[0] <= word[place] <= _TAILS[1]
+
+
+def field_words(value: object) -> list[str]:
+    """The words of a field, which may be a text, a number or a list of them."""
+    if value is None:
+        return []
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    return words(" ".join(str(part) for part in parts if part is not None))
