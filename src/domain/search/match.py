@@ -89,28 +89,27 @@ def fewest_slips(asked: str, word: str, allowed: int, *, inside: bool) -> int:
 
 @dataclass(slots=True)
 class Asked:
-    """The words of one query; every one of them has to fit. Remembers words, which come again and again."""
+    """The words of one query; every one of them has to fit. Remembers how words fitted: the same ones come again and again."""
 
     words: Sequence[str]
-    _known: dict[tuple[str, str], float] = field(default_factory=dict)
+    _known: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def score(self, there: Mapping[str, Sequence[str]]) -> float:
         """Of a document, {field: its words}; 0 when a word fits nowhere. Without words everything fits, equally."""
         total = 0.0
         for asked in self.words:
+            known = self._known.setdefault(asked, {})
             best = 0.0
             for name, found in there.items():
-                near = max((self._fit(asked, word) for word in found), default=0.0)
+                near = 0.0
+                for word in found:
+                    fitting = known.get(word)
+                    if fitting is None:
+                        fitting = known[word] = fit(asked, word)
+                    near = max(near, fitting)
                 # Squared: one whole word is worth more than two that are nearly so.
                 best = max(best, near * near * WEIGHTS[name])
             if not best:
                 return 0.0
             total += best
         return total or 1.0
-
-    def _fit(self, asked: str, word: str) -> float:
-        key = asked, word
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = fit(asked, word)
-        return known
