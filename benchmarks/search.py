@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ def fts5(tokenizer: str, expression: Callable[[str], str]) -> Callable[[Path, Do
 
     def make(folder: Path, documents: Documents) -> Find:
         connection = sqlite3.connect(folder / f"{tokenizer}.db")
-        connection.execute(f"CREATE VIRTUAL TABLE t USING fts5(id UNINDEXED, title, description, tokenize='{tokenizer}')")
+        connection.execute(
+            f"CREATE VIRTUAL TABLE t USING fts5(id UNINDEXED, title, description, tokenize='{tokenizer}')"
+        )
         with connection:
             rows = [(each["id"], each["title"], each["description"]) for each in documents]
             connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
@@ -141,7 +144,7 @@ def one_by_one(documents: Documents) -> None:
     with tempfile.TemporaryDirectory(prefix="mediaworker-bench-") as folder:
         index = EmbeddedSearchIndex(path=Path(folder) / "search.db")
         index.put(documents)
-        puts = [_seconds(lambda each=each: index.put([each])) for each in documents[:100]]
+        puts = [_seconds(partial(index.put, [each])) for each in documents[:100]]
         page = Query(sort=[Sort("view_count", descending=True)], filters={"brand": ["WSOP"]})
         pages = [_seconds(lambda: index.search(page)) for _ in range(20)]
     print(f"\nembedded: one put {statistics.median(puts) * 1000:.1f} ms, a filtered and sorted page without words "

@@ -7,14 +7,75 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-KOREAN = (
-    "포커 대회 결승 세계 챔피언 블러프 토너먼트 하이라이트 홍진호 임요환 장경환 강의 초보 전략 라운드 예선 올인 현장 인터뷰 다큐멘터리"
-    " 전설 카지노 라스베이거스 마카오 제주 서울 국제 선수 우승 상금 딜러 승부 심리 역전 명장면 해설"
-).split()
-ENGLISH = (
-    "tournament championship highlights bluff final table negreanu hellmuth strategy beginner interview documentary legend casino"
-    " vegas macau river flush straight dealer winner million comeback lecture series champion commentary festival qualifier"
-).split()
+KOREAN = [
+    "포커",
+    "대회",
+    "결승",
+    "세계",
+    "챔피언",
+    "블러프",
+    "토너먼트",
+    "하이라이트",
+    "홍진호",
+    "임요환",
+    "장경환",
+    "강의",
+    "초보",
+    "전략",
+    "라운드",
+    "예선",
+    "올인",
+    "현장",
+    "인터뷰",
+    "다큐멘터리",
+    "전설",
+    "카지노",
+    "라스베이거스",
+    "마카오",
+    "제주",
+    "서울",
+    "국제",
+    "선수",
+    "우승",
+    "상금",
+    "딜러",
+    "승부",
+    "심리",
+    "역전",
+    "명장면",
+    "해설",
+]
+ENGLISH = [
+    "tournament",
+    "championship",
+    "highlights",
+    "bluff",
+    "final",
+    "table",
+    "negreanu",
+    "hellmuth",
+    "strategy",
+    "beginner",
+    "interview",
+    "documentary",
+    "legend",
+    "casino",
+    "vegas",
+    "macau",
+    "river",
+    "flush",
+    "straight",
+    "dealer",
+    "winner",
+    "million",
+    "comeback",
+    "lecture",
+    "series",
+    "champion",
+    "commentary",
+    "festival",
+    "qualifier",
+]
 PARTICLES = ("", "", "", "의", "에서", "와", "까지", "은")
 
 
@@ -72,7 +133,9 @@ def queries(inside: dict[str, frozenset[str]], dice: random.Random) -> list[Aske
         Asked("English, a letter wrong", typo(word, dice), begun(word, ENGLISH)) for word in ENGLISH if len(word) > 4
     ]
     pairs = [(dice.choice(KOREAN), dice.choice(ENGLISH)) for _ in range(40)]
-    made += [Asked("Korean and English", f"{one} {other}", with_all(one) & begun(other, ENGLISH)) for one, other in pairs]
+    made += [
+        Asked("Korean and English", f"{one} {other}", with_all(one) & begun(other, ENGLISH)) for one, other in pairs
+    ]
     return made
 
 

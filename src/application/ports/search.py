@@ -64,7 +64,7 @@ class Query:
 
 class Rebuild(Protocol):
     """A second index in the making, which nobody sees. Raises what SearchIndex raises; SearchUnavailable also when another
-    rebuild began meanwhile: the newest one wins."""
+    rebuild began meanwhile, by `publish` at the latest: the newest one wins."""
 
     def add(self, documents: Sequence[Document]) -> None:
         """Add or replace in it."""
@@ -74,7 +74,8 @@ class Rebuild(Protocol):
 
     def changed(self) -> Sequence[str]:
         """Ids that others put into or removed from the live index since the rebuild began, or since this was asked last: what
-        was added of them here may be older. Ask before and after `publish`; an id may come although nothing is newer."""
+        was added of them here may be older. Ask before and after `publish`, and read the record after asking; an id may come
+        although nothing is newer."""
 
     def publish(self) -> None:
         """At one moment the index is this one, for every reader, and the one before is gone. Once; nothing but `changed` is
@@ -97,4 +98,4 @@ class SearchIndex(Protocol):
 
     def search(self, query: Query) -> Sequence[Document]:
         """The best hits, best first; every word has to fit (a beginning is enough, longer words may have a slip). Without words,
-        all documents, those with the lowest ids first unless they are sorted."""
+        all documents, in an order of the index's own unless they are sorted."""
