@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import ledger, pipeline, probing, queues, replay, search, start, storage
+from benchmarks import content, ledger, pipeline, probing, queues, replay, search, start, storage
 
 PARTS: dict[str, Callable[[], object]] = {
     "start": start.main,
@@ -15,6 +15,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "replay": replay.main,
     "pipeline": pipeline.main,
     "queues": queues.main,
+    "content": content.main,
     "search": search.main,
 }
 

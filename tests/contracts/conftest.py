@@ -22,7 +22,16 @@ from tests.contracts.backends import (
     STORAGES,
     WRAPPED_QUEUES,
 )
-from tests.contracts.backends.content import PLATFORMS, ContentPlace
+from tests.contracts.backends.content import (
+    INDEXES,
+    PLATFORMS,
+    SESSIONS,
+    STATISTICS,
+    ContentPlace,
+    IndexPlace,
+    SessionPlace,
+    StatisticsPlace,
+)
 from tests.contracts.backends.state import ALL, LedgerPlace, LockPlace, ProgressPlace, QueueAbilities, QueuePlace, State
 from tests.fakes.clock import FrozenClock
 
@@ -102,5 +111,26 @@ def scratch(request: pytest.FixtureRequest, tmp_path: Path) -> Scratch:
 @pytest.fixture(params=sorted(PLATFORMS))
 def platform(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[ContentPlace]:
     made: ContentPlace = PLATFORMS[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted(INDEXES))
+def indexes(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[IndexPlace]:
+    made: IndexPlace = INDEXES[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted(SESSIONS))
+def sessions_at(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[SessionPlace]:
+    made: SessionPlace = SESSIONS[request.param](clock, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted(STATISTICS))
+def views_at(request: pytest.FixtureRequest, clock: FrozenClock, tmp_path: Path) -> Iterator[StatisticsPlace]:
+    made: StatisticsPlace = STATISTICS[request.param](clock, tmp_path)
     yield made
     made.close()

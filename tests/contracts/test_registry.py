@@ -7,7 +7,7 @@ import pytest
 from src.interfaces.wiring.adapters import CHOICES
 from src.interfaces.wiring.assemble import WITH_EFFECTS
 from tests.contracts.backends import LEDGER_ABILITIES, LEDGERS, LOCKS, PROGRESSES, QUEUES, STATES, STORAGES
-from tests.contracts.backends.content import PLATFORMS
+from tests.contracts.backends.content import PLATFORMS, SESSIONS
 from tests.contracts.backends.state import LedgerAbilities
 
 SQL = ("sqlite", "postgres")
@@ -20,6 +20,9 @@ COVERED = {
     "progress.backend": {"database" if name in SQL else name for name in PROGRESSES},
     "storage.backend": set(STORAGES),
     "content.backend": {"database" if name in (*SQL, "foreign") else name for name in PLATFORMS if name != "memory"},
+    "content.sessions_backend": {
+        "database" if name in (*SQL, "foreign", "foreign_file") else name for name in SESSIONS if name != "memory"
+    },
 }
 
 

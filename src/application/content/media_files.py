@@ -9,7 +9,6 @@ from src.application.content.request import ContentFile, checked_path
 from src.application.ports.content import Contents
 from src.application.ports.media import ReadRange
 from src.application.ports.storage import Storage, StoredObject
-from src.application.video.download import reader
 from src.application.video.steady import Steady
 from src.domain.errors import FileAccessError, InvalidPayload, SourceEmpty, SourceMissing
 
@@ -24,6 +23,9 @@ class MediaFile:
 
     def reader(self, steady: Steady) -> ReadRange:
         """Reads ranges of exactly this version."""
+        # Here, because every worker imports this module at its start, for the wiring's table of ports.
+        from src.application.video.download import reader
+
         return reader(self.storage, self.found, steady)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,5 +13,7 @@ class ContentSettings:
     thumbnail_position: float = 0.1
     thumbnail_width: int = 640
     thumbnail_height: int = 360
+    zone: tzinfo = UTC
+    """whose days are counted"""
     tries: int = 3
     """of one call to storage, before the attempt fails; the retry policy does the rest"""

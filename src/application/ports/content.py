@@ -41,4 +41,5 @@ class Contents(Protocol):
         record has no path."""
 
     def update_metadata(self, content_id: str, metadata: Mapping[str, Any]) -> None:
-        """Set these fields of the record (names of FIELDS) and leave the others; the same again changes nothing."""
+        """Set these fields of the record (names of FIELDS) and leave the others; the same again changes nothing. Where the
+        records are the worker's own, one that is missing is made."""

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 
 from src.application.ports.content import ContentMissing
 from src.domain.errors import InvalidPayload
-from src.infrastructure.db.engine import Database
+from src.infrastructure.db.content_tables import media_contents
+from src.infrastructure.db.engine import Database, upsert
 from src.infrastructure.db.foreign import plain, quoted, renamed
 
 
@@ -24,6 +25,8 @@ class SqlContents:
     database: Database
     table: str = "media_contents"
     columns: Mapping[str, str] = field(default_factory=dict)
+    makes_records: bool = False
+    """the table is ours: a film that nobody entered gets its row with its metadata"""
 
     def get(self, content_id: str) -> Mapping[str, Any]:
         """The row, under our names."""
@@ -68,7 +71,12 @@ class SqlContents:
             # Is it the id that the column can't hold, or one of the values?
             self.get(content_id)
             raise
-        if not changed:
+        if not changed and self.makes_records:
+            row = {"id": content_id, **metadata}
+            self.database.write(
+                lambda connection: upsert(connection, media_contents, row, keys=["id"], update=list(metadata))
+            )
+        elif not changed:
             raise self._missing(content_id)
 
     def _column(self, ours: str) -> str:

@@ -31,7 +31,12 @@ def doctor(worker: bool, as_json: bool) -> int:
     adapters = build(settings, catalog)
     # A worker is not ill because somebody else's is missing.
     others = [] if worker else [_deletion(settings, adapters)]
-    findings = [*diagnose(settings, adapters), *others, _job_types(settings, catalog)]
+    # What the content worker needs is asked of those who have set anything for it.
+    findings = [
+        *diagnose(settings, adapters, content=bool(settings.content.model_fields_set)),
+        *others,
+        _job_types(settings, catalog),
+    ]
     failed = [finding.error for finding in findings if finding.error is not None]
     if as_json:
         checks = [

@@ -198,6 +198,16 @@ class Adapters(containers.DeclarativeContainer):
     )
     media_files = providers.Singleton(lazy("src.interfaces.wiring.contents:media_files"), settings, storage)
     cache_tier = providers.Singleton(lazy("src.interfaces.wiring.contents:cache_tier"), settings)
+    sessions = providers.Selector(
+        _setting("content.sessions_backend", settings),
+        database=providers.Singleton(lazy("src.interfaces.wiring.contents:sql_sessions"), settings, platform_database),
+        http=providers.Singleton(lazy("src.interfaces.wiring.content_api:http_sessions"), settings),
+    )
+    statistics = providers.Singleton(
+        lazy("src.interfaces.wiring.contents:sql_statistics"), settings, database, platform_database
+    )
+    old_files = providers.Singleton(lazy("src.interfaces.wiring.contents:old_files"), settings)
+    cache = providers.Singleton(lazy("src.interfaces.wiring.contents:ssd_cache"), settings, database)
     notifier = providers.Singleton(lazy("src.interfaces.wiring.notifiers:make_notifier"), settings)
 
 
@@ -208,6 +218,7 @@ CHOICES = {
     "progress.backend": Adapters.progress,
     "storage.backend": Adapters.storage,
     "content.backend": Adapters.contents,
+    "content.sessions_backend": Adapters.sessions,
 }
 """{setting: what it selects from}."""
 

@@ -14,7 +14,9 @@ from src.application.content.media_files import MediaFiles
 from src.application.content.settings import ContentSettings
 from src.application.content.tier import CacheTier
 from src.application.outcome import Handler
+from src.application.ports.auth import Sessions
 from src.application.ports.batch import BatchService
+from src.application.ports.cache import Cache
 from src.application.ports.clock import Clock
 from src.application.ports.content import Contents
 from src.application.ports.deletion import VideoStandings
@@ -25,7 +27,9 @@ from src.application.ports.notify import AdminNotifier
 from src.application.ports.progress import Progress
 from src.application.ports.queue import QueueConsumer, QueueInspector, QueuePublisher
 from src.application.ports.scratch import Scratch
+from src.application.ports.statistics import Statistics
 from src.application.ports.storage import Presigner, Storage
+from src.application.ports.sweeper import OldFiles
 from src.application.ports.videos import ChunkRepository, VideoRepository
 from src.application.video.settings import VideoSettings
 from src.domain.errors import ConfigError
@@ -65,6 +69,10 @@ PORTS: Mapping[type, Binding] = {
     Viewer: lambda adapters: adapters.viewer(),
     Contents: lambda adapters: adapters.contents(),
     MediaFiles: lambda adapters: adapters.media_files(),
+    Cache: lambda adapters: adapters.cache(),
+    Sessions: lambda adapters: adapters.sessions(),
+    Statistics: lambda adapters: adapters.statistics(),
+    OldFiles: lambda adapters: adapters.old_files(),
     CacheTier: lambda adapters: adapters.cache_tier(),
     ContentSettings: lambda adapters: imported("src.interfaces.wiring.contents:content_settings")(adapters.settings()),
 }

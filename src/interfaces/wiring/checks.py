@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.application.ports.checkable import Checkable
-from src.domain.errors import ConfigError, WorkerError
+from src.domain.errors import ConfigError, Permanent, WorkerError
 from src.interfaces.wiring.adapters import Adapters, imported
 from src.interfaces.wiring.environment import variable
 from src.interfaces.wiring.queues import shown_queue
@@ -24,6 +24,9 @@ from src.interfaces.wiring.settings import Settings, is_server
 
 EARLIEST_NOW = 1_735_689_600.0
 """2025-01-01: a clock before that was never set, and every lease and file time would be wrong."""
+
+NOBODY = "mediaworker-selftest"
+"""An id that no content has."""
 
 SELF_TEST = b"mediaworker self-test"
 SELF_TEST_FOLDER = "tenants/mediaworker-selftest/video/hls/"
@@ -48,18 +51,25 @@ Check = Callable[[Settings, Adapters], str]
 """Says what it found. Raises ConfigError, or what the port raises when its backend is away."""
 
 
-def diagnose(settings: Settings, adapters: Adapters, *, without: Collection[str] = ()) -> Sequence[Finding]:
-    """All checks (but those named), whatever the others say. Those on the database come after the one that makes its tables."""
+def diagnose(
+    settings: Settings, adapters: Adapters, *, without: Collection[str] = (), content: bool = False
+) -> Sequence[Finding]:
+    """All checks (but those named), whatever the others say. Those on the database come after the one that makes its tables.
+    `content`: also what the content worker needs."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="check") as aside:
         # ffmpeg is asked in a process of its own: that wait overlaps with the rest.
         media = aside.submit(_check_media, settings, adapters) if "ffmpeg" not in without else None
-        rest = [_tried(name, check, settings, adapters) for name, check in CHECKS if name not in without]
+        asked = (*CHECKS, *CONTENT_CHECKS) if content else CHECKS
+        rest = [_tried(name, check, settings, adapters) for name, check in asked if name not in without]
         return [*rest, *(media.result() if media is not None else ())]
 
 
-def check_startup(settings: Settings, adapters: Adapters, *, without: Collection[str] = ()) -> None:
+def check_startup(
+    settings: Settings, adapters: Adapters, *, without: Collection[str] = (), content: bool = False
+) -> None:
     """Raises ConfigError naming everything that keeps this worker from working."""
-    refuse([finding for finding in diagnose(settings, adapters, without=without) if finding.error is not None])
+    findings = diagnose(settings, adapters, without=without, content=content)
+    refuse([finding for finding in findings if finding.error is not None])
 
 
 def check_backends(settings: Settings, adapters: Adapters) -> None:
@@ -163,6 +173,27 @@ def check_batch(settings: Settings, adapters: Adapters) -> str:
     return "; ".join(_facts(adapters.batch())) if settings.batch.queue else "not used"
 
 
+def check_cache(settings: Settings, _adapters: Adapters) -> str:
+    """The content jobs' cache can be written."""
+    return f"{_writable(settings.cache_path, 'content.cache_dir')} is writable"
+
+
+def check_platform(settings: Settings, adapters: Adapters) -> str:
+    """Where films and their records are. A drive that is not mounted now may be so later: a warning."""
+    if (root := settings.content.media_root) is not None and not root.is_dir():
+        return f"warning: media root {root} is not there now"
+    if settings.content.backend == "http":
+        return f"records at {settings.content.url}"
+    if settings.content.database_url is None and not is_server(settings.database_url):
+        imported("src.infrastructure.db.schema:upgrade")(settings.database_url)
+    try:
+        adapters.contents().get(NOBODY)
+    except Permanent:
+        # Nobody has this id: the table was asked, and has what it is asked for.
+        return f"records in table {settings.content.table}"
+    return f"records in table {settings.content.table}, where {NOBODY!r} is one"
+
+
 def _facts(adapter: object) -> Sequence[str]:
     return adapter.check() if isinstance(adapter, Checkable) else ()
 
@@ -219,6 +250,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("storage", check_storage),
     ("batch", check_batch),
 )
+
+CONTENT_CHECKS: tuple[tuple[str, Check], ...] = (("cache", check_cache), ("platform", check_platform))
 
 
 def _tried(name: str, check: Check, settings: Settings, adapters: Adapters) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from src.infrastructure.http.api import Api
 from src.infrastructure.http.contents import HttpContents
+from src.infrastructure.http.sessions import HttpSessions
 from src.interfaces.wiring.settings import Settings
 
 
@@ -17,3 +18,8 @@ def api(settings: Settings) -> Api:
 def http_contents(settings: Settings) -> HttpContents:
     """Records behind the API."""
     return HttpContents(api(settings))
+
+
+def http_sessions(settings: Settings) -> HttpSessions:
+    """Sessions behind the API."""
+    return HttpSessions(api(settings))

@@ -37,7 +37,8 @@ LINGER_SECONDS = 0.5
 """What a thread that is ending anyway gets to do so."""
 
 RECOVERY = "recovery"
-WORKERS = ("video", "content", RECOVERY)
+CONTENT = "content"
+WORKERS = ("video", CONTENT, RECOVERY)
 """Workers of this build, named after what they do. A worker runs every registered job type that its queue brings; `recovery` takes
 nothing from a queue."""
 
@@ -94,7 +95,7 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         catalog = build_catalog(settings)
         check_handlers(settings, catalog)
         adapters = build(settings, catalog)
-        check_startup(settings, adapters)
+        check_startup(settings, adapters, content=name == CONTENT)
         swept = adapters.scratch().sweep()
         worker = build_worker(settings, adapters, catalog, redact=lines.censor.hidden, drain=drain)
         answering = serve_health(settings, worker.health)

@@ -129,8 +129,8 @@ def test_each_choice_offers_what_its_setting_accepts() -> None:
         for name in ("queue", "ledger", "lock", "progress", "storage", "content")
     }
     for setting, selector in CHOICES.items():
-        group = accepted[setting.partition(".")[0]]
-        choices = group.model_fields["backend"].annotation.__args__  # type: ignore[union-attr]
+        name, _, field = setting.partition(".")
+        choices = accepted[name].model_fields[field].annotation.__args__  # type: ignore[union-attr]
         assert set(selector.providers) <= set(choices)
 
 

@@ -1,0 +1,26 @@
+"""Old files in folders that an operator named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """How many files went, and their bytes; `kept`: those that this user may not remove."""
+
+    files: int = 0
+    freed_bytes: int = 0
+    kept: int = 0
+
+
+class OldFiles(Protocol):
+    """Removes plain files by their age, never follows a link, never removes the folder itself. A folder that is not set, or not
+    there, has nothing in it. Raises FileAccessError for one that can't be read."""
+
+    def remove_old_logs(self) -> Swept:
+        """Log files that nobody wrote to for the time that logs are kept."""
+
+    def remove_old_temp(self) -> Swept:
+        """Temporary files, of the operator's folder and of the cache, that nobody wrote to for the time they may live."""

@@ -1,0 +1,57 @@
+"""Sign-in sessions in a table, ours or the platform's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, text
+
+from src.infrastructure.db.engine import Database, database_now
+from src.infrastructure.db.foreign import quoted
+
+Times = Literal["epoch", "timestamp"]
+
+AT_A_TIME = 1000
+"""Rows of one transaction: nobody who signs in waits for a clean-up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlSessions:
+    """Sessions. `times`: what kind of column `expires` is: epoch seconds, or the database's own time stamps (PostgreSQL reads
+    those without a zone in the zone of the connection; SQLite has them as text, in UTC)."""
+
+    database: Database
+    table: str = "media_sessions"
+    key: str = "id"
+    expires: str = "expires_at"
+    times: Times = "epoch"
+
+    def cleanup_expired_sessions(self) -> int:
+        """By the database's clock, in small transactions."""
+        gone = 0
+        while count := self.database.write(self._delete_some):
+            gone += count
+            if count < AT_A_TIME:
+                break
+        return gone
+
+    def _delete_some(self, connection: Connection) -> int:
+        table, key, expires = quoted(self.table), quoted(self.key), quoted(self.expires)
+        skipping = " FOR UPDATE SKIP LOCKED" if connection.dialect.name == "postgresql" else ""
+        now = moment(self.times, connection, "now")
+        statement = text(
+            f"DELETE FROM {table} WHERE {key} IN"  # noqa: S608 - quoted names
+            f" (SELECT {key} FROM {table} WHERE {expires} < {now} LIMIT {AT_A_TIME}{skipping})"
+        )
+        return connection.execute(statement, {"now": database_now(connection)}).rowcount
+
+
+def moment(times: Times, connection: Connection, parameter: str) -> str:
+    """The SQL of a moment that is given in epoch seconds, for a column of this kind."""
+    if times == "epoch":
+        return f":{parameter}"
+    if connection.dialect.name == "postgresql":
+        return f"to_timestamp(:{parameter})"
+    # SQLite keeps times as text; this is how its own functions and most libraries write them.
+    return f"strftime('%Y-%m-%d %H:%M:%S', :{parameter}, 'unixepoch')"
