@@ -20,6 +20,7 @@ DECLARED = tuple(
         "deletion_settings.py",
         "recovery_settings.py",
         "content_settings.py",
+        "search_settings.py",
     )
 )
 SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")

@@ -26,6 +26,7 @@ COMMANDS = {
     "dlq": ("dlq:dlq", "Dead letters: list, show, requeue, purge."),
     "events": ("events:events", "What happened that operators should know: list."),
     "queues": ("queues:queues", "How much waits, and for how long."),
+    "search": ("search:search", "Search the index of contents."),
     "recover": ("recover:recover", "Put right what is stuck, lost or left over."),
     "doctor": ("doctor:doctor", "Try everything a worker needs."),
     "config": ("config:config", "Settings in effect, and all there are."),
