@@ -72,7 +72,10 @@ class EmbeddedSearchIndex:
         """In one read transaction."""
         if not self.path.exists():
             return []
-        return self._run(lambda connection: _live(connection).search(query), write=False)
+        try:
+            return self._run(lambda connection: _live(connection).search(query), write=False)
+        except _Blank:
+            return []
 
     def check(self) -> Sequence[str]:
         """SQLite has what is needed; the file, where there is one, is ours."""
@@ -88,6 +91,8 @@ class EmbeddedSearchIndex:
             return [f"embedded at {self.path}, empty so far"]
         try:
             count = self._run(_count, write=False)
+        except _Blank:
+            count = 0
         except SearchRefused as error:
             raise ConfigError(error.message, fix=error.fix) from error
         return [f"embedded at {self.path}, {count} documents"]
@@ -109,12 +114,11 @@ class EmbeddedSearchIndex:
             raise self._translated(error) from error
 
     def _open(self, *, create: bool) -> sqlite3.Connection:
-        fresh = create and not self.path.exists()
         address = f"file:{quote(str(self.path))}?mode={'rwc' if create else 'rw'}"
         connection = sqlite3.connect(address, uri=True, timeout=self.busy_seconds, isolation_level=None)
         # FULL: a job that was told to be done is in the index after a power cut as well.
         connection.execute("PRAGMA synchronous=FULL")
-        if fresh:
+        if create and _is_blank(connection):
             _create(connection, self.busy_seconds)
         return connection
 
@@ -175,7 +179,7 @@ def _create(connection: sqlite3.Connection, busy_seconds: float) -> None:
                 raise
             time.sleep(0.01)
     connection.execute("BEGIN IMMEDIATE")
-    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+    if _is_blank(connection):
         connection.execute("CREATE TABLE live (number INTEGER NOT NULL)")
         connection.execute("CREATE TABLE builds (number INTEGER PRIMARY KEY AUTOINCREMENT)")
         connection.execute("CREATE TABLE changed (build INTEGER, id TEXT, PRIMARY KEY (build, id)) WITHOUT ROWID")
@@ -185,7 +189,18 @@ def _create(connection: sqlite3.Connection, busy_seconds: float) -> None:
     connection.execute("COMMIT")
 
 
+class _Blank(Exception):
+    """A file in which nothing is yet: another process is making it."""
+
+
+def _is_blank(connection: sqlite3.Connection) -> bool:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version == 0 and connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+
+
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+    if _is_blank(connection):
+        raise _Blank
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found != FORMAT:
         raise _unusable(path, f"its format is {found}, not {FORMAT}")
