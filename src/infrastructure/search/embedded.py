@@ -116,10 +116,14 @@ class EmbeddedSearchIndex:
     def _open(self, *, create: bool) -> sqlite3.Connection:
         address = f"file:{quote(str(self.path))}?mode={'rwc' if create else 'rw'}"
         connection = sqlite3.connect(address, uri=True, timeout=self.busy_seconds, isolation_level=None)
-        # FULL: a job that was told to be done is in the index after a power cut as well.
-        connection.execute("PRAGMA synchronous=FULL")
-        if create and _is_blank(connection):
-            _create(connection, self.busy_seconds)
+        try:
+            # FULL: a job that was told to be done is in the index after a power cut as well.
+            connection.execute("PRAGMA synchronous=FULL")
+            if create and _is_blank(connection):
+                _create(connection, self.busy_seconds)
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def _translated(self, error: sqlite3.Error) -> WorkerError:

@@ -99,7 +99,7 @@ def test_filters_know_numbers_by_their_texts() -> None:
 
 
 def test_sorting_puts_what_has_no_value_last_either_way() -> None:
-    rows = [{"v": None}, {"v": 2}, {"v": "x"}, {"v": 1.5}, {"v": True}, {}]
+    rows: list[dict[str, object]] = [{"v": None}, {"v": 2}, {"v": "x"}, {"v": 1.5}, {"v": True}, {}]
     for descending, expected in ((False, [1.5, 2, "x"]), (True, ["x", 2, 1.5])):
         done = sorted_by(rows, [(lambda row: row.get("v"), descending)])
         assert [row.get("v") for row in done[:3]] == expected
