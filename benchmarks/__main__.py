@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import content, ledger, pipeline, probing, queues, replay, start, storage
+from benchmarks import content, ledger, pipeline, probing, queues, replay, search, start, storage
 
 PARTS: dict[str, Callable[[], object]] = {
     "start": start.main,
@@ -16,6 +16,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "pipeline": pipeline.main,
     "queues": queues.main,
     "content": content.main,
+    "search": search.main,
 }
 
 

@@ -55,3 +55,24 @@ def test_a_record_without_a_path_has_none(platform: ContentPlace) -> None:
     platform.add("17", title="Seventeen")
     with pytest.raises(ContentMissing, match="file_path"):
         platform.contents().get_file_path("17")
+
+
+def test_all_records_are_gone_through_in_pages(platform: ContentPlace) -> None:
+    contents = platform.contents()
+    assert list(contents.page(None, 2)) == []
+    for number in range(3, 8):
+        platform.add(str(number), file_path=f"films/{number}.mkv", title=f"Film {number}")
+    found: list[str] = []
+    pages = 0
+    while page := contents.page(found[-1] if found else None, 2):
+        assert len(page) <= 2
+        assert [record["title"] for record in page] == [f"Film {record['id']}" for record in page]
+        found += [record["id"] for record in page]
+        pages += 1
+    assert (sorted(found), pages) == (["3", "4", "5", "6", "7"], 3)
+
+
+def test_an_id_that_is_gone_is_still_a_place_to_go_on_from(platform: ContentPlace) -> None:
+    for number in (1, 3):
+        platform.add(str(number), file_path="films/1.mkv", title="A film")
+    assert [record["id"] for record in platform.contents().page("2", 10)] == ["3"]

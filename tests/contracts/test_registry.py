@@ -8,6 +8,7 @@ from src.interfaces.wiring.adapters import CHOICES
 from src.interfaces.wiring.assemble import WITH_EFFECTS
 from tests.contracts.backends import LEDGER_ABILITIES, LEDGERS, LOCKS, PROGRESSES, QUEUES, STATES, STORAGES
 from tests.contracts.backends.content import PLATFORMS, SESSIONS
+from tests.contracts.backends.search import SEARCHES
 from tests.contracts.backends.state import LedgerAbilities
 
 SQL = ("sqlite", "postgres")
@@ -19,6 +20,7 @@ COVERED = {
     "lock.backend": {"database" if name in SQL else name for name in LOCKS},
     "progress.backend": {"database" if name in SQL else name for name in PROGRESSES},
     "storage.backend": set(STORAGES),
+    "search.backend": set(SEARCHES) - {"memory"},
     "content.backend": {"database" if name in (*SQL, "foreign") else name for name in PLATFORMS if name != "memory"},
     "content.sessions_backend": {
         "database" if name in (*SQL, "foreign", "foreign_file") else name for name in SESSIONS if name != "memory"

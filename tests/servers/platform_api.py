@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "platform-token-1"
 
@@ -21,6 +21,7 @@ class PlatformApi:
     now: float = 0.0
     answers: list[int] = field(default_factory=list)
     seen: list[tuple[str, str, str | None]] = field(default_factory=list)
+    ignores_after: bool = False
     _server: ThreadingHTTPServer | None = None
 
     @property
@@ -51,6 +52,11 @@ class PlatformApi:
             for name in gone:
                 del self.sessions[name]
             return 200, {"deleted": len(gone)}
+        if method == "GET" and urlsplit(path).path == "/api/contents":
+            asked = parse_qs(urlsplit(path).query)
+            after, limit = asked.get("after", [""])[0], int(asked["limit"][0])
+            found = sorted(each for each in self.contents if each > after or self.ignores_after)[:limit]
+            return 200, {"contents": [{**self.contents[each], "id": each} for each in found]}
         if parts[:2] != ["api", "contents"] or len(parts) != 3 or parts[2] not in self.contents:
             return 404, {"error": "not found"}
         record = self.contents[parts[2]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from src.domain.errors import NetworkError, Permanent
@@ -43,3 +43,8 @@ class Contents(Protocol):
     def update_metadata(self, content_id: str, metadata: Mapping[str, Any]) -> None:
         """Set these fields of the record (names of FIELDS) and leave the others; the same again changes nothing. Where the
         records are the worker's own, one that is missing is made."""
+
+    def page(self, after: str | None, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Records as `get` gives them, ordered by id in the platform's own way: those that come after that id, else from the
+        beginning. At least one and at most `limit` while there are any left; empty at the end. One that is made or removed
+        meanwhile may be in it or not."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,8 +43,7 @@ class SqlContents:
             raise self._missing(content_id) from error
         if row is None:
             raise self._missing(content_id)
-        ours = {theirs: name for name, theirs in self.columns.items() if theirs}
-        return {ours.get(name, name): plain(value) for name, value in row.items()} | {"id": content_id}
+        return self._record(row) | {"id": content_id}
 
     def get_file_path(self, content_id: str) -> str:
         """The column `file_path`."""
@@ -78,6 +77,20 @@ class SqlContents:
             )
         elif not changed:
             raise self._missing(content_id)
+
+    def page(self, after: str | None, limit: int) -> Sequence[Mapping[str, Any]]:
+        """By the column of the id."""
+        column = self._column("id")
+        where = "" if after is None else f"WHERE {column} > :after"
+        query = text(f"SELECT * FROM {quoted(self.table)} {where} ORDER BY {column} LIMIT :limit")  # noqa: S608 - quoted names
+        given = {"limit": limit} if after is None else {"limit": limit, "after": after}
+        rows = self.database.read(lambda connection: connection.execute(query, given).mappings().all())
+        return [self._record(dict(row)) for row in rows]
+
+    def _record(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        ours = {theirs: name for name, theirs in self.columns.items() if theirs}
+        record = {ours.get(name, name): plain(value) for name, value in row.items()}
+        return record | {"id": str(record["id"])}
 
     def _column(self, ours: str) -> str:
         return quoted(self.columns.get(ours) or ours)

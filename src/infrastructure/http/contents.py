@@ -1,13 +1,13 @@
-"""Content records behind an API: `GET contents/{id}` and `PATCH contents/{id}`."""
+"""Content records behind an API: `GET contents/{id}`, `PATCH contents/{id}`, and `GET contents?after=ID&limit=N` for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from src.application.ports.content import ContentMissing
+from src.application.ports.content import ContentMissing, ContentRefused
 from src.infrastructure.http.api import Api
 
 
@@ -31,6 +31,21 @@ class HttpContents:
     def update_metadata(self, content_id: str, metadata: Mapping[str, Any]) -> None:
         """A PATCH with these fields alone."""
         self.api.ask("PATCH", _place(content_id), metadata)
+
+    def page(self, after: str | None, limit: int) -> Sequence[Mapping[str, Any]]:
+        """The `contents` of the answer. An API that knows no `after` would give its first page for ever: refused."""
+        asked = {"limit": limit} if after is None else {"after": after, "limit": limit}
+        records = self.api.ask("GET", f"contents?{urlencode(asked)}").get("contents")
+        if not isinstance(records, list) or not all(isinstance(each, dict) and "id" in each for each in records):
+            raise ContentRefused(
+                "GET contents: the answer has no list `contents` of records with ids", fix="see docs/search.md"
+            )
+        found = [{**each, "id": str(each["id"])} for each in records[:limit]]
+        if after in {each["id"] for each in found}:
+            raise ContentRefused(
+                f"GET contents: what comes after {after} has it again", fix="the API must go by `after`"
+            )
+        return found
 
 
 def _place(content_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,3 +37,9 @@ class MemoryContents:
             if content_id not in self.rows:
                 raise ContentMissing(f"there is no content {content_id}")
             self.rows[content_id].update(metadata)
+
+    def page(self, after: str | None, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Copies."""
+        with self._lock:
+            ids = sorted(each for each in self.rows if after is None or each > after)[:limit]
+            return [{**self.rows[each], "id": each} for each in ids]

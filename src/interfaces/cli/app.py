@@ -28,6 +28,7 @@ COMMANDS = {
     "outbox": ("outbox:outbox", "Events that other systems have yet to be told: list, purge."),
     "queues": ("queues:queues", "How much waits, and for how long."),
     "cron": ("cron:cron", "Jobs by the clock: list, next, run."),
+    "search": ("search:search", "Search the index of contents."),
     "recover": ("recover:recover", "Put right what is stuck, lost or left over."),
     "doctor": ("doctor:doctor", "Try everything a worker needs."),
     "config": ("config:config", "Settings in effect, and all there are."),

@@ -228,6 +228,11 @@ class Adapters(containers.DeclarativeContainer):
     )
     old_files = providers.Singleton(lazy("src.interfaces.wiring.contents:old_files"), settings)
     cache = providers.Singleton(lazy("src.interfaces.wiring.contents:ssd_cache"), settings, database)
+    search = providers.Selector(
+        _setting("search.backend", settings),
+        embedded=providers.Singleton(lazy("src.interfaces.wiring.searches:embedded_search"), settings),
+        meilisearch=providers.Singleton(lazy("src.interfaces.wiring.searches:meilisearch"), settings, clock),
+    )
     notifier = providers.Singleton(lazy("src.interfaces.wiring.notifiers:make_notifier"), settings)
 
 
@@ -238,6 +243,7 @@ CHOICES = {
     "progress.backend": Adapters.progress,
     "storage.backend": Adapters.storage,
     "content.backend": Adapters.contents,
+    "search.backend": Adapters.search,
     "content.sessions_backend": Adapters.sessions,
 }
 """{setting: what it selects from}."""

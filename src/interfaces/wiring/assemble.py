@@ -28,6 +28,7 @@ from src.application.ports.notify import AdminNotifier
 from src.application.ports.progress import Progress
 from src.application.ports.queue import QueueConsumer, QueueInspector, QueuePublisher
 from src.application.ports.scratch import Scratch
+from src.application.ports.search import SearchIndex
 from src.application.ports.statistics import Statistics
 from src.application.ports.storage import Presigner, Storage
 from src.application.ports.sweeper import OldFiles
@@ -38,7 +39,11 @@ from src.interfaces.wiring.adapters import Adapters, imported
 from src.interfaces.wiring.environment import variable
 from src.interfaces.wiring.settings import Settings
 
-BUILT_IN = ("src.application.video.job_types", "src.application.content.job_types")
+BUILT_IN = (
+    "src.application.video.job_types",
+    "src.application.content.job_types",
+    "src.application.content.index_types",
+)
 """Modules whose JOB_TYPES every worker knows."""
 
 WITH_EFFECTS = ("database",)
@@ -69,6 +74,7 @@ PORTS: Mapping[type, Binding] = {
     VideoSettings: lambda adapters: imported("src.interfaces.wiring.media:video_settings")(adapters.settings()),
     Viewer: lambda adapters: adapters.viewer(),
     Contents: lambda adapters: adapters.contents(),
+    SearchIndex: lambda adapters: adapters.search(),
     MediaFiles: lambda adapters: adapters.media_files(),
     Cache: lambda adapters: adapters.cache(),
     Sessions: lambda adapters: adapters.sessions(),

@@ -60,6 +60,8 @@ def diagnose(
         # ffmpeg is asked in a process of its own: that wait overlaps with the rest.
         media = aside.submit(_check_media, settings, adapters) if "ffmpeg" not in without else None
         asked = (*CHECKS, *CONTENT_CHECKS) if content else CHECKS
+        if content or settings.search.model_fields_set:
+            asked = (*asked, ("search", imported("src.interfaces.wiring.searches:check_search")))
         rest = [_tried(name, check, settings, adapters) for name, check in asked if name not in without]
         return [*rest, *(media.result() if media is not None else ())]
 

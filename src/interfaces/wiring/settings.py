@@ -26,6 +26,7 @@ from src.interfaces.wiring.group import Count, Group, Positive, comma_separated
 from src.interfaces.wiring.ledger_settings import LedgerSettings
 from src.interfaces.wiring.queue_settings import QueueSettings
 from src.interfaces.wiring.recovery_settings import RecoverySettings
+from src.interfaces.wiring.search_settings import SearchSettings
 from src.interfaces.wiring.video_settings import VideoSettings
 
 PREFIX = "WORKER_"
@@ -276,6 +277,7 @@ class Settings(BaseSettings):
     health: HealthSettings = HealthSettings()
     video: VideoSettings = VideoSettings()
     content: ContentSettings = ContentSettings()
+    search: SearchSettings = SearchSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -349,6 +351,11 @@ class Settings(BaseSettings):
     def cache_path(self) -> Path:
         """The content jobs' cache in effect, absolute."""
         return (self.content.cache_dir or self.data_dir / "cache").absolute()
+
+    @property
+    def search_path(self) -> Path:
+        """The file of the embedded search index, absolute."""
+        return (self.data_dir / f"search-{self.search.index}.db").absolute()
 
     @property
     def storage_root(self) -> Path:

@@ -126,7 +126,7 @@ def test_only_the_chosen_adapter_is_imported(tmp_path: Path) -> None:
 def test_each_choice_offers_what_its_setting_accepts() -> None:
     accepted = {
         name: Settings.model_fields[name].annotation
-        for name in ("queue", "ledger", "lock", "progress", "storage", "content")
+        for name in ("queue", "ledger", "lock", "progress", "storage", "content", "search")
     }
     for setting, selector in CHOICES.items():
         name, _, field = setting.partition(".")

@@ -1,0 +1,1 @@
+"""Search indexes: a file of SQLite, or Meilisearch."""
