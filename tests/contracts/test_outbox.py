@@ -69,7 +69,7 @@ def test_e2_a_success_is_announced_to_every_sink_with_what_it_gave(
         at=clock.now(),
         job_id="job-1",
         tenant="t1",
-        subject=None,
+        subject="job-1",
         data={"content_id": "job-1", "odd": "é\x00", "n": 1},
         trace="00-t",
     )

@@ -151,3 +151,24 @@ def test_checking_the_database_again_does_not_blind_open_connections(fleet: Flee
     assert fleet.cli("jobs", "list").returncode == 0
     assert fleet.cli("jobs", "cancel", "job-wait").returncode == 0
     assert fleet.job("job-wait").state is JobState.CANCELLED
+
+
+def test_demo_of_the_content_worker_goes_from_an_event_to_a_search_hit(fleet: Fleet, clip: Path) -> None:
+    done = fleet.cli("demo", "--content", str(clip), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads(done.stdout)
+    content = document["content_id"]
+    assert {name: job["state"] for name, job in document["jobs"].items()} == dict.fromkeys(
+        ("thumbnail", "metadata", "index"), "SUCCEEDED"
+    )
+    picture = Path(document["jobs"]["thumbnail"]["result"]["path"])
+    assert picture.read_bytes()[:3] == b"\xff\xd8\xff"
+    assert picture == fleet.folder / "cache" / "thumbnails" / f"{content}.jpg"
+    assert document["record"]["resolution"] == "1280x720"
+    assert document["record"]["video_codec"] == "h264"
+    assert {event["type"]: event["data"]["content_id"] for event in document["events"]} == {
+        "worker.thumbnail_ready": content,
+        "worker.metadata_ready": content,
+    }
+    assert document["search"] == {"데모": [content], "fractal": [content], "fractel": [content]}
+    assert json.loads(fleet.cli("search", "fractal", "--json").stdout)[0]["id"] == content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,9 +13,11 @@ from typing import Any
 
 import click
 
-from src.domain.errors import ConfigError, FileAccessError
+from src.domain.errors import ConfigError
 from src.domain.job import Job, JobState
+from src.interfaces.cli.demo_content import content_demo
 from src.interfaces.cli.demo_page import PAGE_NAME, write_page
+from src.interfaces.cli.demo_worker import LOG_NAME, STOP_SECONDS, end, environment, log_of
 from src.interfaces.cli.documents import status_document
 from src.interfaces.cli.errors import JOB_FAILED, OK
 from src.interfaces.cli.output import json_option, print_json
@@ -29,11 +30,6 @@ from src.interfaces.cli.watch import NEVER, follow
 from src.interfaces.wiring.checks import check_startup
 
 TENANT = "demo"
-
-LOG_NAME = "demo-worker.log"
-
-STOP_SECONDS = 40.0
-"""The worker's grace time and a little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +44,18 @@ class Made:
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--content", is_flag=True, help="Show the content worker instead: thumbnail, metadata, search, events.")
 @json_option
-def demo(file: Path | None, as_json: bool) -> int:
+def demo(file: Path | None, content: bool, as_json: bool) -> int:
     """Turn FILE (or a clip made on the spot) into an adaptive HLS stream, and show how to watch it.
 
     Needs no server: queue, database and storage are files in the data directory (WORKER_DATA_DIR).
     """
     session = open_session()
     _refuse_foreign(session)
-    check_startup(session.settings, session.adapters)
+    check_startup(session.settings, session.adapters, content=content)
+    if content:
+        return content_demo(session, file, as_json=as_json)
     video_id = f"demo-{uuid.uuid4().hex[:8]}"
     job = _submitted(session, file, video_id, as_json=as_json)
     began = time.monotonic()
@@ -103,45 +102,22 @@ def _submitted(session: Session, file: Path | None, video_id: str, *, as_json: b
 
 def _work(session: Session, job: Job, began: float, *, quiet: bool) -> Made:
     """Run a worker until the queue is empty, and watch it."""
-    log = session.settings.data_dir.absolute() / LOG_NAME
-    try:
-        sink = log.open("wb")
-    except OSError as error:
-        raise FileAccessError(f"{log} can't be written: {error.strerror}") from error
-    with sink:
+    with log_of(session.settings).open("wb") as sink:
         worker = subprocess.Popen(
             [sys.executable, "-m", "src.interfaces.workers.video.main", "--drain"],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
-            env=_environment(),
+            env=environment(),
         )
         try:
             ended = follow(session, job.id, quiet=quiet, alive=lambda: worker.poll() is None, hint_seconds=NEVER)
             seconds = time.monotonic() - began
             code = worker.wait(STOP_SECONDS)
         finally:
-            _end(worker)
+            end(worker)
     document = status_document(ended, Readings(session).of(ended.id))
     return Made(document, session.settings.storage_root, seconds, code)
-
-
-def _environment() -> dict[str, str]:
-    """Ours, and the way to our own package, wherever the demo was typed."""
-    home = str(Path(__file__).resolve().parents[3])
-    path = os.pathsep.join(part for part in (home, os.environ.get("PYTHONPATH", "")) if part)
-    return {**os.environ, "PYTHONPATH": path, "WORKER_LOG__FORMAT": "json"}
-
-
-def _end(worker: subprocess.Popen[bytes]) -> None:
-    if worker.poll() is not None:
-        return
-    worker.terminate()
-    try:
-        worker.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()
 
 
 def _failed(session: Session, made: Made, *, as_json: bool) -> int:
