@@ -6,13 +6,16 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
-from src.application.ports.search import Query, SearchRefused, SearchUnavailable
+from src.application.ports.search import Query, SearchRefused, SearchUnavailable, Sort
 from src.domain.errors import ConfigError
+from src.infrastructure.memory.search import MemorySearchIndex
 from src.infrastructure.search.embedded import BATCH, EmbeddedSearchIndex
 
 FORK = multiprocessing.get_context("fork")
@@ -43,6 +46,51 @@ def write_many(folder: Path, worker: int, count: int) -> None:
         index.put([film(f"{worker}-{number}"), film("shared", f"by {worker}")])
         if number % 3 == 0:
             index.remove([f"{worker}-{number}"])
+
+
+WORDS = st.sampled_from(
+    ["포커", "세계포커대회", "챔피언", "챔피온", "메인이벤트", "결승의", "가", "각", "poker", "pokre", "Poke", "tournament",
+     "tounament", "2024", "2023", "WSOP메인", "a", "né", "x1y2"]
+)  # fmt: skip
+TEXTS = st.lists(WORDS, max_size=4).map(" ".join)
+FILMS = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": TEXTS,
+        "description": TEXTS,
+        "players": st.lists(WORDS, max_size=2),
+        "event_type": WORDS,
+        "year": st.sampled_from([2023, 2024, "2024", None]),
+        "brand": st.sampled_from(["WSOP", "wsop", "WPT", ["WPT", "EPT"]]),
+        "view_count": st.sampled_from([1, 2.5, "many", None]),
+    },
+)
+QUERIES = st.builds(
+    Query,
+    text=TEXTS,
+    filters=st.dictionaries(
+        st.sampled_from(["year", "brand"]), st.lists(st.sampled_from(["2024", "Wsop", "EPT"]), min_size=1)
+    ),
+    sort=st.lists(st.builds(Sort, st.sampled_from(["year", "view_count"]), st.booleans()), max_size=2),
+    limit=st.integers(1, 5),
+)
+
+
+@given(st.lists(FILMS, max_size=6), st.lists(QUERIES, min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_it_answers_like_the_index_that_looks_at_everything(
+    films: list[dict[str, object]], queries: list[Query]
+) -> None:
+    """The one in memory is simple enough to be believed: what the tables look for must not lose anything."""
+    documents = [{"id": str(number), **film} for number, film in enumerate(films)]
+    memory = MemorySearchIndex()
+    with tempfile.TemporaryDirectory() as folder:
+        embedded = an_index(Path(folder))
+        for index in (memory, embedded):
+            index.put(documents)
+            index.remove(["1"])
+        for query in queries:
+            assert list(embedded.search(query)) == list(memory.search(query))
 
 
 def test_several_processes_make_the_file_and_write_at_once(tmp_path: Path) -> None:

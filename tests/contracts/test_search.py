@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,15 @@ def test_an_order_that_was_asked_for_comes_before_how_well_a_hit_fits(place: Sea
 
 @pytest.mark.parametrize(
     "asked",
-    [{"filters": {"title": ["x"]}}, {"sort": [Sort("brand")]}, {"limit": 0}, {"limit": MOST_HITS + 1}],
+    [
+        {"filters": {"title": ["x"]}},
+        {"text": "x" * 301},
+        {"text": "\ud800"},
+        {"filters": {"year": ["\udfff"]}},
+        {"sort": [Sort("brand")]},
+        {"limit": 0},
+        {"limit": MOST_HITS + 1},
+    ],
 )
 def test_a_query_by_what_is_not_indexed_for_it_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(InvalidPayload):
@@ -180,6 +189,21 @@ def test_a_query_by_what_is_not_indexed_for_it_is_refused(asked: dict[str, Any])
 def test_a_document_without_an_id_is_refused(place: SearchPlace, document: dict[str, Any]) -> None:
     with pytest.raises(SearchRefused, match="id"):
         place.index().put([document])
+
+
+def test_a_document_that_is_not_valid_unicode_is_refused_or_kept_and_harms_no_other(place: SearchPlace) -> None:
+    index = place.index()
+    with contextlib.suppress(SearchRefused):
+        index.put([{"id": "half", "title": "half \ud800"}])
+    index.put([{"id": "whole", "title": "whole"}])
+    assert ids(index, "whole") == ["whole"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a " * 150, "포커 " * 100, "가나다라마바사 " * 35, "x" * 300, '"' * 300, "* OR NEAR( a:b ^"]
+)
+def test_any_query_has_an_answer(index: SearchIndex, text: str) -> None:
+    assert isinstance(ids(index, text), list)
 
 
 # ------------------------------------------------------------------ rebuilds

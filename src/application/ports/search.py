@@ -17,6 +17,9 @@ SORTABLE = ("year", "created_at", "view_count")
 MOST_HITS = 1_000
 """Of one query; also Meilisearch's own limit (maxTotalHits)."""
 
+LONGEST_TEXT = 300
+"""Characters of a query: people type a few words."""
+
 Document = Mapping[str, Any]
 """JSON values, with `id`. Documents are replaced whole."""
 
@@ -58,6 +61,11 @@ class Query:
         ):
             if unknown := sorted(set(names) - set(known)):
                 raise InvalidPayload(f"no {what} by {', '.join(unknown)}"[:200], fix=f"there are: {', '.join(known)}")
+        given = [self.text, *(value for values in self.filters.values() for value in values)]
+        if any(len(text) > LONGEST_TEXT for text in given):
+            raise InvalidPayload(f"a query or a filter's value has more than {LONGEST_TEXT} characters")
+        if any("\ud800" <= letter <= "\udfff" for text in given for letter in text):
+            raise InvalidPayload("a query or a filter's value is not valid Unicode")
         if not 1 <= self.limit <= MOST_HITS:
             raise InvalidPayload(f"limit {self.limit} is not between 1 and {MOST_HITS}")
 

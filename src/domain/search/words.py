@@ -8,6 +8,9 @@ import unicodedata
 MOST_WORDS = 2_000
 """Of one field: a description is a few hundred words, and what is longer is no description."""
 
+LONGEST_WORD = 120
+"""Letters that are kept of one: nothing longer is a word, and every word is compared letter by letter."""
+
 _LEADS, _TAILS = ("\u1100", "\u1112"), ("\u11a8", "\u11c2")
 """First letters and last letters of modern Hangul syllables, as Unicode takes them apart."""
 
@@ -25,10 +28,10 @@ def spelled(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, spelled, in order; at most MOST_WORDS."""
+    """The words of a text, spelled, in order; at most MOST_WORDS, each cut to LONGEST_WORD."""
     found = []
     for word in _WORD.finditer(spelled(text)):
-        found.append(word.group())
+        found.append(word.group()[:LONGEST_WORD])
         if len(found) == MOST_WORDS:
             break
     return found

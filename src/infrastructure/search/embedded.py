@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from src.application.ports.search import Document, Query, SearchRefused, SearchUnavailable
 from src.domain.errors import ConfigError, WorkerError
-from src.infrastructure.search.tables import TABLES, Generation, key_of
+from src.infrastructure.search.tables import TABLES, TOKENIZER, Generation, key_of
 
 Answer = TypeVar("Answer")
 
@@ -31,6 +31,9 @@ BATCH = 200
 PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
                      sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT})  # fmt: skip
 """SQLite's errors after which the same may work; any other one means that the file is none of ours, or broken."""
+
+TRIAL = f"CREATE VIRTUAL TABLE t USING fts5(a, tokenize='{TOKENIZER}')"
+"""What a SQLite without FTS5, or from before its trigrams, refuses."""
 
 PRIMARY = 0xFF
 """Of an extended error code."""
@@ -81,7 +84,7 @@ class EmbeddedSearchIndex:
         """SQLite has what is needed; the file, where there is one, is ours."""
         try:
             with closing(sqlite3.connect(":memory:")) as connection:
-                connection.execute("CREATE VIRTUAL TABLE t USING fts5(a, tokenize='trigram')")
+                connection.execute(TRIAL)
         except sqlite3.Error as error:
             raise ConfigError(
                 f"this Python's SQLite {sqlite3.sqlite_version} can't search: {error}",

@@ -359,7 +359,7 @@ def batches(documents: Sequence[Document]) -> Iterator[bytes]:
         try:
             part = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
-            raise SearchRefused(f"document {key_of(document)} is no JSON: {error}") from error
+            raise SearchRefused(f"document {key_of(document)!a} is no JSON: {error}") from error
         if parts and (len(parts) == BATCH_DOCUMENTS or size + len(part) > BATCH_BYTES):
             yield b"[" + b",".join(parts) + b"]"
             parts, size = [], 0

@@ -13,6 +13,8 @@ from src.domain.search.match import Asked, slips_allowed
 from src.domain.search.values import all_of, sortable, sorted_by
 from src.domain.search.words import field_words, is_hangul, syllables, words
 
+TOKENIZER = "trigram"
+
 GRAM = 3
 """Letters of what the text tables are looked up by (FTS5's trigram tokenizer)."""
 
@@ -38,7 +40,7 @@ class Generation:
                 " PRIMARY KEY (number, field, value)) WITHOUT ROWID"
             ),
             f"CREATE INDEX facets_{self.number}_values ON facets_{self.number} (field, value)",
-            f"CREATE VIRTUAL TABLE texts_{self.number} USING fts5({', '.join(SEARCHABLE)}, tokenize='trigram')",
+            f"CREATE VIRTUAL TABLE texts_{self.number} USING fts5({', '.join(SEARCHABLE)}, tokenize='{TOKENIZER}')",
         ):
             self.connection.execute(statement)
 
@@ -58,8 +60,10 @@ class Generation:
         values = [sortable(document.get(name)) for name in SORTABLE]
         try:
             text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+            text.encode()
         except (TypeError, ValueError) as error:
-            raise SearchRefused(f"document {key_of(document)} is no JSON: {error}") from error
+            # Half of a surrogate pair too.
+            raise SearchRefused(f"document {key_of(document)!a} is no JSON: {error}") from error
         number = self.connection.execute(
             f"INSERT INTO documents_{g} (id, document, {', '.join(SORTABLE)}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
             (key_of(document), text, *values),

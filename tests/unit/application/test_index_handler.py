@@ -152,9 +152,10 @@ def test_readers_see_the_old_index_until_the_new_one_is_whole(site: Site) -> Non
 
 
 def test_what_jobs_index_meanwhile_is_not_undone(site: Site) -> None:
-    """The page was read; then one record changes, one goes, one comes, each with its own job, before the rebuild is shown."""
+    """The page was read; then one record changes, one goes, one comes, each with its own job, before the rebuild is shown. No
+    reader who saw that sees what was before it again."""
     site.contents.rows.update({"a": {"title": "old"}, "b": {"title": "B"}, "c": {"title": "C"}})
-    todo = [True]
+    todo, seen = [True], list[dict[str, Any]]()
 
     def others(content_id: str | None) -> None:
         if content_id is None and todo:
@@ -162,27 +163,38 @@ def test_what_jobs_index_meanwhile_is_not_undone(site: Site) -> None:
             site.contents.rows["a"] = {"title": "new"}
             del site.contents.rows["b"]
             site.contents.rows["0"] = {"title": "zero"}
-            for each in ("a", "b", "0"):
+            site.contents.then = lambda _content_id: None
+            for each in ("a", "b", "0", "c"):
                 site.run(IndexRequest(each))
+            site.contents.then = lambda _content_id: seen.append(site.titles())
 
     site.contents.then = others
-    assert site.result(ALL)["changed_meanwhile"] == 3
+    assert site.result(ALL)["changed_meanwhile"] == 4
     assert site.titles() == {"a": "new", "c": "C", "0": "zero"}
+    assert seen
+    assert all(titles == site.titles() for titles in seen)
 
 
 def test_what_changes_while_the_changes_are_caught_up_with_is_not_undone_either(site: Site) -> None:
-    site.contents.rows.update({"a": {"title": "old"}, "b": {"title": "B"}})
-    moves = [("a", "newest"), ("b", "new")]
+    """While `b` is caught up with, `a` changes: only the look after the new index is shown tells of it."""
+    site.contents.rows.update({"a": {"title": "old"}, "b": {"title": "old"}})
 
-    def others(_content_id: str | None) -> None:
-        if moves:
-            name, title = moves.pop()
-            site.contents.rows[name] = {"title": title}
-            site.run(IndexRequest(name))
+    def change(name: str, then: Callable[[str | None], None]) -> None:
+        site.contents.then = lambda _content_id: None
+        site.contents.rows[name] = {"title": "new"}
+        site.run(IndexRequest(name))
+        site.contents.then = then
 
-    site.contents.then = others
-    site.result(ALL)
-    assert site.titles() == {"a": "newest", "b": "new"}
+    def first(content_id: str | None) -> None:
+        change("b", second)
+
+    def second(content_id: str | None) -> None:
+        if content_id == "b":
+            change("a", lambda _content_id: None)
+
+    site.contents.then = first
+    assert site.result(ALL)["changed_meanwhile"] == 2
+    assert site.titles() == {"a": "new", "b": "new"}
 
 
 def test_a_platform_that_fails_half_way_leaves_the_index_as_it_was(site: Site) -> None:
