@@ -38,7 +38,7 @@ IDLE_TRANSACTION_SECONDS = 60.0
 class ServerOptions:
     """How a server is spoken to. What the URL says itself wins over all of these."""
 
-    pool_size: int = 2
+    pool_size: int = 4
     """connections kept open by one process"""
     max_connections: int = 8
     """most connections of one process (lesson 21); the queue's wake-up takes one more"""
