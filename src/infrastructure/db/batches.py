@@ -28,20 +28,12 @@ COLUMNS = (
     "error_counts, lease_owner, lease_until, due_at, wake_at, created_at, started_at"
 )
 
-# ON CONFLICT waits for the other transaction: in one order, or two workers with copies of the same jobs deadlock.
 BEGIN_ON_SERVER = f"""
-INSERT INTO jobs ({COLUMNS})
-SELECT g.id, g.type, g.tenant, g.subject, g.payload::json, g.max_attempts, g.priority, g.trace, 'RUNNING', 1, 1, 1, 0, '{{}}',
-    %(owner)s, clock.now + %(lease)s, clock.now, clock.now + %(lease)s, clock.now, clock.now
-FROM unnest({columns_of("ids", "types", "tenants", "subjects", "payloads")}, {columns_of("most", "priorities", cast="int")},
-    {columns_of("traces")})
-    AS g (id, type, tenant, subject, payload, max_attempts, priority, trace),
-    (SELECT worker_now() AS now) AS clock
-ORDER BY g.id ON CONFLICT DO NOTHING RETURNING id, created_at
+SELECT array_to_string(begun, E'\\x1f'), moment FROM worker_begin(
+    {columns_of("ids", "types", "tenants", "subjects", "payloads")}, {columns_of("most", "priorities", cast="int")},
+    {columns_of("traces")}, %(owner)s, %(lease)s, {columns_of("places")})
 """  # noqa: S608 - constants
-
-BEGUN = "SELECT string_agg(id, E'\\x1f'), max(created_at) FROM begun"
-"""Hundreds of rows in one: they began at one moment, and the driver reads row by row."""
+"""Hundreds of ids in one text, because the driver reads row by row."""
 
 FINISH_ON_SERVER = f"SELECT worker_finish({columns_of('ids')}, %(fence)s, {columns_of('results')})"
 FINISH_ALIKE_ON_SERVER = f"SELECT worker_finish({columns_of('ids')}, %(fence)s, ARRAY[%(result)s::text])"
@@ -81,15 +73,19 @@ def succeed(database: Database, results: Results) -> Collection[str]:
 # ---------------------------------------------------------------------- a server
 def _begin_on_server(
     connection: Connection, drafts: Sequence[JobDraft], owner: str, lease_seconds: float
-) -> dict[str, float]:
+) -> Mapping[str, float]:
+    return begin_on_server(connection, drafts, [None] * len(drafts), owner, lease_seconds)
+
+
+def begin_on_server(
+    connection: Connection, drafts: Sequence[JobDraft], places: Sequence[str | None], owner: str, lease_seconds: float
+) -> Mapping[str, float]:
+    """{job id: when it began} of those that were new; their messages, which lie at `places`, are gone."""
     given = beginnings(drafts, owner, lease_seconds)
-    return begun_of(connection.exec_driver_sql(f"WITH begun AS ({BEGIN_ON_SERVER}) {BEGUN}", given).one())
-
-
-def begun_of(row: Any) -> dict[str, float]:
-    """{job id: when it began} of the row that BEGUN makes."""
-    ids, now = row
-    return dict.fromkeys(ids.split(END), now) if ids is not None else {}
+    begun, now = connection.exec_driver_sql(BEGIN_ON_SERVER, given | {"places": column(places)}).one()
+    if begun is None:
+        return dict.fromkeys([draft.id for draft in drafts], now)
+    return dict.fromkeys(begun.split(END), now) if begun else {}
 
 
 def beginnings(drafts: Sequence[JobDraft], owner: str, lease_seconds: float) -> dict[str, object]:

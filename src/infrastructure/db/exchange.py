@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,21 +12,10 @@ from sqlalchemy import Connection
 from src.application.ports.exchange import Sort, Wanted
 from src.application.ports.queue import Delivery
 from src.domain.job import Job
-from src.infrastructure.db.batches import BEGIN_ON_SERVER, BEGUN, beginnings, begun_of
-from src.infrastructure.db.columns import column, columns_of
+from src.infrastructure.db.batches import begin_on_server
 from src.infrastructure.db.postgres_queue import PostgresQueue
 
 PEEK = "SELECT * FROM worker_peek(%(queue)s, %(limit)s::int)"
-
-BEGIN = f"""
-WITH begun AS ({BEGIN_ON_SERVER}),
-gone AS (
-    DELETE FROM queue_messages WHERE ctid = ANY(ARRAY(
-        SELECT given.place::tid FROM unnest({columns_of("ids")}, {columns_of("places")}) AS given (id, place)
-        JOIN begun ON begun.id = given.id)))
-{BEGUN}
-"""  # noqa: S608 - constants
-"""Where a row lies is as good as its key, for as long as this transaction has it locked."""
 
 HIDE = """
 UPDATE queue_messages SET visible_at = (SELECT worker_now()) + %(seconds)s, receive_count = receive_count + 1,
@@ -81,24 +70,26 @@ class PostgresExchange:
         """{message id: where its row lies}, and the messages, best priority first; locked, and skipped by all others."""
         places: dict[str, str] = {}
         deliveries: list[Delivery] = []
-        rows: Any = connection.exec_driver_sql(PEEK, {"queue": self.queue.name, "limit": limit})
-        for place, number, body, count, enqueued_at, attributes in rows.fetchall():
+        looked: Any = connection.exec_driver_sql(PEEK, {"queue": self.queue.name, "limit": limit})
+        # The driver's own rows: another one around each costs as much as reading it.
+        for place, number, body, count, enqueued_at, attributes in looked.cursor.fetchall():
             name = str(number)
             places[name] = place
             known = json.loads(attributes) if attributes != "{}" else {}
-            deliveries.append(Delivery(name, bytes(body), "", count, enqueued_at, known))
+            deliveries.append(Delivery(name, body, "", count, enqueued_at, known))
+        looked.close()
         return places, deliveries
 
 
 def _begun(
     connection: Connection, wanted: Sequence[Wanted], places: dict[str, str], owner: str, lease_seconds: float
-) -> dict[str, float]:
+) -> Mapping[str, float]:
     """{job id: when it began} of those that were new; their messages are gone."""
     if not wanted:
         return {}
-    given = beginnings([draft for _, draft in wanted], owner, lease_seconds)
-    given["places"] = column([places[delivery.message_id] for delivery, _ in wanted])
-    return begun_of(connection.exec_driver_sql(BEGIN, given).one())
+    drafts = [draft for _, draft in wanted]
+    at = [places[delivery.message_id] for delivery, _ in wanted]
+    return begin_on_server(connection, drafts, at, owner, lease_seconds)
 
 
 def _hidden(
