@@ -28,12 +28,14 @@ COLUMNS = (
     "error_counts, lease_owner, lease_until, due_at, wake_at, created_at, started_at"
 )
 
-BEGIN_ON_SERVER = f"""
-SELECT array_to_string(begun, E'\\x1f'), moment FROM worker_begin(
+DRAFTS = f"""
     {columns_of("ids", "types", "tenants", "subjects", "payloads")}, {columns_of("most", "priorities", cast="int")},
-    {columns_of("traces")}, %(owner)s, %(lease)s, {columns_of("places")})
-"""  # noqa: S608 - constants
+    {columns_of("traces")}, %(owner)s, %(lease)s"""
+
+BEGUN = "SELECT array_to_string(begun, E'\\x1f'), moment FROM"
 """Hundreds of ids in one text, because the driver reads row by row."""
+
+BEGIN_ON_SERVER = f"{BEGUN} worker_begin({DRAFTS}, {columns_of('places')})"
 
 FINISH_ON_SERVER = f"SELECT worker_finish({columns_of('ids')}, %(fence)s, {columns_of('results')})"
 FINISH_ALIKE_ON_SERVER = f"SELECT worker_finish({columns_of('ids')}, %(fence)s, ARRAY[%(result)s::text])"
@@ -81,8 +83,13 @@ def begin_on_server(
     connection: Connection, drafts: Sequence[JobDraft], places: Sequence[str | None], owner: str, lease_seconds: float
 ) -> Mapping[str, float]:
     """{job id: when it began} of those that were new; their messages, which lie at `places`, are gone."""
-    given = beginnings(drafts, owner, lease_seconds)
-    begun, now = connection.exec_driver_sql(BEGIN_ON_SERVER, given | {"places": column(places)}).one()
+    given = beginnings(drafts, owner, lease_seconds) | {"places": column(places)}
+    return begun_of(connection.exec_driver_sql(BEGIN_ON_SERVER, given).one(), drafts)
+
+
+def begun_of(row: Any, drafts: Sequence[JobDraft]) -> Mapping[str, float]:
+    """{job id: when it began} of the row that BEGUN makes: no ids stand for all."""
+    begun, now = row
     if begun is None:
         return dict.fromkeys([draft.id for draft in drafts], now)
     return dict.fromkeys(begun.split(END), now) if begun else {}

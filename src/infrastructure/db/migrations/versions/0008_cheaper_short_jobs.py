@@ -62,16 +62,57 @@ $$
 """`begun` is null for all of them. ON CONFLICT waits for the other transaction: in one order, or two workers with copies of the
 same jobs deadlock. Where a message lies is as good as its key, for as long as its reader's transaction has it locked."""
 
+GLANCE = """
+CREATE FUNCTION worker_glance(queue_name text, most integer)
+RETURNS TABLE (version text, id bigint, body bytea, receive_count integer, enqueued_at double precision, attributes text)
+LANGUAGE sql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+AS $$
+SELECT q.xmin::text, q.id, q.body, q.receive_count, q.enqueued_at, q.attributes::text FROM queue_messages AS q
+WHERE q.queue = $1 AND q.visible_at <= (SELECT worker_now())
+ORDER BY q.priority, q.visible_at, q.id LIMIT $2
+$$
+"""
+"""`worker_peek` without locks."""
+
+BEGIN_FEW = """
+CREATE FUNCTION worker_begin_few(ids text[], types text[], tenants text[], subjects text[], payloads text[],
+    most integer[], priorities integer[], traces text[], owner text, lease double precision, numbers bigint[],
+    versions text[], OUT begun text[], OUT moment double precision)
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off
+AS $$
+DECLARE
+    locked bigint[];
+    seen text[];
+    places text[];
+BEGIN
+    SELECT array_agg(l.id), array_agg(l.version), array_agg(l.place) INTO locked, seen, places FROM (
+        SELECT q.id, q.xmin::text AS version, q.ctid::text AS place FROM queue_messages AS q
+        WHERE q.id = ANY(numbers) ORDER BY q.id FOR UPDATE SKIP LOCKED) AS l;
+    moment := worker_now();
+    begun := '{}';
+    IF locked = numbers AND seen = versions THEN
+        SELECT b.begun, b.moment INTO begun, moment FROM worker_begin(
+            ids, types, tenants, subjects, payloads, most, priorities, traces, owner, lease, places) AS b;
+    END IF;
+END
+$$
+"""
+"""`worker_begin` for messages that nobody has locked: in the order of their numbers, all of them as they were seen (a version
+is the transaction that wrote the row last), or nothing is done."""
+
 
 def upgrade() -> None:
     """On PostgreSQL only. `worker_succeed` stays: workers of the version before call it while they are replaced."""
     if op.get_context().dialect.name == "postgresql":
-        op.execute(FINISH)
-        op.execute(BEGIN)
+        for function in (FINISH, BEGIN, GLANCE, BEGIN_FEW):
+            op.execute(function)
 
 
 def downgrade() -> None:
     """As it was."""
     if op.get_context().dialect.name == "postgresql":
         op.execute("DROP FUNCTION worker_finish(text[], bigint, text[])")
-        op.execute("DROP FUNCTION worker_begin")
+        for name in ("worker_begin_few", "worker_glance", "worker_begin"):
+            op.execute(f"DROP FUNCTION {name}")
