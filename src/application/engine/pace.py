@@ -14,7 +14,7 @@ from src.application.ports.clock import Clock
 HORIZON_SECONDS = 0.25
 """Work in hand. Far below every lease, and below what people notice."""
 
-MOST = 2000
+MOST = 1000
 """Messages of a queue's receive, rows of a statement, and what comes back after a crash."""
 
 MEMORY_SECONDS = 1.0
