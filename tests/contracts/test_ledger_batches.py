@@ -100,6 +100,22 @@ def test_many_successes_are_those_of_one_by_one(ledger: WholeLedger, ledgers: Le
     assert ledger.counts() == {("work", JobState.SUCCEEDED): MANY}
 
 
+def test_each_of_many_gets_its_own_result(ledger: WholeLedger) -> None:
+    names = ["b", "B", "a-1", "a.1", "a1", "Z", "10", "9", "_x", "\u00e9", "\uffee", "\U0001f600", "a_1", "c:1@x"]
+    begin(ledger, *names)
+    results = {name: (1, {"was": name, "escaped": "\0\x1f"}) for name in names}
+    assert set(ledger.succeed(results)) == set(names)
+    assert {name: _result(ledger, name) for name in names} == {name: result for name, (_, result) in results.items()}
+
+
+def test_fences_differ_within_a_batch(ledger: WholeLedger, clock: FrozenClock) -> None:
+    begin(ledger, "a", "b", "c")
+    clock.advance(31)
+    claim(ledger, "b", owner="w2")
+    assert set(ledger.succeed({"a": (1, {"n": 1}), "b": (2, {"n": 2}), "c": (2, {"n": 3})})) == {"a", "b"}
+    assert [_result(ledger, name) for name in ("a", "b", "c")] == [{"n": 1}, {"n": 2}, None]
+
+
 def test_lower_fence_is_refused_among_others_that_hold(ledger: WholeLedger, clock: FrozenClock) -> None:
     begin(ledger, "lost", "held")
     clock.advance(31)
@@ -160,3 +176,9 @@ def test_a_reopened_success_stays_in_history(ledger: WholeLedger) -> None:
     claim(ledger, "job-1", owner="w2")
     history = ledger.attempts("job-1")
     assert [(one.generation, one.owner, one.outcome) for one in history] == [(1, "w1", "SUCCEEDED"), (2, "w2", None)]
+
+
+def _result(ledger: WholeLedger, job_id: str) -> object:
+    job = ledger.find(job_id)
+    assert job is not None
+    return job.result

@@ -16,9 +16,10 @@ Document = Mapping[str, Any]
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Asked:
-    """One job, before its type's rules were applied."""
+    """One job, before its type's rules were applied. (Not frozen: a frozen one takes three times as long to make, and one is made
+    for each message. Nobody changes it.)"""
 
     id: str
     type: str

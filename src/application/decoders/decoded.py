@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from src.domain.job import JobDraft
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Requests:
     """Jobs asked for: usually one, several for an event with several records, none for a message that asks for nothing."""
 

@@ -148,15 +148,20 @@ class Intake:
         return held, [delivery for delivery, draft in wanted if draft.id not in begun]
 
     def exchange(
-        self, exchange: MessageExchange, limit: int, wait_seconds: float
+        self,
+        exchange: MessageExchange,
+        limit: int,
+        wait_seconds: float,
+        found: Callable[[Sequence[Wanted], Sequence[Delivery]], object] = lambda _wanted, _others: None,
     ) -> tuple[Sequence[Held], Sequence[Delivery]]:
         """Receive, and claim what is short and new in the same commit: those that are held now, and the messages that `take`
-        has to look at. Raises DatabaseUnavailable."""
+        has to look at. `found` is told before the claim what came. Raises DatabaseUnavailable."""
         drafts: list[JobDraft] = []
 
         def sort(deliveries: Sequence[Delivery]) -> tuple[Sequence[Wanted], Sequence[Delivery]]:
             wanted, others = self.sort(deliveries)
             drafts[:] = [draft for _, draft in wanted]
+            found(wanted, others)
             return wanted, others
 
         try:

@@ -1,6 +1,6 @@
 """How many short jobs a worker may hold at a time: what it gets done in a moment.
 
-One at a time, a worker spends most of its time asking; a thousand at a time, others are idle while it works them off, and a
+One at a time, a worker spends most of its time asking; thousands at a time, others are idle while it works them off, and a
 crash delays all of them. So it holds what it finishes within HORIZON_SECONDS, by what it has been seen to do.
 """
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from src.application.engine.health import Health
 from src.application.engine.held import Held, HeldRuns
@@ -25,10 +26,35 @@ AWAY_SECONDS = 0.2
 FULL_SECONDS = 0.05
 """While nothing can be taken: how often to look whether that is still so, should nobody say."""
 
+TURN_SECONDS = 1.0
+"""A hand that waits for its turn shows this often that it is alive."""
+
+
+class Turn:
+    """One hand's turn at the queue: over at the end of the block, or before it when it says so."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self.mine = False
+
+    def over(self) -> None:
+        """The other hand may look."""
+        if self.mine:
+            self.mine = False
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        self.mine = self._lock.acquire(timeout=TURN_SECONDS)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.over()
+
 
 @dataclass(slots=True)
 class Receiver:
-    """The one thread that takes jobs. It sets `idle` and `taking`, and ends soon after `stopping` is set."""
+    """Takes jobs, in one thread or, where messages and jobs change places in one commit, in two: while the database writes one
+    hand's jobs, the other hand reads the next messages. It sets `idle` and `taking`, and ends soon after `stopping` is set."""
 
     queue: QueueConsumer
     intake: Intake
@@ -47,8 +73,18 @@ class Receiver:
     """the last receive brought nothing, and nothing is held"""
     taking: threading.Event = field(default_factory=threading.Event)
     """messages are in its hands that are not held yet"""
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    """held by the hand that looks at the queue"""
+    _full: int = 0
+    """hands that take something"""
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self) -> None:
+    @property
+    def hands(self) -> Sequence[str]:
+        """Names of the loops that `run` is for, each in a thread of its own."""
+        return ("receiver", "receiver-2") if self.short.exchanges else ("receiver",)
+
+    def run(self, hand: str = "receiver") -> None:
         failures = 0
         while not self.stopping.is_set():
             try:
@@ -62,9 +98,14 @@ class Receiver:
             except Exception:
                 log.exception("loop.broken", extra={"loop": "receiver"})
                 self.stopping.wait(BACKOFF_SECONDS[-1])
-            self.health.turned("receiver")
+            self.health.turned(hand)
 
     def _once(self) -> None:
+        with Turn(self._turn) as turn:
+            if turn.mine and not self.stopping.is_set():
+                self._look(turn)
+
+    def _look(self, turn: Turn) -> None:
         room = self.short.room()
         if room > 0 and not self.can_take():
             self.health.backend("scratch", reachable=False)
@@ -84,33 +125,47 @@ class Receiver:
             self.uncertain.settle()
         self.on_first_receive()
         wait = min(self.options.receive_wait_seconds, self.health.wedged_after_seconds / 2)
-        brought = self._exchanged(room, wait)
+        brought = self._exchanged(room, wait, turn)
         if brought is None:
             brought = self._received(room, wait)
         self.health.backend("queue", reachable=True)
-        if not brought and not len(self.held):
+        # In this order: what the other hand brings is held before it no longer comes.
+        if not brought and not self.short.coming and not len(self.held):
             self.idle.set()
 
-    def _exchanged(self, room: int, wait_seconds: float) -> int | None:
+    def _exchanged(self, room: int, wait_seconds: float, turn: Turn) -> int | None:
         """How many messages came, where they change places with their jobs; None elsewhere."""
         if not self.short.exchanges:
             return None
+
+        def sorted_out() -> None:
+            self.idle.clear()
+            turn.over()
+
         # Jobs begin within the receive: a drain has to wait for it.
-        self.taking.set()
+        self._takes(+1)
         try:
             if self.stopping.is_set():  # the drain has perhaps looked already, and waits for nobody
                 return 0
-            found = self.short.receive(room, wait_seconds=wait_seconds)
+            found = self.short.receive(room, wait_seconds=wait_seconds, sorted_out=sorted_out)
             if found is None:
                 return None
             begun, others = found
-            if begun or others:
+            if others:
                 self.idle.clear()
             self.health.backend("database", reachable=True)
             self._take_each(others)
             return begun + len(others)
         finally:
-            self.taking.clear()
+            self._takes(-1)
+
+    def _takes(self, change: int) -> None:
+        with self._counting:
+            self._full += change
+            if self._full:
+                self.taking.set()
+            else:
+                self.taking.clear()
 
     def _received(self, room: int, wait_seconds: float) -> int:
         deliveries = self.queue.receive(

@@ -27,6 +27,12 @@ log = logging.getLogger(__name__)
 MIXED_SECONDS = 5.0
 """After long jobs came in a batch and found no room: how long no more is received than there is room for long ones."""
 
+PARTS = 2
+"""Batches at a time: one runs while the next is taken."""
+
+EXCHANGED_PARTS = 4
+"""The same where two are taken, one runs, and one is settled."""
+
 
 @dataclass(slots=True)
 class ShortRoad:
@@ -45,6 +51,13 @@ class ShortRoad:
     """set whenever something was settled"""
     _ended: queue.SimpleQueue[Sequence[Succeeded] | None] = field(default_factory=queue.SimpleQueue)
     _mixed_until: float = 0.0
+    _coming: dict[int, int] = field(default_factory=dict)
+    """{thread: jobs that it is about to hold}"""
+
+    @property
+    def coming(self) -> int:
+        """Jobs that are about to be held: their messages were read, and their rows are being written."""
+        return sum(self._coming.copy().values())
 
     @property
     def used(self) -> bool:
@@ -63,13 +76,15 @@ class ShortRoad:
         return max(0, self.slots - long - short)
 
     def room(self) -> int:
-        """Messages to ask for now. Half of what may be held must be free: many small batches would cost as much as none."""
+        """Messages to ask for now. A part of what may be held must be free: many small batches would cost as much as none."""
+        coming = self.coming
         long, short = self.held.count()
         free = self.slots - long
         if free <= 0 or not self.used or self.clock.monotonic() < self._mixed_until:
-            return self.places()
+            return max(0, self.places() - coming)
         most = self.pace.allowance(free)
-        return most - short if most - short >= max(1, most // 2) else 0
+        left = most - short - coming
+        return left if left >= max(1, most // (EXCHANGED_PARTS if self.exchanges else PARTS)) else 0
 
     def take(self, wanted: Sequence[Wanted]) -> Sequence[Delivery]:
         """Claim and start short jobs; the messages that `Intake.take` has to look at. Raises DatabaseUnavailable."""
@@ -83,16 +98,28 @@ class ShortRoad:
             self.start(held)
         return others
 
-    def receive(self, limit: int, *, wait_seconds: float) -> tuple[int, Sequence[Delivery]] | None:
+    def receive(
+        self, limit: int, *, wait_seconds: float, sorted_out: Callable[[], object] = lambda: None
+    ) -> tuple[int, Sequence[Delivery]] | None:
         """Where messages and jobs change places in one commit: how many short jobs were begun (they are started), and the
-        messages that `Intake.take` has to look at; elsewhere None. Raises DatabaseUnavailable."""
+        messages that `Intake.take` has to look at; elsewhere None. `sorted_out` is called when all that came are short jobs
+        and count as `coming`: somebody else may look meanwhile. Raises DatabaseUnavailable."""
         if self.exchange is None:
             return None
+        me = threading.get_ident()
+
+        def found(wanted: Sequence[Wanted], others: Sequence[Delivery]) -> None:
+            self._coming[me] = len(wanted)
+            if wanted and not others:
+                sorted_out()
+
         try:
-            held, others = self.intake.exchange(self.exchange, limit, wait_seconds)
+            held, others = self.intake.exchange(self.exchange, limit, wait_seconds, found)
         except InvalidPayload as error:
             _one_by_one(error)
             return None
+        finally:
+            self._coming.pop(me, None)
         if held:
             log.debug("batch.started", extra={"jobs": len(held)})
             self.start(held)

@@ -149,10 +149,13 @@ class Worker:
             # Not in `loops` either: a backend that hangs is not ready, but the worker is not wedged.
             probing = ("probe", probe.tick, TURN_SECONDS, False)
             threading.Thread(target=self._loop, args=probing, name=f"probe-{probe.name}", daemon=True).start()
-        receiver = threading.Thread(target=self._receiver.run, name="receiver", daemon=True)
+        receivers = [
+            threading.Thread(target=self._receiver.run, args=(hand,), name=hand, daemon=True)
+            for hand in self._receiver.hands
+        ]
         settling = ThreadPoolExecutor(max_workers=max(2, self.options.slots), thread_name_prefix="settle")
         batches = threading.Thread(target=self.short.settle_all, args=(self._ended_short,), name="batches", daemon=True)
-        for thread in (*loops, batches, receiver):
+        for thread in (*loops, batches, *receivers):
             thread.start()
         if self.short.used:
             self.executor.warm()
@@ -175,7 +178,8 @@ class Worker:
                 batches.join(timeout=LAST_SETTLING_SECONDS)
             for thread in loops:
                 thread.join(timeout=2)
-            receiver.join(timeout=LAST_RECEIVE_SECONDS)
+            for thread in receivers:
+                thread.join(timeout=LAST_RECEIVE_SECONDS)
             self.progress.finish(LAST_SETTLING_SECONDS)
         if drain and self.relay is not None:
             # Somebody waits for this worker to have done everything; others' events are sent by whoever comes next.

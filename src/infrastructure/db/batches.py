@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, and_, or_, select
@@ -27,25 +28,17 @@ COLUMNS = (
     "error_counts, lease_owner, lease_until, due_at, wake_at, created_at, started_at"
 )
 
-# ON CONFLICT waits for the other transaction: in one order, or two workers with copies of the same jobs deadlock.
-BEGIN_ON_SERVER = f"""
-INSERT INTO jobs ({COLUMNS})
-SELECT g.id, g.type, g.tenant, g.subject, g.payload::json, g.max_attempts, g.priority, g.trace, 'RUNNING', 1, 1, 1, 0, '{{}}',
-    %(owner)s, clock.now + %(lease)s, clock.now, clock.now + %(lease)s, clock.now, clock.now
-FROM unnest({columns_of("ids", "types", "tenants", "subjects", "payloads")}, {columns_of("most", "priorities", cast="int")},
-    {columns_of("traces")})
-    AS g (id, type, tenant, subject, payload, max_attempts, priority, trace),
-    (SELECT worker_now() AS now) AS clock
-ORDER BY g.id ON CONFLICT DO NOTHING RETURNING id, created_at
-"""  # noqa: S608 - constants
+DRAFTS = f"""
+    {columns_of("ids", "types", "tenants", "subjects", "payloads")}, {columns_of("most", "priorities", cast="int")},
+    {columns_of("traces")}, %(owner)s, %(lease)s"""
 
-BEGUN = "SELECT string_agg(id, E'\\x1f'), max(created_at) FROM begun"
-"""Hundreds of rows in one: they began at one moment, and the driver reads row by row."""
+BEGUN = "SELECT array_to_string(begun, E'\\x1f'), moment FROM"
+"""Hundreds of ids in one text, because the driver reads row by row."""
 
-SUCCEED_ON_SERVER = f"""
-SELECT string_agg(id, E'\\x1f') FROM
-    worker_succeed({columns_of("ids")}, {columns_of("fences", cast="bigint")}, {columns_of("results")}) AS done (id)
-"""  # noqa: S608 - constants
+BEGIN_ON_SERVER = f"{BEGUN} worker_begin({DRAFTS}, {columns_of('places')})"
+
+FINISH_ON_SERVER = f"SELECT worker_finish({columns_of('ids')}, %(fence)s, {columns_of('results')})"
+FINISH_ALIKE_ON_SERVER = f"SELECT worker_finish({columns_of('ids')}, %(fence)s, ARRAY[%(result)s::text])"
 
 BEGIN_IN_FILE = f"""
 INSERT INTO jobs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'RUNNING', 1, 1, 1, 0, '{{}}', ?, ?, ?, ?, ?, ?)
@@ -74,27 +67,32 @@ def succeed(database: Database, results: Results) -> Collection[str]:
     """Write the successes whose fence holds."""
     if not results:
         return ()
-    write = _succeed_in_file if database.file is not None else _succeed_on_server
-    written = set(database.single(lambda connection: write(connection, results)))
-    if len(written) < len(results):
-        # A success whose answer was lost is there already.
-        rest = [job_id for job_id in results if job_id not in written]
-        written |= database.read(lambda connection: _succeeded(connection, rest, results))
-    return written
+    if database.file is None:
+        return _succeed_on_server(database, results)
+    return _confirmed(database, results, database.single(lambda connection: _succeed_in_file(connection, results)))
 
 
 # ---------------------------------------------------------------------- a server
 def _begin_on_server(
     connection: Connection, drafts: Sequence[JobDraft], owner: str, lease_seconds: float
-) -> dict[str, float]:
-    given = beginnings(drafts, owner, lease_seconds)
-    return begun_of(connection.exec_driver_sql(f"WITH begun AS ({BEGIN_ON_SERVER}) {BEGUN}", given).one())
+) -> Mapping[str, float]:
+    return begin_on_server(connection, drafts, [None] * len(drafts), owner, lease_seconds)
 
 
-def begun_of(row: Any) -> dict[str, float]:
-    """{job id: when it began} of the row that BEGUN makes."""
-    ids, now = row
-    return dict.fromkeys(ids.split(END), now) if ids is not None else {}
+def begin_on_server(
+    connection: Connection, drafts: Sequence[JobDraft], places: Sequence[str | None], owner: str, lease_seconds: float
+) -> Mapping[str, float]:
+    """{job id: when it began} of those that were new; their messages, which lie at `places`, are gone."""
+    given = beginnings(drafts, owner, lease_seconds) | {"places": column(places)}
+    return begun_of(connection.exec_driver_sql(BEGIN_ON_SERVER, given).one(), drafts)
+
+
+def begun_of(row: Any, drafts: Sequence[JobDraft]) -> Mapping[str, float]:
+    """{job id: when it began} of the row that BEGUN makes: no ids stand for all."""
+    begun, now = row
+    if begun is None:
+        return dict.fromkeys([draft.id for draft in drafts], now)
+    return dict.fromkeys(begun.split(END), now) if begun else {}
 
 
 def beginnings(drafts: Sequence[JobDraft], owner: str, lease_seconds: float) -> dict[str, object]:
@@ -114,15 +112,24 @@ def beginnings(drafts: Sequence[JobDraft], owner: str, lease_seconds: float) -> 
     }
 
 
-def _succeed_on_server(connection: Connection, results: Results) -> list[str]:
-    given = {
-        "count": len(results),
-        "ids": column(list(results)),
-        "fences": column([str(fence) for fence, _ in results.values()]),
-        "results": column([_text(result) for _, result in results.values()]),
-    }
-    ids = connection.exec_driver_sql(SUCCEED_ON_SERVER, given).scalar_one()
-    return ids.split(END) if ids is not None else []
+def _succeed_on_server(database: Database, results: Results) -> Collection[str]:
+    """A statement for each fence: all but a few batches have one."""
+    written: set[str] = set()
+    for fence in {fence for fence, _ in results.values()}:
+        # In the order of their bytes, which is that of their characters: the database looks places up in it.
+        some = {job_id: results[job_id] for job_id in sorted(results) if results[job_id][0] == fence}
+        written.update(_confirmed(database, some, database.single(partial(_finish, fence=fence, some=some))))
+    return written
+
+
+def _finish(connection: Connection, fence: int, some: Results) -> int:
+    texts = [_text(result) if result else "{}" for _, result in some.values()]
+    given = {"ids": column(list(some)), "count": len(some), "fence": fence}
+    if texts.count(texts[0]) == len(texts):
+        met = connection.exec_driver_sql(FINISH_ALIKE_ON_SERVER, given | {"result": texts[0]})
+    else:
+        met = connection.exec_driver_sql(FINISH_ON_SERVER, given | {"results": column(texts)})
+    return int(met.scalar_one())
 
 
 # ---------------------------------------------------------------------- an embedded file, whose writers are alone
@@ -160,15 +167,20 @@ def _taken(connection: Connection, drafts: Sequence[JobDraft]) -> set[str | tupl
     return taken
 
 
-def _succeed_in_file(connection: Connection, results: Results) -> list[str]:
+def _succeed_in_file(connection: Connection, results: Results) -> int:
     now = database_now(connection)
     rows = [(now, _text(result), job_id, fence) for job_id, (fence, result) in results.items()]
-    done = connection.exec_driver_sql(SUCCEED_IN_FILE, rows)
-    # Many updates say only how many rows they met; when some met none, the caller looks which.
-    return list(results) if done.rowcount == len(rows) else []
+    return connection.exec_driver_sql(SUCCEED_IN_FILE, rows).rowcount
 
 
 # ---------------------------------------------------------------------- both
+def _confirmed(database: Database, results: Results, met: int) -> Collection[str]:
+    """Which were written, of a statement that says only how many rows it met. A success whose answer was lost is there already."""
+    if met == len(results):
+        return results.keys()
+    return database.read(lambda connection: _succeeded(connection, list(results), results))
+
+
 def _succeeded(connection: Connection, ids: Sequence[str], results: Results) -> set[str]:
     found: set[str] = set()
     for start in range(0, len(ids), BATCH):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,21 +12,18 @@ from sqlalchemy import Connection
 from src.application.ports.exchange import Sort, Wanted
 from src.application.ports.queue import Delivery
 from src.domain.job import Job
-from src.infrastructure.db.batches import BEGIN_ON_SERVER, BEGUN, beginnings, begun_of
+from src.infrastructure.db.batches import BEGUN, DRAFTS, begin_on_server, beginnings, begun_of
 from src.infrastructure.db.columns import column, columns_of
 from src.infrastructure.db.postgres_queue import PostgresQueue
 
-PEEK = "SELECT * FROM worker_peek(%(queue)s, %(limit)s::int)"
+FEW = 16
+"""Messages that are read without a lock first. More of them are locked at once: what another worker takes meanwhile was read in
+vain."""
 
-BEGIN = f"""
-WITH begun AS ({BEGIN_ON_SERVER}),
-gone AS (
-    DELETE FROM queue_messages WHERE ctid = ANY(ARRAY(
-        SELECT given.place::tid FROM unnest({columns_of("ids")}, {columns_of("places")}) AS given (id, place)
-        JOIN begun ON begun.id = given.id)))
-{BEGUN}
-"""  # noqa: S608 - constants
-"""Where a row lies is as good as its key, for as long as this transaction has it locked."""
+GLANCE = "SELECT * FROM worker_glance(%(queue)s, %(limit)s::int)"
+BEGIN_FEW = f"{BEGUN} worker_begin_few({DRAFTS}, {columns_of('numbers', cast='bigint')}, {columns_of('versions')})"
+
+PEEK = "SELECT * FROM worker_peek(%(queue)s, %(limit)s::int)"
 
 HIDE = """
 UPDATE queue_messages SET visible_at = (SELECT worker_now()) + %(seconds)s, receive_count = receive_count + 1,
@@ -60,45 +57,86 @@ class PostgresExchange:
     ) -> tuple[Sequence[Job], Sequence[Delivery]]:
         """See MessageExchange."""
 
-        def take(connection: Connection) -> list[Received]:
-            places, deliveries = self._peek(connection, limit)
-            if not deliveries:
-                return []
-            wanted, others = sort(deliveries)
-            begun = _begun(connection, wanted, places, owner, lease_seconds)
-            jobs = [
+        def begun_jobs(wanted: Sequence[Wanted], begun: Mapping[str, float]) -> list[Job]:
+            return [
                 Job.begun(draft, begun[draft.id], owner=owner, lease_seconds=lease_seconds)
                 for _, draft in wanted
                 if draft.id in begun
             ]
-            left = [*others, *(delivery for delivery, draft in wanted if draft.id not in begun)]
-            return [Received(jobs, _hidden(connection, left, places, visibility_seconds))]
 
-        found = self.queue.waited(wait_seconds, lambda: self.queue.database.write(take))
+        def take(connection: Connection) -> list[Received]:
+            places, deliveries = _read(connection, PEEK, self.queue.name, limit)
+            if not deliveries:
+                return []
+            wanted, others = sort(deliveries)
+            begun = _begun(connection, wanted, places, owner, lease_seconds)
+            left = [*others, *(delivery for delivery, draft in wanted if draft.id not in begun)]
+            return [Received(begun_jobs(wanted, begun), _hidden(connection, left, places, visibility_seconds))]
+
+        def take_few() -> list[Received] | None:
+            most = min(limit, FEW)
+            versions, deliveries = self.queue.database.single(
+                lambda connection: _read(connection, GLANCE, self.queue.name, most)
+            )
+            if not deliveries:
+                return []
+            wanted, others = sort(deliveries) if len(deliveries) < FEW else ((), deliveries)
+            if others:
+                return None
+            begun = self.queue.database.single(
+                lambda connection: _begun_few(connection, wanted, versions, owner, lease_seconds)
+            )
+            # What was not begun is left alone. The next look finds it, if nobody else does.
+            return [Received(begun_jobs(wanted, begun), ())]
+
+        waited = False
+
+        def look() -> list[Received]:
+            nonlocal waited
+            # What comes after a wait is mostly a single message, and the round trips of a transaction are what it waits for.
+            found = take_few() if waited else None
+            waited = True
+            return found if found is not None else self.queue.database.write(take)
+
+        found = self.queue.waited(wait_seconds, look)
         return found[0] if found else Received((), ())
 
-    def _peek(self, connection: Connection, limit: int) -> tuple[dict[str, str], list[Delivery]]:
-        """{message id: where its row lies}, and the messages, best priority first; locked, and skipped by all others."""
-        places: dict[str, str] = {}
-        deliveries: list[Delivery] = []
-        rows: Any = connection.exec_driver_sql(PEEK, {"queue": self.queue.name, "limit": limit})
-        for place, number, body, count, enqueued_at, attributes in rows.fetchall():
-            name = str(number)
-            places[name] = place
-            known = json.loads(attributes) if attributes != "{}" else {}
-            deliveries.append(Delivery(name, bytes(body), "", count, enqueued_at, known))
-        return places, deliveries
+
+def _read(connection: Connection, statement: str, queue: str, limit: int) -> tuple[dict[str, str], list[Delivery]]:
+    """{message id: what its row is known by}, and the messages, best priority first."""
+    marks: dict[str, str] = {}
+    deliveries: list[Delivery] = []
+    looked: Any = connection.exec_driver_sql(statement, {"queue": queue, "limit": limit})
+    # The driver's own rows: another one around each costs as much as reading it.
+    for mark, number, body, count, enqueued_at, attributes in looked.cursor.fetchall():
+        name = str(number)
+        marks[name] = mark
+        known = json.loads(attributes) if attributes != "{}" else {}
+        deliveries.append(Delivery(name, body, "", count, enqueued_at, known))
+    looked.close()
+    return marks, deliveries
+
+
+def _begun_few(
+    connection: Connection, wanted: Sequence[Wanted], versions: Mapping[str, str], owner: str, lease_seconds: float
+) -> Mapping[str, float]:
+    """As `_begun`, for messages that are not locked: nothing is begun when one of them is not as it was read."""
+    ordered = sorted(wanted, key=lambda one: int(one[0].message_id))
+    drafts, numbers = [draft for _, draft in ordered], [delivery.message_id for delivery, _ in ordered]
+    known = {"numbers": column(numbers), "versions": column([versions[number] for number in numbers])}
+    row = connection.exec_driver_sql(BEGIN_FEW, beginnings(drafts, owner, lease_seconds) | known).one()
+    return begun_of(row, drafts)
 
 
 def _begun(
     connection: Connection, wanted: Sequence[Wanted], places: dict[str, str], owner: str, lease_seconds: float
-) -> dict[str, float]:
+) -> Mapping[str, float]:
     """{job id: when it began} of those that were new; their messages are gone."""
     if not wanted:
         return {}
-    given = beginnings([draft for _, draft in wanted], owner, lease_seconds)
-    given["places"] = column([places[delivery.message_id] for delivery, _ in wanted])
-    return begun_of(connection.exec_driver_sql(BEGIN, given).one())
+    drafts = [draft for _, draft in wanted]
+    at = [places[delivery.message_id] for delivery, _ in wanted]
+    return begin_on_server(connection, drafts, at, owner, lease_seconds)
 
 
 def _hidden(

@@ -215,10 +215,20 @@ def _running(connection: Connection, tenant: str, *, other_than: str) -> int:
 
 
 def _held(holds: Mapping[str, int]) -> Sequence[ColumnElement[bool]]:
-    """By some at a time: SQLite refuses a thousand alternatives, and a worker may hold more short jobs than that."""
-    pairs = [and_(jobs.c.id == job_id, jobs.c.fence == fence) for job_id, fence in holds.items()]
-    some = (pairs[start : start + batches.BATCH] for start in range(0, len(pairs), batches.BATCH))
-    return [and_(jobs.c.state == JobState.RUNNING.value, or_(*few)) for few in some]
+    """By some at a time: SQLite refuses endless lists, and a worker may hold more short jobs than that. A list for each fence,
+    and most have one: an alternative for each job would take longer to write down than to look up."""
+    by_fence: dict[int, list[str]] = {}
+    for job_id, fence in holds.items():
+        by_fence.setdefault(fence, []).append(job_id)
+    return [
+        and_(
+            jobs.c.state == JobState.RUNNING.value,
+            jobs.c.fence == fence,
+            jobs.c.id.in_(ids[start : start + batches.BATCH]),
+        )
+        for fence, ids in by_fence.items()
+        for start in range(0, len(ids), batches.BATCH)
+    ]
 
 
 def _beats(holds: Mapping[str, int], held: Mapping[str, bool]) -> Mapping[str, Beat]:

@@ -25,6 +25,8 @@ TELL_SECONDS = 0.1
 FRAME_BYTES = 4 << 20
 """Orders of one frame; the wire's limit is far above it."""
 
+TOGETHER = 16
+"""Orders that are written as JSON with one call, which by itself costs as much as a small order."""
 
 BREACHES = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What reading may raise that no child of ours would say, whatever its job made of it."""
@@ -57,14 +59,18 @@ class ChildProcess:
     sending: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, orders: Sequence[WorkOrder], *, short: bool) -> list[str]:
-        """These runs are the child's now; their orders as JSON text."""
+        """These runs are the child's now; their orders as JSON text, some in each."""
         self.short = short
         self.jobs += 1
-        texts = []
-        for order in orders:
-            self.orders += 1
-            self.runs[order.run_id] = self.orders
-            texts.append(wire.text_of(wire.pack_order(order, self.orders)))
+        texts: list[str] = []
+        for start in range(0, len(orders), TOGETHER):
+            packed = []
+            for order in orders[start : start + TOGETHER]:
+                self.orders += 1
+                self.runs[order.run_id] = self.orders
+                packed.append(wire.pack_order(order, self.orders))
+            text = wire.text_of(packed)[1:-1]
+            texts += [text] if len(text) <= FRAME_BYTES else map(wire.text_of, packed)
         return texts
 
     def send(self, text: str) -> None:

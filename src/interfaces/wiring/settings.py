@@ -45,7 +45,7 @@ class DatabaseSettings(Group):
         default=None, description="SQLAlchemy address. Default: a SQLite file `mediaworker.db` in the data directory."
     )
     busy_seconds: Positive = Field(default=2.0, description="How long a locked SQLite file is waited for.")
-    pool_size: int = Field(default=2, ge=1, le=100, description="Connections that one process keeps open.")
+    pool_size: int = Field(default=4, ge=1, le=100, description="Connections that one process keeps open.")
     max_connections: int = Field(default=8, ge=2, le=100, description="Most connections of one process at a time.")
     connect_seconds: float = Field(default=5.0, ge=2, description="PostgreSQL: longest wait for a connection.")
     statement_seconds: float = Field(default=30.0, ge=1, description="PostgreSQL: longest time of one statement.")
