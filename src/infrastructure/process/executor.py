@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 REAP_SECONDS = 10.0
 """How long to wait for killed processes to be gone; SIGKILL needs milliseconds unless the kernel itself hangs."""
 
-STUCK_SECONDS = 0.5
+STUCK_SECONDS = 1.0
 """Runs that wait behind one that takes longer than this are taken back: others may do them."""
 
 
