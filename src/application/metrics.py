@@ -53,7 +53,7 @@ SLOTS = Metric("worker_slots", Kind.GAUGE, "Long jobs that this process runs at 
 QUEUE_UP = Metric(
     "worker_queue_up",
     Kind.GAUGE,
-    "1 when the queue said how deep it is; at 0 the other worker_queue metrics are absent.",
+    "1 when the queue said how deep it is; at 0 the queue's figures are absent.",
 )
 QUEUE_MESSAGES = Metric(
     "worker_queue_messages",
@@ -70,7 +70,7 @@ QUEUE_OLDEST = Metric(
 EVENTS_UP = Metric(
     "worker_events_up",
     Kind.GAUGE,
-    "1 when the outbox said what is unsent; at 0 the other worker_events metrics are absent.",
+    "1 when the outbox said what is unsent; at 0 the sinks' figures are absent.",
 )
 EVENTS_UNSENT = Metric(
     "worker_events_unsent", Kind.GAUGE, "Events that a sink has yet to get, for all workers together.", ("sink",)
