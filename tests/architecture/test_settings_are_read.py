@@ -21,6 +21,7 @@ DECLARED = tuple(
         "recovery_settings.py",
         "cron_settings.py",
         "content_settings.py",
+        "notify_settings.py",
     )
 )
 SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")

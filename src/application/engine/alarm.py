@@ -32,8 +32,9 @@ class Alarm:
             try:
                 self.notifier.notify(letter)
             except NetworkError as error:
-                log.warning("notify.failed", extra={"letter": letter.id, "error": str(error)})
-                break
+                # Whoever is away is not asked again for each of them: the notifier sees to that, and others may be there.
+                log.info("notify.failed", extra={"letter": letter.id, "error": str(error)})
+                continue
             told.append(letter.id)
         if told:
             self.dead_letters.notified(told)
@@ -47,8 +48,8 @@ class Alarm:
             try:
                 self.notifier.notify_event(event)
             except NetworkError as error:
-                log.warning("notify.failed", extra={"event": event.id, "error": str(error)})
-                break
+                log.info("notify.failed", extra={"event": event.id, "error": str(error)})
+                continue
             told.append(event.id)
         if told:
             self.events.told(told)

@@ -228,7 +228,7 @@ class Adapters(containers.DeclarativeContainer):
     )
     old_files = providers.Singleton(lazy("src.interfaces.wiring.contents:old_files"), settings)
     cache = providers.Singleton(lazy("src.interfaces.wiring.contents:ssd_cache"), settings, database)
-    notifier = providers.Singleton(lazy("src.interfaces.wiring.notifiers:make_notifier"), settings)
+    notifier = providers.Singleton(lazy("src.interfaces.wiring.notifiers:make_notifier"), settings, clock)
 
 
 CHOICES = {
