@@ -112,6 +112,17 @@ def test_e13_what_can_not_be_used_is_refused(address: str, secret: str, names: s
     assert SECRET not in str(refused.value)
 
 
+def test_t22_an_address_that_is_a_secret_is_in_no_error_and_no_text(caplog: pytest.LogCaptureFixture) -> None:
+    address = f"http://127.0.0.1:1/services/{CANARY}"
+    made = webhook(address)
+    with pytest.raises(NetworkError) as failed:
+        made.notify(letter())
+    chosen = load({"WORKER_NOTIFY__WEBHOOK_URL": address, "WORKER_NOTIFY__WEBHOOK_SECRET": SECRET})
+    for text in (str(failed.value), repr(made), repr(chosen), str(chosen.model_dump()), caplog.text):
+        assert CANARY not in text
+        assert SECRET not in text
+
+
 # ---------------------------------------------------------------------- SNS
 @pytest.fixture
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,12 +131,11 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["alerts", "alerts.fifo"])
-def topic(request: pytest.FixtureRequest, keys: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
+def topic(request: pytest.FixtureRequest, keys: None) -> Iterator[tuple[str, str]]:
     """(ARN, URL of a queue that is subscribed)."""
     fifo = {"FifoTopic": "true"} if request.param.endswith(".fifo") else {}
     queued = {"FifoQueue": "true"} if fifo else {}
     with mock_aws():
-        monkeypatch.setattr("boto3.session.Session", lambda: session())
         arn = session().client("sns").create_topic(Name=request.param, Attributes=fifo)["TopicArn"]
         sqs = session().client("sqs")
         name = f"inbox{'.fifo' if fifo else ''}"
@@ -142,7 +152,7 @@ def received(url: str) -> list[dict[str, Any]]:
 
 def test_e7_a_topic_s_subscribers_are_told(topic: tuple[str, str]) -> None:
     arn, url = topic
-    made = SnsNotifier(arn, redact=redacted)
+    made = SnsNotifier(arn, redact=redacted, session=session())
     made.notify(letter())
     made.notify_event(EVENT)
     messages = received(url)
@@ -160,7 +170,7 @@ def test_e7_a_topic_s_subscribers_are_told(topic: tuple[str, str]) -> None:
 def test_a_topic_that_is_not_there_says_how_to_mend_it(topic: tuple[str, str]) -> None:
     arn, _ = topic
     with pytest.raises(NetworkError, match="WORKER_NOTIFY__SNS_TOPIC"):
-        SnsNotifier(arn.replace("alerts", "nobody")).notify(letter())
+        SnsNotifier(arn.replace("alerts", "nobody"), session=session()).notify(letter())
 
 
 @pytest.mark.usefixtures("keys")

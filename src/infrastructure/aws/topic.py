@@ -54,6 +54,7 @@ class SnsNotifier:
     topic: str
     endpoint_url: str | None = field(default=None, repr=False)
     redact: Callable[[str], str] = field(default=str, repr=False)
+    session: Any = field(default_factory=boto3.session.Session, repr=False)
     _client: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +69,7 @@ class SnsNotifier:
             retries={"mode": "standard", "total_max_attempts": TRIES},
         )
         try:
-            client = boto3.session.Session().client(
+            client = self.session.client(
                 "sns", endpoint_url=self.endpoint_url, region_name=found.group(1), config=limits
             )
         except SDK_ERRORS as error:
