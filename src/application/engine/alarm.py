@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from src.application.ports.ledger import DeadLetters
 from src.application.ports.notify import AdminNotifier
 from src.application.ports.ops_events import OpsEvents
-from src.domain.errors import NetworkError
+from src.domain.errors import NetworkError, WorkerError
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,14 @@ class Alarm:
     def tick(self) -> int:
         """Tell what nobody was told yet; how many. Raises DatabaseUnavailable."""
         return self._letters() + self._events()
+
+    def last(self) -> int:
+        """A tick of somebody who will not come again: a database that is away is logged, and what is untold stays for others."""
+        try:
+            return self.tick()
+        except WorkerError as error:
+            log.warning("alarm.failed", extra={"error_class": error.code, "error": str(error)})
+            return 0
 
     def _letters(self) -> int:
         told = []

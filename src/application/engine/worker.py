@@ -181,9 +181,11 @@ class Worker:
                 thread.join(timeout=2)
             receiver.join(timeout=LAST_RECEIVE_SECONDS)
             self.progress.finish(LAST_SETTLING_SECONDS)
-        if drain and self.relay is not None:
-            # Somebody waits for this worker to have done everything; others' events are sent by whoever comes next.
-            self.relay.last()
+        if drain:
+            # Somebody waits for this worker to have done everything; others' letters and events are told by whoever comes next.
+            self.alarm.last()
+            if self.relay is not None:
+                self.relay.last()
 
     # ------------------------------------------------------------------ loops
     def _loop(self, name: str, turn: Callable[[], object], pause: float, watched: bool = True) -> None:

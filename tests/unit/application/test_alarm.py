@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from src.application.engine.alarm import Alarm
 from src.application.ports.ledger import DeadLetter
 from src.application.ports.ops_events import EventType, OpsEvent, Severity
-from src.domain.errors import ErrorReport, NetworkError
+from src.domain.errors import DatabaseUnavailable, ErrorReport, NetworkError
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
 from src.infrastructure.memory.notify import MemoryNotifier
 from src.infrastructure.memory.ops_events import MemoryOpsEvents
@@ -122,6 +123,19 @@ def test_e7_one_who_is_away_neither_mutes_nor_repeats_the_others() -> None:
     assert len(log.told) == 3
     assert kept.unnotified(10) == []
     assert alarm.tick() == 0
+
+
+def test_the_last_tick_of_a_drain_tells_what_is_there_and_never_fails_it(caplog: pytest.LogCaptureFixture) -> None:
+    pager = MemoryNotifier()
+    kept = letters(FrozenClock(), "l1")
+    assert Alarm(kept, pager).last() == 1
+
+    class Gone(MemoryDeadLetters):
+        def unnotified(self, limit: int) -> Sequence[DeadLetter]:
+            raise DatabaseUnavailable("no answer")
+
+    assert Alarm(Gone(FrozenClock()), pager).last() == 0
+    assert "alarm.failed" in caplog.text
 
 
 def test_what_was_told_is_forgotten_when_all_have_it_and_never_grows_without_end() -> None:
