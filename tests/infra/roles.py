@@ -199,8 +199,8 @@ OWN_ROLES = (JOB_ROLE, EXECUTION_ROLE, INSTANCE_ROLE, f"{IAM}:role/academy-video
 ROLES = (
     Role(
         "academy-video-batch-job",
-        [Runs(S3, "S3Storage"), PARAMETERS_MODULE],
-        {**STORED, "ssm:GetParameter": [PARAMETER]},
+        [Runs(S3, "S3Storage"), PARAMETERS_MODULE, TOPIC_MODULE],
+        {**STORED, "ssm:GetParameter": [PARAMETER], "sns:Publish": [TOPIC]},
         {},
     ),
     Role(
