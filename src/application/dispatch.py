@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from src.application.engine.waker import reference
 from src.application.ports.batch import BatchService
@@ -27,9 +27,13 @@ class QueueDispatch:
     """{job type: the full message that its publishers send}, for a job's first message; the others are references"""
 
     def dispatch(self, job: Job) -> None:
-        """Publish."""
-        message = self.announced.get(job.type, reference) if job.is_untouched else reference
-        self.publisher.publish([message(job)])
+        """Publish; a job's first message comes when it is due."""
+        if not job.is_untouched:
+            self.publisher.publish([reference(job)])
+            return
+        message = self.announced.get(job.type, reference)(job)
+        delay = max(0.0, job.due_at - job.created_at)
+        self.publisher.publish([replace(message, delay_seconds=delay) if delay else message])
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,9 @@ def test_depth_is_of_all_lanes_and_doctor_names_them(lanes: RedisLanes, names: t
     take(lanes, 1)
     depth = lanes.depth()
     assert (depth.ready, depth.delayed, depth.in_flight) == (2, 1, 1)
+    each = lanes.depths()
+    assert list(each) == list(names)
+    assert [(one.ready, one.delayed, one.in_flight) for one in each.values()] == [(0, 0, 1), (1, 0, 0), (1, 1, 0)]
     assert any(all(name in fact for name in names) for fact in lanes.check())
 
 

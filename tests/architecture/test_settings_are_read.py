@@ -22,6 +22,7 @@ DECLARED = tuple(
         "cron_settings.py",
         "content_settings.py",
         "search_settings.py",
+        "notify_settings.py",
     )
 )
 SHOWN_ONLY = (WIRING / "reference.py", WIRING / "aliases.py")

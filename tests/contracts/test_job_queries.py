@@ -81,5 +81,14 @@ def test_counts_are_by_type_and_state(ledger: WholeLedger) -> None:
     }
 
 
+def test_counts_of_what_ended_since_leave_out_the_rest(ledger: WholeLedger, clock: FrozenClock) -> None:
+    clock.advance(10)
+    since = clock.now()
+    ledger.change("abcdef-1", lambda job, now: job.request_cancel(now))
+    assert dict(ledger.counts(ended_from=since)) == {("a", JobState.CANCELLED): 1}
+    assert dict(ledger.counts(ended_from=since - 100)) == {("a", JobState.CANCELLED): 1, ("b", JobState.CANCELLED): 1}
+    assert dict(ledger.counts(ended_from=since + 1)) == {}
+
+
 def test_an_unknown_job_has_no_history(ledger: WholeLedger) -> None:
     assert list(ledger.attempts("nobody")) == []

@@ -166,9 +166,9 @@ class FlakyWholeLedger(FlakyLedger):
         """See JobQueries."""
         return self.inner.attempts(job_id)
 
-    def counts(self) -> Mapping[tuple[str, JobState], int]:
+    def counts(self, *, ended_from: float | None = None) -> Mapping[tuple[str, JobState], int]:
         """See JobQueries."""
-        return self.inner.counts()
+        return self.inner.counts(ended_from=ended_from)
 
 
 class EffectsLedger(WholeLedger, RevocableLedger, Protocol):

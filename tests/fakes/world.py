@@ -24,6 +24,7 @@ from src.application.engine.waker import Waker, reference
 from src.application.ports.executor import ExecutorEvent, Failed, Returned, Snoozed, Stopped, Succeeded, WorkOrder
 from src.application.ports.ledger import Beat, DeadLetterFilter, JobFilter, Move
 from src.application.ports.queue import Delivery, Envelope
+from src.application.tally import Tally
 from src.domain.errors import DatabaseUnavailable, ErrorReport, InvalidMessage, LockUnavailable, QueueUnavailable
 from src.domain.job import Job, JobDraft, JobState
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
@@ -306,6 +307,7 @@ class World:
 
     def __init__(self, workers: int = 3, max_attempts: int = 5) -> None:
         self.clock = FrozenClock()
+        self.tally = Tally(self.clock)
         self.breaches: list[str] = []
         self.dead_letters = MemoryDeadLetters(self.clock)
         self.memory = MemoryLedger(self.clock, self.dead_letters)
@@ -337,6 +339,7 @@ class World:
             # Every job may come by either road: alone, or with others as short ones do.
             is_short=lambda _type: True,
             has_short=True,
+            meter=self.tally,
         )
         settler = Settler(
             ledger=self.ledger,
@@ -347,8 +350,9 @@ class World:
             options=options,
             dice=self._dice.random,
             must_go=lambda: self.ledger.fault == "down",
+            meter=self.tally,
         )
-        keeper = Keeper(self.ledger, self.lock, self.queue, executor, held, self.clock, options)
+        keeper = Keeper(self.ledger, self.lock, self.queue, executor, held, self.clock, options, meter=self.tally)
         return Station(name, held, executor, intake, settler, keeper)
 
     # ------------------------------------------------------------------ producers and operators

@@ -271,6 +271,7 @@ def test_lesson_32_doctor_tries_everything(fleet: Fleet) -> None:
         "queue",
         "lock",
         "progress",
+        "notify",
         "storage",
         "deletion",
         "ffmpeg",

@@ -29,6 +29,7 @@ STREAM = f"{BUCKET}/a/b/tenants/acme/video/hls/7/1-1-0123abcd/master.m3u8"
 MESSAGE = f"{BUCKET}/a/b/_messages/0123456789abcdef0123456789abcdef"
 VIDEO_QUEUE = f"arn:aws:sqs:{HERE}:academy-video-jobs"
 DELETE_QUEUE = f"arn:aws:sqs:{HERE}:academy-video-delete-r2"
+TOPIC = f"arn:aws:sns:{HERE}:academy-video-alerts"
 DEFINITION = f"arn:aws:batch:{HERE}:job-definition/academy-video-batch-jobdef"
 BATCH_QUEUE = f"arn:aws:batch:{HERE}:job-queue/academy-video-batch-queue"
 COMPUTE = f"arn:aws:batch:{HERE}:compute-environment/academy-video-batch-compute"
@@ -54,6 +55,7 @@ STRANGERS = (
     f"arn:aws:sqs:{HERE}:other-queue",
     f"arn:aws:sqs:{REGION}:999999999999:academy-video-jobs",
     f"arn:aws:ssm:{HERE}:parameter/academy/other/env",
+    f"arn:aws:sns:{HERE}:other",
     f"arn:aws:batch:{HERE}:job-queue/other",
     f"arn:aws:batch:{HERE}:job-definition/other",
     f"arn:aws:batch:us-east-1:{ACCOUNT}:job/876da822",
@@ -162,6 +164,7 @@ BATCH_MODULE = Runs(
         )
     ),
 )
+TOPIC_MODULE = Runs(AWS, module=f"{AWS}/topic.py")
 PARAMETERS_MODULE = Runs(AWS, module=f"{AWS}/parameters.py", planned=frozenset({("ssm", "get_parameter")}))
 
 
@@ -196,8 +199,8 @@ OWN_ROLES = (JOB_ROLE, EXECUTION_ROLE, INSTANCE_ROLE, f"{IAM}:role/academy-video
 ROLES = (
     Role(
         "academy-video-batch-job",
-        [Runs(S3, "S3Storage"), PARAMETERS_MODULE],
-        {**STORED, "ssm:GetParameter": [PARAMETER]},
+        [Runs(S3, "S3Storage"), PARAMETERS_MODULE, TOPIC_MODULE],
+        {**STORED, "ssm:GetParameter": [PARAMETER], "sns:Publish": [TOPIC]},
         {},
     ),
     Role(
@@ -245,8 +248,10 @@ ROLES = (
             Runs(S3, "S3Storage", ("delete", "head", "list")),
             Runs(S3, "S3Uploads", ("abort", "unfinished")),
             PARAMETERS_MODULE,
+            TOPIC_MODULE,
         ],
         {
+            "sns:Publish": [TOPIC],
             "s3:ListBucketMultipartUploads": [BUCKET],
             "s3:AbortMultipartUpload": [SOURCE, STREAM],
             "batch:SubmitJob": [DEFINITION, f"{DEFINITION}:7", BATCH_QUEUE],
@@ -264,8 +269,13 @@ ROLES = (
     ),
     Role(
         "academy-video-sqs-worker",
-        [Runs(S3, "S3Storage"), *(Runs(SQS, owner) for owner in ("SqsConsumer", "SqsPublisher", "SqsInspector"))],
+        [
+            Runs(S3, "S3Storage"),
+            *(Runs(SQS, owner) for owner in ("SqsConsumer", "SqsPublisher", "SqsInspector")),
+            TOPIC_MODULE,
+        ],
         {
+            "sns:Publish": [TOPIC],
             "s3:ListBucket": [BUCKET],
             "s3:GetObject": [SOURCE, STREAM, MESSAGE],
             **{key: [STREAM, MESSAGE] for key in WRITES},

@@ -14,9 +14,11 @@ from src.application.catalog import Catalog
 from src.application.cron.entry import Entry
 from src.application.dispatch import set_going
 from src.application.failpoints import failpoint
+from src.application.metrics import CRON_TICKS
 from src.application.ports.cron import CronTicks, Standing
 from src.application.ports.dispatch import Dispatch
 from src.application.ports.ledger import JobLedger
+from src.application.ports.meter import UNMETERED, Meter
 from src.domain.cron import due, tick_id
 from src.domain.errors import DatabaseUnavailable, WorkerError
 
@@ -40,6 +42,7 @@ class Scheduler:
     ticks: CronTicks
     ledger: JobLedger
     dispatch: Dispatch
+    meter: Meter = UNMETERED
     _next: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
     """{name: (a time, the first moment after it)}: a schedule is reckoned once per moment, not at each look"""
     _behind: set[str] = field(default_factory=set, init=False)
@@ -94,6 +97,7 @@ class Scheduler:
         if admission is None or admission.job is None:
             return False
         failpoint("cron.admitted")
+        self.meter.add(CRON_TICKS, entry.name, "yes" if late else "no")
         job = admission.job
         about = {"entry": entry.name, "due": entry.schedule.local(at).isoformat(), "late": late, "job": job.id}
         if passed_over is not None:

@@ -97,11 +97,12 @@ class Decoders:
                     unwrapped = self._document(inner) if isinstance(inner, bytes) else inner
                     return self._read(unwrapped, trace or inner_trace, opened | {shape})
                 case asked:
-                    return Requests([self._draft(one, trace) for one in asked])
+                    return Requests([self.draft(one, trace) for one in asked])
         names = ", ".join(ascii(name[:40]) for name in sorted(document)[:10]) or "none"
         raise InvalidMessage(f"no known shape of message; its keys: {names}")
 
-    def _draft(self, asked: Asked, trace: str | None) -> JobDraft:
+    def draft(self, asked: Asked, trace: str | None = None) -> JobDraft:
+        """The job, by the rules of its type. Raises UnknownJobType, InvalidPayload, TenantMismatch."""
         job_type = self.catalog.get(asked.type)
         try:
             job_type.parse(asked.tenant, asked.payload)

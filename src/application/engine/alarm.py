@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from src.application.ports.ledger import DeadLetters
 from src.application.ports.notify import AdminNotifier
 from src.application.ports.ops_events import OpsEvents
-from src.domain.errors import NetworkError
+from src.domain.errors import NetworkError, WorkerError
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,23 @@ class Alarm:
         """Tell what nobody was told yet; how many. Raises DatabaseUnavailable."""
         return self._letters() + self._events()
 
+    def last(self) -> int:
+        """A tick of somebody who will not come again: a database that is away is logged, and what is untold stays for others."""
+        try:
+            return self.tick()
+        except WorkerError as error:
+            log.warning("alarm.failed", extra={"error_class": error.code, "error": str(error)})
+            return 0
+
     def _letters(self) -> int:
         told = []
         for letter in self.dead_letters.unnotified(self.batch):
             try:
                 self.notifier.notify(letter)
             except NetworkError as error:
-                log.warning("notify.failed", extra={"letter": letter.id, "error": str(error)})
-                break
+                # Whoever is away is not asked again for each of them: the notifier sees to that, and others may be there.
+                log.info("notify.failed", extra={"letter": letter.id, "error": str(error)})
+                continue
             told.append(letter.id)
         if told:
             self.dead_letters.notified(told)
@@ -47,8 +56,8 @@ class Alarm:
             try:
                 self.notifier.notify_event(event)
             except NetworkError as error:
-                log.warning("notify.failed", extra={"event": event.id, "error": str(error)})
-                break
+                log.info("notify.failed", extra={"event": event.id, "error": str(error)})
+                continue
             told.append(event.id)
         if told:
             self.events.told(told)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -140,6 +141,11 @@ class HeldRuns:
         with self._lock:
             short = sum(held.short for held in self._runs.values())
             return len(self._runs) - short, short
+
+    def by_type(self) -> Mapping[str, int]:
+        """{job type: how many are held}, settling ones included."""
+        with self._lock:
+            return Counter(held.job.type for held in self._runs.values())
 
     def request_stop(self, held: Held, reason: StopReason, now: float) -> bool:
         """Mark once; False when it is being stopped or settled already. (A drained job whose cancel was requested ends

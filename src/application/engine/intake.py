@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 
 from src.application.decoders.decoded import Newer, Reference, Requests
 from src.application.engine.held import Held, HeldRuns
+from src.application.engine.metering import count_end
 from src.application.engine.options import EngineOptions, OnLockFailure
 from src.application.engine.uncertain import UncertainClaims
 from src.application.failpoints import failpoint
+from src.application.metrics import DEAD_LETTERS
 from src.application.ports.clock import Clock
 from src.application.ports.exchange import MessageExchange, Wanted
 from src.application.ports.ledger import DeadLetter, DeadLetters, JobLedger, TenantFull
 from src.application.ports.lock import Idempotency
+from src.application.ports.meter import UNMETERED, Meter
 from src.application.ports.queue import Delivery, QueueConsumer
 from src.domain.errors import (
     DatabaseUnavailable,
@@ -86,6 +89,7 @@ class Intake:
     """is told of jobs that ended when they were to be claimed (cancelled, attempts used up)"""
     database_was_away: Callable[[], bool] = lambda: False
     """whether the database has only just come back: nobody could renew a lease meanwhile"""
+    meter: Meter = UNMETERED
 
     def take(self, delivery: Delivery, room: Callable[[], bool] = lambda: True) -> Held | None:
         """The job to run now, or None when the message is dealt with: given back when the job is a long one and there is no
@@ -301,6 +305,7 @@ class Intake:
         except TenantFull:
             return Throttled(min(60.0, THROTTLE_SECONDS * 2 ** min(4, received - 1)))
         if row.state.is_terminal and not was[-1].state.is_terminal:
+            count_end(self.meter, row)
             self.ended(row)
         return answers[-1]
 
@@ -362,6 +367,7 @@ class Intake:
             attributes=delivery.attributes,
         )
         self.dead_letters.add(letter)
+        self.meter.add(DEAD_LETTERS, "", letter.error.code)
         log.warning(
             "message.quarantined",
             extra={"letter": letter.id, "error_class": letter.error.code, "error": letter.error.message},

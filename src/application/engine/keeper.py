@@ -13,10 +13,12 @@ from src.application.engine.held import Held, HeldRuns, StopReason
 from src.application.engine.intake import lock_key
 from src.application.engine.options import EngineOptions
 from src.application.failpoints import failpoint
+from src.application.metrics import LEASES_LOST
 from src.application.ports.clock import Clock
 from src.application.ports.executor import Executor
 from src.application.ports.ledger import JobLedger
 from src.application.ports.lock import Idempotency
+from src.application.ports.meter import UNMETERED, Meter
 from src.application.ports.queue import QueueConsumer
 from src.domain.errors import DatabaseUnavailable, DiskFull, LockUnavailable, QueueUnavailable
 
@@ -39,6 +41,7 @@ class Keeper:
     options: EngineOptions
     on_backend: Callable[[str, bool], None] = lambda _name, _up: None
     """(backend, reachable): for readiness"""
+    meter: Meter = UNMETERED
     _renewed_at: dict[str, float] = field(default_factory=dict)
 
     def tick(self) -> None:
@@ -155,5 +158,7 @@ class Keeper:
 
     def _stop(self, held: Held, reason: StopReason) -> None:
         if self.held.request_stop(held, reason, self.clock.monotonic()):
+            if reason is StopReason.LEASE_LOST:
+                self.meter.add(LEASES_LOST)
             log.warning("attempt.stopping", extra={"job": held.job.id, "fence": held.job.fence, "reason": reason.value})
             self.executor.stop(held.run_id, reason.value)

@@ -15,6 +15,8 @@ from src.application.engine.options import BACKOFF_SECONDS, EngineOptions
 from src.application.engine.short import ShortRoad
 from src.application.engine.uncertain import UncertainClaims
 from src.application.give_back import release_all
+from src.application.metrics import LOOP_FAILURES, RECEIVE_ERRORS
+from src.application.ports.meter import UNMETERED, Meter
 from src.application.ports.queue import Delivery, QueueConsumer
 from src.domain.errors import DatabaseUnavailable, DiskFull, QueueUnavailable, WorkerError
 
@@ -73,6 +75,7 @@ class Receiver:
     """the last receive brought nothing, and nothing is held"""
     taking: threading.Event = field(default_factory=threading.Event)
     """messages are in its hands that are not held yet"""
+    meter: Meter = UNMETERED
     _turn: threading.Lock = field(default_factory=threading.Lock)
     """held by the hand that looks at the queue"""
     _full: int = 0
@@ -91,12 +94,15 @@ class Receiver:
                 self._once()
                 failures = 0
             except (QueueUnavailable, DatabaseUnavailable, DiskFull) as error:
-                self.health.backend("database" if isinstance(error, DatabaseUnavailable) else "queue", reachable=False)
+                backend = "database" if isinstance(error, DatabaseUnavailable) else "queue"
+                self.health.backend(backend, reachable=False)
+                self.meter.add(RECEIVE_ERRORS, backend)
                 log.warning("receive.failed", extra={"error_class": error.code, "error": str(error)})
                 self.stopping.wait(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
                 failures += 1
             except Exception:
                 log.exception("loop.broken", extra={"loop": "receiver"})
+                self.meter.add(LOOP_FAILURES, "receiver")
                 self.stopping.wait(BACKOFF_SECONDS[-1])
             self.health.turned(hand)
 

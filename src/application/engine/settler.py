@@ -9,12 +9,15 @@ from typing import TypeVar
 
 from src.application.engine.held import Held, HeldRuns, StopReason
 from src.application.engine.intake import lock_key
+from src.application.engine.metering import count_attempt, count_short
 from src.application.engine.options import EngineOptions
 from src.application.failpoints import failpoint
+from src.application.metrics import ATTEMPTS, LOST
 from src.application.ports.clock import Clock
 from src.application.ports.executor import ExecutorEvent, Failed, Progressed, Returned, Snoozed, Stopped, Succeeded
 from src.application.ports.ledger import JobLedger, Move
 from src.application.ports.lock import Idempotency
+from src.application.ports.meter import UNMETERED, Meter
 from src.application.ports.queue import QueueConsumer
 from src.domain.errors import (
     MESSAGE_LIMIT,
@@ -74,6 +77,7 @@ class Settler:
 
     put_back: Callable[[Job, float], object] = lambda _job, _delay_seconds: None
     """a message, visible after so many seconds, for a job whose own went in the commit that began it"""
+    meter: Meter = UNMETERED
 
     def settle(self, event: ExecutorEvent) -> Job | None:
         """The row as settled, or None when the outcome is not this worker's to write (lease lost, row gone, no time left)."""
@@ -108,6 +112,7 @@ class Settler:
                     done.append(taken)
                 else:
                     log.warning("outcome.refused", extra=_context(taken, reason="lease lost"))
+                    self.meter.add(ATTEMPTS, taken.job.type, LOST)
             self._finish_short(done)
             return done
         finally:
@@ -115,6 +120,7 @@ class Settler:
 
     def _finish_short(self, done: Sequence[Held]) -> None:
         log.info("batch.settled", extra={"jobs": len(done)})
+        count_short(self.meter, done, self.clock.monotonic())
         for taken in done:
             # Only one that came the long way, by a retry, has a lock.
             self._release_lock(taken)
@@ -129,12 +135,15 @@ class Settler:
         move = self._move(taken, event)
         if move is None:
             log.warning("attempt.abandoned", extra=_context(taken, reason="lease lost"))
+            self.meter.add(ATTEMPTS, taken.job.type, LOST)
             return None
         failpoint("complete.before")
         written = self._write(taken, move)
         if written is None:
+            self.meter.add(ATTEMPTS, taken.job.type, LOST)
             return None
         job, now = written
+        count_attempt(self.meter, taken, job, self.clock.monotonic())
         failpoint("complete.committed" if isinstance(event, Succeeded) else "fail.committed")
         log.info(
             "attempt.settled",

@@ -23,9 +23,11 @@ from src.application.engine.short import ShortRoad
 from src.application.engine.uncertain import UncertainClaims
 from src.application.engine.waker import Waker
 from src.application.events.relay import Relay
+from src.application.metrics import LOOP_FAILURES
 from src.application.ports.clock import Clock
 from src.application.ports.executor import Executor, ExecutorEvent, Progressed, Succeeded
 from src.application.ports.ledger import JobLedger
+from src.application.ports.meter import UNMETERED, Meter
 from src.application.ports.queue import QueueConsumer, QueueInspector
 from src.domain.errors import WorkerError
 
@@ -85,6 +87,7 @@ class Worker:
     """What is done when a job has ended, after its outcome is written and its message settled"""
     relay: Relay | None = None
     """Sends the events that were written with the moves of jobs"""
+    meter: Meter = UNMETERED
     _stopping: threading.Event = field(default_factory=threading.Event)
     _stop_now: threading.Event = field(default_factory=threading.Event)
     _finished: threading.Event = field(default_factory=threading.Event)
@@ -105,6 +108,7 @@ class Worker:
             needed=[probe.name for probe in self.probes],
             uncertain=self.uncertain,
             stopping=self._stopping,
+            meter=self.meter,
         )
 
     # ------------------------------------------------------------------ from outside
@@ -181,9 +185,11 @@ class Worker:
             for thread in receivers:
                 thread.join(timeout=LAST_RECEIVE_SECONDS)
             self.progress.finish(LAST_SETTLING_SECONDS)
-        if drain and self.relay is not None:
-            # Somebody waits for this worker to have done everything; others' events are sent by whoever comes next.
-            self.relay.last()
+        if drain:
+            # Somebody waits for this worker to have done everything; others' letters and events are told by whoever comes next.
+            self.alarm.last()
+            if self.relay is not None:
+                self.relay.last()
 
     # ------------------------------------------------------------------ loops
     def _loop(self, name: str, turn: Callable[[], object], pause: float, watched: bool = True) -> None:
@@ -199,6 +205,8 @@ class Worker:
                 # The loops keep leases alive: a bug in one turn must not stop them. It is logged with its traceback.
                 log.exception("loop.broken", extra={"loop": name})
                 failures += 1
+            if failures:
+                self.meter.add(LOOP_FAILURES, name)
             if watched:
                 self.health.turned(name)
             extra = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1] if failures else 0.0

@@ -32,6 +32,8 @@ class Listener:
     source: EventSource
     hearing: Hearing
     may_act: Callable[[], bool] = lambda: True
+    count: Callable[[], object] = lambda: None
+    """called for each event that was heard to its end"""
     _waiting: deque[tuple[Heard, str]] = field(default_factory=deque, init=False)
     """with the id that stands for the one that it has not"""
 
@@ -50,6 +52,7 @@ class Listener:
                 return PAUSE_SECONDS
             self._waiting.popleft()
             self.source.done([heard])
+            self.count()
             if jobs:
                 log.info("event.heard", extra={"source": heard.source, "type": heard.type, "jobs": list(jobs)})
         return 0.0

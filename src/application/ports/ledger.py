@@ -134,8 +134,9 @@ class JobQueries(Protocol):
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """The job's executions, oldest first."""
 
-    def counts(self) -> Mapping[tuple[str, JobState], int]:
-        """{(type, state): number of rows}."""
+    def counts(self, *, ended_from: float | None = None) -> Mapping[tuple[str, JobState], int]:
+        """{(type, state): number of rows}, none where there are none. With `ended_from` (epoch seconds, included): only of jobs
+        that ended since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

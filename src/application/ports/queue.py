@@ -86,6 +86,14 @@ class QueueInspector(Protocol):
         """Counts now."""
 
 
+@runtime_checkable
+class InspectsLanes(Protocol):
+    """What queues can besides that are made of several."""
+
+    def depths(self) -> Mapping[str, QueueDepth]:
+        """{lane: counts now}, best lane first. Raises QueueUnavailable."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueDepth:
     """`ready` can be received now, `delayed` later, `in_flight` is hidden by a receive; ages in seconds, None when nothing

@@ -70,9 +70,11 @@ class SqlJobQueries:
 
         return self.database.read(look)
 
-    def counts(self) -> Mapping[tuple[str, JobState], int]:
+    def counts(self, *, ended_from: float | None = None) -> Mapping[tuple[str, JobState], int]:
         """Rows by type and state."""
         query = select(jobs.c.type, jobs.c.state, func.count()).group_by(jobs.c.type, jobs.c.state)
+        if ended_from is not None:
+            query = query.where(jobs.c.finished_at >= ended_from)
         rows = self.database.read(lambda connection: connection.execute(query).all())
         return {(job_type, JobState(state)): count for job_type, state, count in rows}
 

@@ -1,35 +1,18 @@
-"""Events by HTTP, signed as Standard Webhooks say (https://www.standardwebhooks.com): the headers `webhook-id` (the event's id,
-the same at each try), `webhook-timestamp` and `webhook-signature`."""
+"""Events by HTTP, signed (signed_post.py): `webhook-id` is the event's id, the same at each try."""
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-
-import httpx
-from standardwebhooks import Webhook
 
 from src.application.events.body import BodyFormat, body
 from src.application.ports.clock import Clock
 from src.application.ports.outbox import JobEvent
-from src.domain.errors import ConfigError, EventRefused, NetworkError
-
-TIMEOUT_SECONDS = 10.0
-REFUSALS = frozenset({400, 405, 406, 413, 414, 415, 422, 501})
-"""Answers that say something of this event: the same bytes will get the same answer. All others are about the receiver (gone,
-forbidden, busy), who may be put right while the events wait."""
-
-SHORTEST_KEY = 24
-"""Bytes (the standard's recommendation is 24 to 64)."""
-
-SHOWN = 200
-"""Letters of an answer that are kept."""
+from src.infrastructure.events.signed_post import SignedPost
 
 
 @dataclass
 class WebhookSink:
-    """EventSink that posts to `url`. Redirects are not followed: the signature is for the address that was set."""
+    """EventSink that posts to `url`."""
 
     url: str
     secret: str = field(repr=False)
@@ -37,46 +20,17 @@ class WebhookSink:
     form: BodyFormat
     source: str
     clock: Clock
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT_SECONDS), repr=False)
-    _signer: Webhook = field(init=False, repr=False)
+    _post: SignedPost = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("https://", "http://")):
-            raise ConfigError("events.webhook_url is no http(s) address", fix="set WORKER_EVENTS__WEBHOOK_URL")
-        try:
-            key = base64.b64decode(self.secret.removeprefix("whsec_") + "==", validate=False)
-        except ValueError:
-            key = b""
-        if len(key) < SHORTEST_KEY:
-            raise ConfigError(
-                "events.webhook_secret is no base64 of enough random bytes to sign with",
-                fix="set WORKER_EVENTS__WEBHOOK_SECRET to `whsec_` and the base64 of 24 to 64 random bytes: "
-                "echo whsec_$(openssl rand -base64 32)",
-            )
-        self._signer = Webhook(key)
+        self._post = SignedPost(self.url, self.secret, self.clock, "events")
 
     def send(self, event: JobEvent) -> None:
         """Raises NetworkError, EventRefused."""
-        content, now = body(event, self.form, self.source), datetime.fromtimestamp(self.clock.now(), UTC)
-        headers = {
-            "content-type": "application/cloudevents+json"
-            if self.form is BodyFormat.CLOUDEVENTS
-            else "application/json",
-            "webhook-id": event.id,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._signer.sign(event.id, now, content.decode()),
-        }
-        try:
-            answer = self.client.post(self.url, content=content, headers=headers)
-        except httpx.HTTPError as error:
-            raise NetworkError(f"webhook: {type(error).__name__}: {error}", fix="is the receiver up?") from error
-        if answer.is_success:
-            return
-        said = f"webhook answered {answer.status_code}: {answer.text[:SHOWN]}"
-        if answer.status_code in REFUSALS:
-            raise EventRefused(said)
-        raise NetworkError(said)
+        cloud = self.form is BodyFormat.CLOUDEVENTS
+        kind = "application/cloudevents+json" if cloud else "application/json"
+        self._post.send(event.id, body(event, self.form, self.source), kind)
 
     def close(self) -> None:
         """Let connections go."""
-        self.client.close()
+        self._post.close()

@@ -86,10 +86,12 @@ class MemoryJobQueries:
             told = told_by(job) if job else None
             return (*self._attempts.get(job_id, ()), *((told,) if told else ()))
 
-    def counts(self) -> Mapping[tuple[str, JobState], int]:
+    def counts(self, *, ended_from: float | None = None) -> Mapping[tuple[str, JobState], int]:
         """Rows by type and state."""
+        wanted = JobFilter(ended_from=ended_from)
         with self._lock:
-            return Counter((job.type, job.state) for job in self._jobs.values())
+            jobs = [job for job in self._jobs.values() if not wanted.by_end or _ended_within(job, wanted)]
+        return Counter((job.type, job.state) for job in jobs)
 
 
 def _ended_within(job: Job, criteria: JobFilter) -> bool:

@@ -1,28 +1,78 @@
-"""Several ways of telling an administrator."""
+"""Several ways of telling an administrator, none of which waits for another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
+from src.application.ports.clock import Clock
 from src.application.ports.ledger import DeadLetter
 from src.application.ports.notify import AdminNotifier
 from src.application.ports.ops_events import OpsEvent
+from src.domain.errors import NetworkError
+
+log = logging.getLogger(__name__)
+
+REMEMBERED = 1000
+"""Of what was told and may be asked about again; far more than the Alarm looks at together."""
+
+LONGEST_PAUSE_SECONDS = 60.0
+"""Between two tries of one that is away: 1 s, doubled each time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
+class _Way:
+    """One of them."""
+
+    name: str
+    notifier: AdminNotifier
+    told: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    failures: int = 0
+    not_before: float = 0.0
+    """monotonic"""
+
+
 class SeveralNotifiers:
-    """All of `notifiers`, in that order. One that fails keeps those behind it waiting and is tried again with those before
-    it: put those first that know what they were told."""
+    """All of `notifiers`, by their names. What fails for one is told again later, to that one alone, as long as this process
+    remembers it. One that is away is tried less and less often, and the others are told meanwhile."""
 
-    notifiers: Sequence[AdminNotifier]
+    def __init__(self, notifiers: Sequence[tuple[str, AdminNotifier]], clock: Clock) -> None:
+        self._ways = [_Way(name, notifier) for name, notifier in notifiers]
+        self._clock = clock
 
     def notify(self, letter: DeadLetter) -> None:
-        """Raises NetworkError of the first that fails."""
-        for notifier in self.notifiers:
-            notifier.notify(letter)
+        """Raises NetworkError when one of them has yet to be told."""
+        self._tell(f"letter {letter.id}", lambda notifier: notifier.notify(letter))
 
     def notify_event(self, event: OpsEvent) -> None:
         """As `notify`."""
-        for notifier in self.notifiers:
-            notifier.notify_event(event)
+        self._tell(f"event {event.id}", lambda notifier: notifier.notify_event(event))
+
+    def _tell(self, what: str, tell: Callable[[AdminNotifier], None]) -> None:
+        missed = [way.name for way in self._ways if not self._told(way, what, tell)]
+        if missed:
+            raise NetworkError(f"{', '.join(missed)}: not told of {what} yet; tried again")
+        # Nobody asks about it again.
+        for way in self._ways:
+            way.told.pop(what, None)
+
+    def _told(self, way: _Way, what: str, tell: Callable[[AdminNotifier], None]) -> bool:
+        if what in way.told:
+            return True
+        if self._clock.monotonic() < way.not_before:
+            return False
+        try:
+            tell(way.notifier)
+        except NetworkError as error:
+            way.failures += 1
+            pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** (way.failures - 1))
+            way.not_before = self._clock.monotonic() + pause
+            log.warning("notify.away", extra={"way": way.name, "error": str(error), "again_in_seconds": pause})
+            return False
+        way.failures, way.not_before = 0, 0.0
+        way.told[what] = None
+        while len(way.told) > REMEMBERED:
+            way.told.popitem(last=False)
+        return True

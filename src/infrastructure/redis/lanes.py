@@ -5,7 +5,7 @@ and a cluster may keep them on different servers."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TypeVar
@@ -93,7 +93,7 @@ class RedisLanes:
     # ------------------------------------------------------------------ QueueInspector
     def depth(self) -> QueueDepth:
         """Of all lanes together."""
-        depths = [lane.depth() for lane in self.lanes]
+        depths = self.depths().values()
         oldest = [depth.oldest_ready_seconds for depth in depths if depth.oldest_ready_seconds is not None]
         return QueueDepth(
             ready=sum(depth.ready for depth in depths),
@@ -101,6 +101,10 @@ class RedisLanes:
             in_flight=sum(depth.in_flight for depth in depths),
             oldest_ready_seconds=max(oldest, default=None),
         )
+
+    def depths(self) -> Mapping[str, QueueDepth]:
+        """Of each lane."""
+        return {lane.name: lane.depth() for lane in self.lanes}
 
     # ------------------------------------------------------------------ Checkable
     def check(self) -> Sequence[str]:

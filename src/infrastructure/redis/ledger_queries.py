@@ -69,9 +69,10 @@ class RedisJobQueries:
         told = told_by(to_row(job_id, text).job) if text else None
         return [*(to_attempt(job_id, one) for one in past), *([told] if told else [])]
 
-    def counts(self) -> Mapping[tuple[str, JobState], int]:
+    def counts(self, *, ended_from: float | None = None) -> Mapping[tuple[str, JobState], int]:
         """Rows by type and state."""
-        found = iter(self.store.run("ledger_counts", self.store.keep_millis))
+        since = "" if ended_from is None else repr(float(ended_from))
+        found = iter(self.store.run("ledger_counts", self.store.keep_millis, since))
         return {
             (plain(name), JobState(state.decode())): count
             for name, state, count in zip(found, found, found, strict=False)

@@ -1,7 +1,8 @@
-"""`/healthz/live` and `/healthz/ready` on a port of their own: GET only, nothing but states in the answers.
+"""`/healthz/live`, `/healthz/ready` and other pages on a port of their own: GET only, nothing but states and numbers in the answers.
 
-It runs on a thread of its own and asks nobody: the answers are what the engine knows at that moment (mission.md O3). Clients
-that say nothing, or too much, are cut off and keep nobody waiting (reliability.md T21).
+It runs on a thread of its own. Of health it asks nobody: the answers are what the engine knows at that moment (mission.md O3). Pages
+that have to ask somebody are made on threads beside it. Clients that say nothing, or too much, are cut off and keep nobody waiting
+(reliability.md T21).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from src.application.engine.health import Health
@@ -25,7 +27,18 @@ HEAD_BYTES = 8 << 10
 CLIENTS = 1000
 """At a time; more are turned away."""
 
-OK, NOT_FOUND, NOT_ALLOWED, TOO_LARGE, UNAVAILABLE = 200, 404, 405, 431, 503
+OK, NOT_FOUND, NOT_ALLOWED, TOO_LARGE, BROKEN, UNAVAILABLE = 200, 404, 405, 431, 500, 503
+
+JSON = "application/json"
+
+PAGE_THREADS = 2
+"""Pages that are made at a time; the others wait their turn, and health waits for none."""
+
+Page = Callable[[], tuple[str, bytes]]
+"""Makes (content type, body), within CLIENT_SECONDS."""
+
+Answer = tuple[int, str, bytes]
+"""Status, content type, body."""
 
 
 @dataclass
@@ -35,6 +48,11 @@ class HealthServer:
     health: Health
     host: str
     port: int
+    pages: Mapping[str, Page] = field(default_factory=dict)
+    """{path: its page}"""
+    _pool: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(PAGE_THREADS, thread_name_prefix="page"), init=False, repr=False
+    )
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop, init=False, repr=False)
     _thread: threading.Thread | None = field(default=None, init=False, repr=False)
     _clients: int = field(default=0, init=False, repr=False)
@@ -62,6 +80,7 @@ class HealthServer:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=1)
             self._thread = None
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     # ------------------------------------------------------------------ inside
     def _run(self, server: asyncio.Server) -> None:
@@ -89,13 +108,13 @@ class HealthServer:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
-            status, body = self._refused(TOO_LARGE, "the request is too large")
+            answer = self._refused(TOO_LARGE, "the request is too large")
         else:
-            status, body = self._answer(head)
-        content = json.dumps(body).encode() + b"\n"
+            answer = await self._answer(head)
+        status, kind, content = answer
         lines = (
             f"HTTP/1.1 {status} {'OK' if status == OK else 'No'}",
-            "Content-Type: application/json",
+            f"Content-Type: {kind}",
             "Cache-Control: no-store",
             f"Content-Length: {len(content)}",
             "Connection: close",
@@ -105,25 +124,35 @@ class HealthServer:
         writer.write("\r\n".join(lines).encode() + content)
         await writer.drain()
 
-    def _answer(self, head: bytes) -> tuple[int, dict[str, object]]:
+    async def _answer(self, head: bytes) -> Answer:
         method, _, rest = head.partition(b" ")
         if method != b"GET":
             return self._refused(NOT_ALLOWED, "GET only")
-        asked: dict[bytes, Callable[[], tuple[int, dict[str, object]]]] = {
-            b"/healthz/live": self._live,
-            b"/healthz/ready": self._ready,
-        }
-        found = asked.get(rest.split(b" ", 1)[0].split(b"?", 1)[0])
-        return found() if found else self._refused(NOT_FOUND, "ask /healthz/live or /healthz/ready")
+        asked: dict[str, Callable[[], Answer]] = {"/healthz/live": self._live, "/healthz/ready": self._ready}
+        path = rest.split(b" ", 1)[0].split(b"?", 1)[0].decode("latin-1")
+        if path in asked:
+            return asked[path]()
+        if path not in self.pages:
+            return self._refused(NOT_FOUND, f"ask {', '.join((*asked, *self.pages))}")
+        try:
+            kind, content = await self._loop.run_in_executor(self._pool, self.pages[path])
+        except Exception:
+            # Whoever asks is told no more than that; the reason is in the log.
+            log.exception("page.broken", extra={"page": path})
+            return self._refused(BROKEN, "this page is broken: see the worker's log")
+        return OK, kind, content
 
     @staticmethod
-    def _refused(status: int, why: str) -> tuple[int, dict[str, object]]:
-        return status, {"error": why}
+    def _told(status: int, body: Mapping[str, object]) -> Answer:
+        return status, JSON, json.dumps(body).encode() + b"\n"
 
-    def _live(self) -> tuple[int, dict[str, object]]:
+    def _refused(self, status: int, why: str) -> Answer:
+        return self._told(status, {"error": why})
+
+    def _live(self) -> Answer:
         live = self.health.live()
-        return (OK if live else UNAVAILABLE), {"live": live}
+        return self._told(OK if live else UNAVAILABLE, {"live": live})
 
-    def _ready(self) -> tuple[int, dict[str, object]]:
+    def _ready(self) -> Answer:
         ready = self.health.ready()
-        return (OK if ready else UNAVAILABLE), {"ready": ready, "backends": dict(self.health.backends())}
+        return self._told(OK if ready else UNAVAILABLE, {"ready": ready, "backends": dict(self.health.backends())})

@@ -233,7 +233,7 @@ class Adapters(containers.DeclarativeContainer):
         embedded=providers.Singleton(lazy("src.interfaces.wiring.searches:embedded_search"), settings),
         meilisearch=providers.Singleton(lazy("src.interfaces.wiring.searches:meilisearch"), settings, clock),
     )
-    notifier = providers.Singleton(lazy("src.interfaces.wiring.notifiers:make_notifier"), settings)
+    notifier = providers.Singleton(lazy("src.interfaces.wiring.notifiers:make_notifier"), settings, clock)
 
 
 CHOICES = {

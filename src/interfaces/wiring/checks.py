@@ -170,6 +170,19 @@ def check_progress(settings: Settings, adapters: Adapters) -> str:
     return "; ".join((settings.progress.backend, *_facts(adapters.progress())))
 
 
+def check_notify(settings: Settings, adapters: Adapters) -> str:
+    """Whoever is told of dead letters can be told, as far as that shows without telling them something. One that is away keeps
+    no job waiting."""
+    adapters.notifier()
+    ways = {
+        "the log": True,
+        "a list in Redis": settings.queue.dead_letter_list,
+        "a webhook": settings.notify.webhook_url,
+        f"SNS topic {(settings.notify.sns_topic or '').rpartition(':')[2]}": settings.notify.sns_topic,
+    }
+    return ", ".join(name for name, used in ways.items() if used)
+
+
 def check_batch(settings: Settings, adapters: Adapters) -> str:
     """Job queue, job definition and permissions are as submissions need them."""
     return "; ".join(_facts(adapters.batch())) if settings.batch.queue else "not used"
@@ -251,6 +264,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("progress", check_progress),
     ("storage", check_storage),
     ("batch", check_batch),
+    ("notify", check_notify),
 )
 
 CONTENT_CHECKS: tuple[tuple[str, Check], ...] = (("cache", check_cache), ("platform", check_platform))

@@ -11,6 +11,7 @@ from src.application.cron.builtin import BUILT_IN
 from src.application.cron.crontab import read_crontab, with_options
 from src.application.cron.entry import Entry
 from src.application.cron.scheduler import Scheduler
+from src.application.ports.meter import UNMETERED, Meter
 from src.domain.cron import Missed, Policy
 from src.domain.errors import ConfigError
 from src.interfaces.wiring.adapters import Adapters
@@ -78,7 +79,9 @@ def make_crontab(settings: Settings, catalog: Catalog) -> Crontab:
     return Crontab(entries, unscheduled)
 
 
-def make_scheduler(entries: Sequence[Entry], adapters: Adapters, catalog: Catalog) -> Scheduler:
+def make_scheduler(
+    entries: Sequence[Entry], adapters: Adapters, catalog: Catalog, meter: Meter = UNMETERED
+) -> Scheduler:
     """Connects to nothing yet."""
     return Scheduler(
         entries=entries,
@@ -86,6 +89,7 @@ def make_scheduler(entries: Sequence[Entry], adapters: Adapters, catalog: Catalo
         ticks=adapters.cron_ticks(),
         ledger=adapters.ledger(),
         dispatch=adapters.dispatch(),
+        meter=meter,
     )
 
 

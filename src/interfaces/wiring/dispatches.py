@@ -48,7 +48,6 @@ def make_dispatch(
 
 def make_submitter(settings: Settings, adapters: Adapters, catalog: Catalog) -> SubmitVideo:
     """Asks for videos, within the limits of the settings."""
-    limits = settings.limits
     return SubmitVideo(
         ledger=adapters.ledger(),
         dispatch=adapters.dispatch(),
@@ -56,11 +55,17 @@ def make_submitter(settings: Settings, adapters: Adapters, catalog: Catalog) -> 
         storage=adapters.storage(),
         events=adapters.ops_events(),
         job_type=catalog.get(JOB_TYPE),
-        limits=Limits(
-            active_per_tenant=limits.active_per_tenant,
-            active_total=limits.active_total,
-            total_per_subject=limits.total_per_subject,
-        ),
+        limits=make_limits(settings),
+    )
+
+
+def make_limits(settings: Settings) -> Limits:
+    """Of submissions."""
+    limits = settings.limits
+    return Limits(
+        active_per_tenant=limits.active_per_tenant,
+        active_total=limits.active_total,
+        total_per_subject=limits.total_per_subject,
     )
 
 

@@ -11,6 +11,8 @@ from src.application.events.hear import Hearing
 from src.application.events.listen import Listener
 from src.application.events.relay import LEAD_SECONDS, Relay
 from src.application.events.routes import ROUTES
+from src.application.metrics import EVENTS_HEARD
+from src.application.ports.meter import UNMETERED, Meter
 from src.application.ports.outbox import EventSink, Outbox
 from src.domain.errors import ConfigError
 from src.interfaces.wiring.adapters import Adapters
@@ -73,7 +75,9 @@ SINKS: Mapping[str, Callable[[Settings, Adapters], EventSink]] = {
 """{name in the settings: what makes it}"""
 
 
-def make_listeners(settings: Settings, adapters: Adapters, catalog: Catalog, owner: str) -> Mapping[str, Listener]:
+def make_listeners(
+    settings: Settings, adapters: Adapters, catalog: Catalog, owner: str, meter: Meter = UNMETERED
+) -> Mapping[str, Listener]:
     """{road: its listener}. Raises ConfigError when there is no road, or no job type for any event."""
     routes = {
         event: wanted for event, wanted in ROUTES.items() if {each.type for each in wanted} <= set(catalog.names())
@@ -99,10 +103,15 @@ def make_listeners(settings: Settings, adapters: Adapters, catalog: Catalog, own
         from src.infrastructure.redis.event_sources import RedisChannels
 
         channels = RedisChannels(settings.redis_url, settings.events.channels)
-        listeners["pubsub"] = Listener(channels, hearing, lambda: outbox.lead(PUBSUB_LEAD, owner, seconds=LEAD_SECONDS))
+        listeners["pubsub"] = Listener(
+            channels,
+            hearing,
+            lambda: outbox.lead(PUBSUB_LEAD, owner, seconds=LEAD_SECONDS),
+            lambda: meter.add(EVENTS_HEARD, "pubsub"),
+        )
     if "stream" in settings.events.listen:
         from src.infrastructure.redis.event_sources import RedisStream
 
         stream = RedisStream(settings.redis_url, settings.events.inbox, settings.events.group, owner)
-        listeners["stream"] = Listener(stream, hearing)
+        listeners["stream"] = Listener(stream, hearing, count=lambda: meter.add(EVENTS_HEARD, "stream"))
     return listeners

@@ -24,6 +24,7 @@ from src.interfaces.wiring.deletion_settings import DeletionSettings
 from src.interfaces.wiring.events_settings import EventsSettings
 from src.interfaces.wiring.group import Count, Group, Positive, comma_separated
 from src.interfaces.wiring.ledger_settings import LedgerSettings
+from src.interfaces.wiring.notify_settings import NotifySettings
 from src.interfaces.wiring.queue_settings import QueueSettings
 from src.interfaces.wiring.recovery_settings import RecoverySettings
 from src.interfaces.wiring.search_settings import SearchSettings
@@ -257,6 +258,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     events: EventsSettings = EventsSettings()
+    notify: NotifySettings = NotifySettings()
     ledger: LedgerSettings = LedgerSettings()
     lock: LockSettings = LockSettings()
     progress: ProgressSettings = ProgressSettings()
@@ -312,6 +314,8 @@ class Settings(BaseSettings):
             raise ValueError("events.sinks with redis or stream need redis.url")
         if "webhook" in self.events.sinks and not (self.events.webhook_url and self.events.webhook_secret):
             raise ValueError("events.sinks with webhook need events.webhook_url and events.webhook_secret")
+        if bool(self.notify.webhook_url) != bool(self.notify.webhook_secret):
+            raise ValueError("notify.webhook_url and notify.webhook_secret belong together")
         if self.queue.lanes and self.queue.backend != "redis":
             raise ValueError(f"queue.lanes are lists in Redis, and queue.backend is {self.queue.backend}")
         if self.queue.lanes and len(set(self.queue.lanes)) != len(self.queue.lanes):

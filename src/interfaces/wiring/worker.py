@@ -30,6 +30,7 @@ from src.application.engine.short import ShortRoad
 from src.application.engine.uncertain import UncertainClaims
 from src.application.engine.waker import Waker, reference
 from src.application.engine.worker import Worker
+from src.application.ports.meter import UNMETERED, Meter
 from src.application.ports.ops_events import OpsEvents
 from src.application.ports.scratch import Scratch
 from src.application.video.abandoned import SweepAbandoned
@@ -92,6 +93,7 @@ def build_worker(
     *,
     redact: Callable[[str], str] = str,
     drain: bool = False,
+    meter: Meter = UNMETERED,
 ) -> Worker:
     """Everything wired; nothing received yet. `redact` takes secrets out of errors before they are stored; with `drain` the
     worker is one that ends when the queue is empty."""
@@ -117,6 +119,7 @@ def build_worker(
         must_go=lambda: any(must() for must in going),
         outage=outages.explains,
         put_back=lambda job, delay: publisher.publish([replace(reference(job), delay_seconds=delay)]),
+        meter=meter,
     )
     intake = Intake(
         decoders=Decoders(catalog, decoder_settings(settings)),
@@ -135,6 +138,7 @@ def build_worker(
         uncertain=uncertain,
         ended=followups.ended if followups is not None else _nothing_follows,
         database_was_away=lambda: health.away_since("database", clock.monotonic() - BACK_SECONDS),
+        meter=meter,
     )
     worker = Worker(
         queue=queue,
@@ -145,7 +149,7 @@ def build_worker(
         short=ShortRoad(
             intake, settler, executor, held, Pace(clock), clock, slots=options.slots, exchange=adapters.exchange()
         ),
-        keeper=Keeper(ledger, lock, queue, executor, held, clock, options, on_backend=health.backend),
+        keeper=Keeper(ledger, lock, queue, executor, held, clock, options, on_backend=health.backend, meter=meter),
         waker=Waker(
             ledger,
             publisher,
@@ -166,6 +170,7 @@ def build_worker(
         sweep=_sweep(adapters, catalog),
         followups=followups,
         relay=make_relay(settings, adapters, options.owner),
+        meter=meter,
     )
     going.append(worker.must_go)
     return worker

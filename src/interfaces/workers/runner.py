@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from src.application.ports.ledger import JobQueries
     from src.infrastructure.observability.logs import Lines
     from src.interfaces.http.health import HealthServer
+    from src.interfaces.wiring.numbers import Numbers
     from src.interfaces.wiring.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
     from src.interfaces.wiring.adapters import build
     from src.interfaces.wiring.assemble import build_catalog, check_handlers, left_out
     from src.interfaces.wiring.checks import check_startup
+    from src.interfaces.wiring.numbers import make_numbers, make_tally
     from src.interfaces.wiring.worker import build_worker
     from src.interfaces.workers.failpoints import arm_from
 
@@ -115,8 +117,10 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         adapters = build(settings, catalog)
         check_startup(settings, adapters, content=name == CONTENT)
         swept = adapters.scratch().sweep()
-        worker = build_worker(settings, adapters, catalog, redact=lines.censor.hidden, drain=drain)
-        answering = serve_health(settings, worker.health)
+        tally = make_tally(adapters, catalog)
+        worker = build_worker(settings, adapters, catalog, redact=lines.censor.hidden, drain=drain, meter=tally)
+        numbers = make_numbers(name, settings, adapters, worker.health, tally, held=worker.held)
+        answering = serve_health(settings, worker.health, numbers)
     except WorkerError as error:
         return refused(lines, error)
     if without := left_out(settings):
@@ -182,13 +186,14 @@ def settle_memory() -> None:
     gc.set_threshold(GARBAGE)
 
 
-def serve_health(settings: Settings, health: Health) -> HealthServer | None:
+def serve_health(settings: Settings, health: Health, numbers: Numbers) -> HealthServer | None:
     """Opens the port when one is set. Raises ConfigError."""
     if not settings.health.port:
         return None
     from src.interfaces.http.health import HealthServer
+    from src.interfaces.http.metrics import pages
 
-    made = HealthServer(health, settings.health.host, settings.health.port)
+    made = HealthServer(health, settings.health.host, settings.health.port, pages(numbers))
     log.info("health.answering", extra={"host": settings.health.host, "port": made.start()})
     return made
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from src.application.metrics import LOOP_FAILURES
+from src.application.ports.meter import UNMETERED, Meter
 from src.domain.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -33,9 +35,11 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def keep_turning(name: str, stop: threading.Event, turns: Sequence[Callable[[], float | None]]) -> threading.Thread:
+def keep_turning(
+    name: str, stop: threading.Event, turns: Sequence[Callable[[], float | None]], meter: Meter = UNMETERED
+) -> threading.Thread:
     """A thread in which each turn comes round until `stop`: after as many seconds as the most impatient one says."""
-    thread = threading.Thread(target=_work, args=(name, stop, turns), name=name)
+    thread = threading.Thread(target=_work, args=(name, stop, turns, meter), name=name)
     thread.start()
     return thread
 
@@ -50,12 +54,12 @@ def watch(name: str, stop: threading.Event, health: Health, probes: Sequence[Pro
     health.draining()
 
 
-def _work(name: str, stop: threading.Event, turns: Sequence[Callable[[], float | None]]) -> None:
+def _work(name: str, stop: threading.Event, turns: Sequence[Callable[[], float | None]], meter: Meter) -> None:
     while not stop.is_set():
-        stop.wait(min(_turned(name, turn) for turn in turns))
+        stop.wait(min(_turned(name, turn, meter) for turn in turns))
 
 
-def _turned(name: str, turn: Callable[[], float | None]) -> float:
+def _turned(name: str, turn: Callable[[], float | None], meter: Meter) -> float:
     try:
         seconds = turn()
     except WorkerError as error:
@@ -65,4 +69,5 @@ def _turned(name: str, turn: Callable[[], float | None]) -> float:
         log.exception("loop.broken", extra={"loop": name})
     else:
         return TURN_SECONDS if seconds is None else seconds
+    meter.add(LOOP_FAILURES, name)
     return TURN_SECONDS

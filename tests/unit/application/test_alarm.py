@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
+
 from src.application.engine.alarm import Alarm
+from src.application.ports.ledger import DeadLetter
 from src.application.ports.ops_events import EventType, OpsEvent, Severity
-from src.domain.errors import NetworkError
+from src.domain.errors import DatabaseUnavailable, ErrorReport, NetworkError
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
 from src.infrastructure.memory.notify import MemoryNotifier
 from src.infrastructure.memory.ops_events import MemoryOpsEvents
+from src.infrastructure.notify.several import LONGEST_PAUSE_SECONDS, REMEMBERED, SeveralNotifiers
 from tests.fakes.clock import FrozenClock
 
 
@@ -46,15 +51,104 @@ def test_an_event_is_told_once() -> None:
 def test_an_event_that_could_not_be_told_is_told_later_and_in_order() -> None:
     clock = FrozenClock()
     events, pager = MemoryOpsEvents(clock), Pager(misses=1)
-    alarm = Alarm(MemoryDeadLetters(clock), pager, events)
+    alarm = Alarm(MemoryDeadLetters(clock), SeveralNotifiers([("pager", pager)], clock), events)
     for name in ("e1", "e2"):
         events.add(desync(name))
         clock.advance(1)
     assert alarm.tick() == 0
     assert pager.asked == ["e1"], "the pager is not tried again for each of them"
+    clock.advance(1)
     assert alarm.tick() == 2
     assert [event.id for event in pager.events] == ["e1", "e2"]
 
 
 def test_where_no_events_are_kept_letters_are_told_all_the_same() -> None:
     assert Alarm(MemoryDeadLetters(FrozenClock()), Pager()).tick() == 0
+
+
+# ---------------------------------------------------------------------- several ways
+def letters(clock: FrozenClock, *names: str) -> MemoryDeadLetters:
+    kept = MemoryDeadLetters(clock)
+    for name in names:
+        kept.add(letter(name, clock.now()))
+        clock.advance(1)
+    return kept
+
+
+def letter(name: str, at: float = 1.0) -> DeadLetter:
+    error = ErrorReport("corrupt_source", "no moov", retryable=False)
+    return DeadLetter(
+        id=name,
+        job_id=name,
+        type="video",
+        tenant="acme",
+        queue=None,
+        body=b"{}",
+        error=error,
+        attempts=1,
+        created_at=at,
+    )
+
+
+@dataclass
+class Away(MemoryNotifier):
+    """Counts how often it is asked while it is away."""
+
+    away: bool = True
+    asked: int = 0
+
+    def notify(self, letter: DeadLetter) -> None:
+        self.asked += 1
+        if self.away:
+            raise NetworkError("no route")
+        super().notify(letter)
+
+
+def test_e7_one_who_is_away_neither_mutes_nor_repeats_the_others() -> None:
+    clock = FrozenClock()
+    log, webhook = MemoryNotifier(), Away()
+    kept = letters(clock, "l1", "l2", "l3")
+    alarm = Alarm(kept, SeveralNotifiers([("log", log), ("webhook", webhook)], clock))
+    for _ in range(600):
+        alarm.tick()
+        clock.advance(1)
+    assert [each.id for each in log.told] == ["l1", "l2", "l3"]
+    assert len(kept.unnotified(10)) == 3, "the webhook has yet to be told"
+    # After 1, 2, 4, ... 60 s, whatever the number of letters.
+    assert webhook.asked == 15
+    webhook.away = False
+    clock.advance(LONGEST_PAUSE_SECONDS)
+    assert alarm.tick() == 3
+    assert [each.id for each in webhook.told] == ["l1", "l2", "l3"]
+    assert len(log.told) == 3
+    assert kept.unnotified(10) == []
+    assert alarm.tick() == 0
+
+
+def test_the_last_tick_of_a_drain_tells_what_is_there_and_never_fails_it(caplog: pytest.LogCaptureFixture) -> None:
+    pager = MemoryNotifier()
+    kept = letters(FrozenClock(), "l1")
+    assert Alarm(kept, pager).last() == 1
+
+    class Gone(MemoryDeadLetters):
+        def unnotified(self, limit: int) -> Sequence[DeadLetter]:
+            raise DatabaseUnavailable("no answer")
+
+    assert Alarm(Gone(FrozenClock()), pager).last() == 0
+    assert "alarm.failed" in caplog.text
+
+
+def test_what_was_told_is_forgotten_when_all_have_it_and_never_grows_without_end() -> None:
+    clock = FrozenClock()
+    log, webhook = MemoryNotifier(), Away()
+    several = SeveralNotifiers([("log", log), ("webhook", webhook)], clock)
+    for number in range(REMEMBERED + 50):
+        with pytest.raises(NetworkError, match="webhook"):
+            several.notify(letter(f"l{number}"))
+    assert len(several._ways[0].told) == REMEMBERED
+    webhook.away = False
+    clock.advance(LONGEST_PAUSE_SECONDS)
+    for number in range(50, REMEMBERED + 50):
+        several.notify(letter(f"l{number}"))
+    assert [len(way.told) for way in several._ways] == [0, 0]
+    assert len(log.told) == REMEMBERED + 50, "each once"

@@ -30,6 +30,7 @@ def run_events(settings: Settings) -> int:
     from src.interfaces.wiring.assemble import build_catalog
     from src.interfaces.wiring.checks import check_startup
     from src.interfaces.wiring.events import make_listeners
+    from src.interfaces.wiring.numbers import make_numbers, make_tally
     from src.interfaces.wiring.worker import engine_options
     from src.interfaces.workers.failpoints import arm_from
     from src.interfaces.workers.runner import EXIT_OK, leave, refused, serve_health
@@ -43,15 +44,15 @@ def run_events(settings: Settings) -> int:
         catalog = build_catalog(settings)
         adapters = build(settings, catalog)
         check_startup(settings, adapters, without=NOT_NEEDED)
-        health = Health(adapters.clock())
-        listeners = make_listeners(settings, adapters, catalog, engine_options(settings).owner)
+        health, tally = Health(adapters.clock()), make_tally(adapters)
+        listeners = make_listeners(settings, adapters, catalog, engine_options(settings).owner, tally)
         ledger = adapters.ledger()
         probes = [Probe("database", lambda: ledger.to_wake(1, catalog.names()), health)]
-        answering = serve_health(settings, health)
+        answering = serve_health(settings, health, make_numbers("events", settings, adapters, health, tally))
     except WorkerError as error:
         return refused(lines, error)
     log.info("listener.starting", extra={"roads": sorted(listeners)})
-    loops = [keep_turning(f"events-{name}", stop, [listener.turn]) for name, listener in listeners.items()]
+    loops = [keep_turning(f"events-{name}", stop, [listener.turn], tally) for name, listener in listeners.items()]
     watch("events", stop, health, probes)
     if answering is not None:
         answering.close()

@@ -31,6 +31,7 @@ def run_recovery(settings: Settings) -> int:
     from src.interfaces.wiring.assemble import build_catalog
     from src.interfaces.wiring.checks import check_startup
     from src.interfaces.wiring.events import make_relay
+    from src.interfaces.wiring.numbers import make_numbers, make_tally
     from src.interfaces.wiring.recoveries import make_alarm, make_schedule
     from src.interfaces.wiring.worker import engine_options, make_probes
     from src.interfaces.workers.runner import EXIT_OK, leave, refused, serve_health
@@ -44,18 +45,18 @@ def run_recovery(settings: Settings) -> int:
         adapters = build(settings, catalog)
         without = NOT_NEEDED if settings.dispatch.backend == "batch" else NOT_NEEDED[:3]
         check_startup(settings, adapters, without=without)
-        health = Health(adapters.clock())
+        health, tally = Health(adapters.clock()), make_tally(adapters)
         schedule = make_schedule(settings, adapters, catalog, clock=adapters.clock(), stopping=stop.is_set)
         alarm, probes = make_alarm(adapters), make_probes(settings, adapters, catalog, health)
         relay = make_relay(settings, adapters, engine_options(settings).owner)
-        answering = serve_health(settings, health)
+        answering = serve_health(settings, health, make_numbers("recovery", settings, adapters, health, tally))
     except WorkerError as error:
         return refused(lines, error)
     log.info("recovery.starting", extra={"intervals": {name: s for name, s in schedule.intervals.items() if s}})
     turns = [_at_its_pace(schedule.turn), _at_its_pace(alarm.tick)]
     if relay is not None:
         turns.append(_at_its_pace(relay.tick))
-    loop = keep_turning("recovery", stop, turns)
+    loop = keep_turning("recovery", stop, turns, tally)
     watch("recovery", stop, health, probes)
     if answering is not None:
         answering.close()

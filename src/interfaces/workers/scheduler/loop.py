@@ -30,6 +30,7 @@ def run_scheduler(settings: Settings) -> int:
     from src.interfaces.wiring.assemble import build_catalog
     from src.interfaces.wiring.checks import check_startup
     from src.interfaces.wiring.crons import make_crontab, make_scheduler
+    from src.interfaces.wiring.numbers import make_numbers, make_tally
     from src.interfaces.workers.failpoints import arm_from
     from src.interfaces.workers.runner import EXIT_OK, leave, refused, serve_health
     from src.interfaces.workers.turns import keep_turning, stop_on_signals, watch
@@ -43,11 +44,11 @@ def run_scheduler(settings: Settings) -> int:
         crontab = make_crontab(settings, catalog)
         adapters = build(settings, catalog)
         check_startup(settings, adapters, without=NOT_NEEDED)
-        health = Health(adapters.clock())
-        scheduler = make_scheduler(crontab.entries, adapters, catalog)
+        health, tally = Health(adapters.clock()), make_tally(adapters)
+        scheduler = make_scheduler(crontab.entries, adapters, catalog, tally)
         ledger = adapters.ledger()
         probes = [Probe("database", lambda: ledger.to_wake(1, catalog.names()), health)]
-        answering = serve_health(settings, health)
+        answering = serve_health(settings, health, make_numbers("scheduler", settings, adapters, health, tally))
     except WorkerError as error:
         return refused(lines, error)
     log.info(
@@ -59,7 +60,7 @@ def run_scheduler(settings: Settings) -> int:
     )
     if not crontab.entries:
         log.warning("scheduler.idle", extra={"because": "no entry is scheduled: `mediaworker cron list`"})
-    loop = keep_turning("scheduler", stop, [scheduler.turn])
+    loop = keep_turning("scheduler", stop, [scheduler.turn], tally)
     watch("scheduler", stop, health, probes)
     if answering is not None:
         answering.close()

@@ -1,0 +1,86 @@
+"""POSTs signed as Standard Webhooks say (https://www.standardwebhooks.com): the headers `webhook-id`, `webhook-timestamp` and
+`webhook-signature`."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import httpx
+from standardwebhooks import Webhook
+
+from src.application.ports.clock import Clock
+from src.domain.errors import ConfigError, EventRefused, NetworkError
+
+TIMEOUT_SECONDS = 10.0
+REFUSALS = frozenset({400, 405, 406, 413, 414, 415, 422, 501})
+"""Answers that say something of this message: the same bytes will get the same answer. All others are about the receiver (gone,
+forbidden, busy), who may be put right while the messages wait."""
+
+SHORTEST_KEY = 24
+"""Bytes (the standard's recommendation is 24 to 64)."""
+
+SHOWN = 200
+"""Letters of an answer that are kept."""
+
+
+@dataclass
+class SignedPost:
+    """One receiver. Redirects are not followed: the signature is for the address that was set. `group` is the group of the settings
+    that has `webhook_url` and `webhook_secret`."""
+
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    """`whsec_` and base64, or base64"""
+    clock: Clock
+    group: str
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT_SECONDS), repr=False)
+    _signer: Webhook = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        prefix = f"WORKER_{self.group.upper()}__WEBHOOK"
+        if not _is_address(self.url):
+            raise ConfigError(f"{self.group}.webhook_url is no http(s) address", fix=f"set {prefix}_URL")
+        try:
+            key = base64.b64decode(self.secret.removeprefix("whsec_") + "==", validate=False)
+        except ValueError:
+            key = b""
+        if len(key) < SHORTEST_KEY:
+            raise ConfigError(
+                f"{self.group}.webhook_secret is no base64 of enough random bytes to sign with",
+                fix=f"set {prefix}_SECRET to `whsec_` and the base64 of 24 to 64 random bytes: "
+                "echo whsec_$(openssl rand -base64 32)",
+            )
+        self._signer = Webhook(key)
+
+    def send(self, message_id: str, content: bytes, content_type: str = "application/json") -> None:
+        """Returns when the receiver has it. Raises NetworkError, or EventRefused for what will never be taken."""
+        now = datetime.fromtimestamp(self.clock.now(), UTC)
+        headers = {
+            "content-type": content_type,
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._signer.sign(message_id, now, content.decode()),
+        }
+        try:
+            answer = self.client.post(self.url, content=content, headers=headers)
+        except httpx.HTTPError as error:
+            raise NetworkError(f"webhook: {type(error).__name__}: {error}", fix="is the receiver up?") from error
+        if answer.is_success:
+            return
+        said = f"webhook answered {answer.status_code}: {answer.text[:SHOWN]}"
+        if answer.status_code in REFUSALS:
+            raise EventRefused(said)
+        raise NetworkError(said)
+
+    def close(self) -> None:
+        """Let connections go."""
+        self.client.close()
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return httpx.URL(url).scheme in ("https", "http") and bool(httpx.URL(url).host)
+    except httpx.InvalidURL:
+        return False
