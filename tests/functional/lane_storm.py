@@ -109,7 +109,8 @@ def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
         time.sleep(0.1)
     for worker in running:
         worker.send_signal(signal.SIGTERM)
-    assert [worker.wait(60) for worker in running] == [0] * plan.workers
+    # One that was started a moment ago does not listen to signals yet.
+    assert {worker.wait(60) for worker in running} <= {0, -signal.SIGTERM}
     ended = time.time()
     states = fleet.states()
     ledger = fleet.adapters.ledger()
