@@ -265,8 +265,18 @@ def test_a_run_removes_no_more_than_its_bound_and_says_so(clinic: Clinic) -> Non
     clinic.clock.advance(100 * HOUR)
     object.__setattr__(clinic.jobs[SWEEP], "most_objects", 3)
     run = clinic.run(SWEEP)
-    assert (run.counts["remove"], run.more) == (1, True)
-    assert "more than this run may still remove" in run.notes[-1].why
-    assert len([key for key in clinic.office.storage.objects if "/hls/" in key]) == 4
+    assert (run.counts["remove"], run.more) == (2, True)
+    assert "1 of 2 objects" in run.notes[-2].why
+    assert len([key for key in clinic.office.storage.objects if "/hls/" in key]) == 3
     run = clinic.run(SWEEP, limit=1)
     assert (run.looked, run.more) == (1, True)
+
+
+def test_lesson_30_a_folder_with_more_objects_than_a_run_may_remove_goes_in_several(clinic: Clinic) -> None:
+    prefix = folder(clinic, "v1")
+    for number in range(5):
+        put(clinic, f"{prefix}v2/seg_{number}.m4s")
+    clinic.clock.advance(100 * HOUR)
+    object.__setattr__(clinic.jobs[SWEEP], "most_objects", 3)
+    assert [clinic.run(SWEEP).more for _ in range(3)] == [True, True, False]
+    assert not [key for key in clinic.office.storage.objects if "/hls/" in key]
