@@ -56,6 +56,16 @@ def test_a_ready_video_s_source_goes_after_three_days_and_is_not_looked_for_agai
     assert clinic.run(PURGE).looked == 0
 
 
+def test_sources_that_stay_keep_no_other_from_going(clinic: Clinic) -> None:
+    for number in range(3):
+        keep(clinic, f"a{number}", VideoStatus.READY, key=f"tenants/t1/elsewhere/{number}.mp4")
+    clinic.clock.advance(1)
+    key = keep(clinic, "b", VideoStatus.READY)
+    clinic.clock.advance(3 * DAY + 1)
+    assert actions(clinic.run(PURGE, limit=2)) == [("b", "purge")]
+    assert not there(clinic, key)
+
+
 def test_a_failed_video_s_source_is_kept_longer(clinic: Clinic) -> None:
     key = keep(clinic, "v1", VideoStatus.FAILED)
     clinic.clock.advance(29 * DAY)

@@ -44,24 +44,18 @@ class PurgeRaw:
             self._all(status, seconds, needed, run)
         for status in VideoStatus:
             self._all(status, self.deleted_seconds, needed, run, deleted=True)
-        run.more = run.looked >= run.limit
 
     def _all(
         self, status: VideoStatus, seconds: float, needed: Collection[str], run: Run, *, deleted: bool = False
     ) -> None:
         before, after = self.clock.now() - seconds, None
-        while run.looked < run.limit:
-            page = self.videos.idle(
-                status,
-                before=before,
-                limit=min(PAGE, run.limit - run.looked),
-                after=after,
-                with_source=True,
-                deleted=deleted,
-            )
-            if not page:
-                return
+        while page := self.videos.idle(
+            status, before=before, limit=PAGE, after=after, with_source=True, deleted=deleted
+        ):
             for video in page:
+                if run.full:
+                    run.more = True
+                    return
                 with run.item(video.id):
                     self._video(video, before, needed, run)
             after = (page[-1].updated_at, page[-1].id)

@@ -56,12 +56,15 @@ class Reconcile:
             return
         started = [job.started_at for job in living.values() if job.started_at is not None]
         known: set[str] = set()
-        for page in self._pages(run):
+        for page in self._pages():
             known |= {row.batch_id for row in page}
             said = self.sightings.look([row.batch_id for row in page if row.answered], run)
             if said is None:
                 return
             for row in page:
+                if run.full:
+                    run.more = True
+                    return
                 with run.item(row.batch_id):
                     if row.answered:
                         self._submission(row, said, started, run)
@@ -72,15 +75,11 @@ class Reconcile:
                 with run.item(batch_id):
                     self._unwritten(batch_id, job, started, run)
 
-    def _pages(self, run: Run) -> Iterator[Sequence[BatchSubmission]]:
+    def _pages(self) -> Iterator[Sequence[BatchSubmission]]:
         after: Place | None = None
-        while run.looked < run.limit:
-            page = self.submissions.open(min(PAGE, run.limit - run.looked), after)
-            if not page:
-                return
+        while page := self.submissions.open(PAGE, after):
             yield page
             after = (page[-1].submitted_at, page[-1].batch_id)
-        run.more = True
 
     def _listed(self, run: Run) -> Mapping[str, BatchJob] | None:
         """What waits or runs, as Batch describes it. None when Batch did not answer in full: then nothing is changed at all."""
@@ -149,8 +148,10 @@ class Reconcile:
         elif run.dry_run:
             run.did(one.batch_id, ruling.step, ruling.why)
         elif ruling.step is Closing.ALARM:
-            tell(self.events, EventType.BATCH_DESYNC, job, one.batch_id, ruling.why)
-            run.did(one.batch_id, ruling.step, ruling.why)
+            if tell(self.events, EventType.BATCH_DESYNC, job, one.batch_id, ruling.why):
+                run.did(one.batch_id, ruling.step, ruling.why)
+            else:
+                run.skip(one.batch_id, f"{ruling.why}, as was told before")
         elif ruling.step in (Closing.TERMINATE, Closing.DUPLICATE, Closing.ORPHAN):
             self._terminate(ruling, job, one, run)
         elif self.submissions.count(one.batch_id):

@@ -105,9 +105,10 @@ class Sightings:
         )
 
 
-def tell(events: OpsEvents, kind: EventType, job: Job | None, batch_id: str, why: str) -> None:
-    """Keep an event about a batch job and the job that it is for; one of each kind per batch job. Raises DatabaseUnavailable."""
-    events.add(
+def tell(events: OpsEvents, kind: EventType, job: Job | None, batch_id: str, why: str) -> bool:
+    """Keep an event about a batch job and the job that it is for; one of each kind per batch job: False when there is one. Raises
+    DatabaseUnavailable."""
+    return events.add(
         OpsEvent(
             id=f"{batch_id}.{kind.value.lower()}",
             type=kind,

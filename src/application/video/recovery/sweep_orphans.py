@@ -61,7 +61,7 @@ class SweepOrphans:
             )
         left = self.most_objects
         for folder in orphans:
-            if run.looked >= run.limit or left <= 0:
+            if run.full or left <= 0:
                 run.more = True
                 run.skip(
                     folder.prefix, f"the bound of this run is reached: {run.limit} folders, {self.most_objects} objects"
