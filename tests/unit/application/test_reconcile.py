@@ -9,6 +9,7 @@ from src.application.ports.ops_events import EventType
 from src.application.video.recovery.run import Run
 from src.domain.errors import BatchDenied, BatchNotTaken, BatchUnavailable
 from src.domain.job import JobState
+from src.domain.stuck import owner_of
 from src.domain.video.video import VideoStatus
 from tests.fakes.clinic import DAY, HOUR, LEASE, Clinic
 
@@ -84,6 +85,31 @@ def test_lesson_11_no_answer_is_never_gone_however_often_and_long(clinic: Clinic
     assert clinic.job().state is JobState.RUNNING
     assert actions(clinic.run(name)) == [], "its first answer is the first of three"
     assert clinic.job().state is JobState.RUNNING
+
+
+@pytest.mark.parametrize("name", [NAME, "scan-stuck"])
+@pytest.mark.parametrize("skew", [-HOUR, HOUR])
+@pytest.mark.parametrize("written", [True, False])
+def test_f26_a_machine_s_wrong_clock_makes_nothing_gone(clinic: Clinic, name: str, skew: float, written: bool) -> None:
+    """Rows have the database's times. One answer that does not know a batch job is one of three, whatever this machine's clock says."""
+    clinic.office.submit()
+    if written:
+        clinic.claim()
+        clinic.office.batch.forget(clinic.batch_id())
+    else:
+        clinic.claim(owner=owner_of("0-unwritten"))
+        clinic.office.submissions.count(clinic.batch_id())
+    clinic.clock.advance(121)
+    clock = type("Another", (), {"now": lambda _self: clinic.clock.now() + skew})()
+    object.__setattr__(clinic.sightings, "clock", clock)
+    clinic.run(name)
+    job = clinic.job()
+    assert (job.state, job.fence) == (JobState.RUNNING, 1)
+    for _ in range(3):
+        clinic.run(name)
+        clinic.clock.advance(HOUR)
+    clinic.run("scan-stuck")
+    assert clinic.job().state is JobState.RETRY_WAIT, "three answers are three, or half an hour is over"
 
 
 def test_a_listing_that_breaks_off_changes_nothing(clinic: Clinic) -> None:

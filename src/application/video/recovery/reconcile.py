@@ -95,14 +95,14 @@ class Reconcile:
         self, row: BatchSubmission, said: Mapping[str, BatchJob], started: Sequence[float], run: Run
     ) -> None:
         job, now = self._now(row.job_id)
-        one = self.sightings.sighting(row, said, dry_run=run.dry_run)
+        one = self.sightings.sighting(row, said, now, dry_run=run.dry_run)
         around = self._around(one, row.job_id, said, started)
         ruling = submission_step(job, one, now, around, self.patience)
         self._act(ruling, job, one, run)
 
     def _asked(self, row: BatchSubmission, started: Sequence[float], run: Run) -> None:
         """Batch was asked, and nobody knows the answer (F34). It is found by its name; its end then counts as any other's."""
-        one = self.sightings.sighting(row, {}, dry_run=run.dry_run)
+        one = self.sightings.sighting(row, {}, row.submitted_at, dry_run=run.dry_run)
         made: BatchJob | None = None
         try:
             made = self._made(row)

@@ -62,7 +62,7 @@ class ScanStuck:
     def _job(self, listed: Job, rows: Sequence[BatchSubmission], said: Mapping[str, BatchJob] | None, run: Run) -> None:
         # The row as it is after Batch was asked: what Batch said can't be newer than this.
         job, now = self._now(listed.id)
-        seen = None if said is None else self._seen(job, rows, said, dry_run=run.dry_run)
+        seen = None if said is None else self._seen(job, rows, said, now, dry_run=run.dry_run)
         if said is None and not rows and holder(job) is None:
             seen = []  # nothing was asked about this one
         verdict = stuck_step(job, seen, now, self.patience)
@@ -91,11 +91,11 @@ class ScanStuck:
                 self._rescue(job, verdict.why, run)
 
     def _seen(
-        self, job: Job, rows: Sequence[BatchSubmission], said: Mapping[str, BatchJob], *, dry_run: bool
+        self, job: Job, rows: Sequence[BatchSubmission], said: Mapping[str, BatchJob], now: float, *, dry_run: bool
     ) -> list[Sighting]:
-        found = [self.sightings.sighting(row, said, dry_run=dry_run) for row in rows]
+        found = [self.sightings.sighting(row, said, now, dry_run=dry_run) for row in rows]
         if job.state is JobState.RUNNING and holder(job) not in {None, *(row.batch_id for row in rows)}:
-            unwritten = self.sightings.unwritten(job, said)
+            unwritten = self.sightings.unwritten(job, said, now)
             found += [unwritten] if unwritten is not None else []
         return found
 
