@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 
 from src.application.ports.batch import BatchState
+from src.application.ports.ledger import Limits
 from src.application.ports.ops_events import EventType
+from src.application.video.enqueue_next import EnqueueNext
 from src.application.video.recovery.run import Run
 from src.domain.errors import BatchDenied, BatchNotTaken, BatchUnavailable
 from src.domain.job import JobState
 from src.domain.stuck import owner_of
-from src.domain.video.video import VideoStatus
+from src.domain.video.video import Video, VideoStatus
 from tests.fakes.clinic import DAY, HOUR, LEASE, Clinic
+from tests.fakes.office import KEY
 
 NAME = "reconcile"
 
@@ -141,6 +144,23 @@ def test_succeeded_and_done_is_closed_without_a_word(clinic: Clinic) -> None:
     assert actions(clinic.run(NAME)) == [(batch_id, "close")]
     assert events(clinic) == []
     assert clinic.office.submissions.open(10) == []
+
+
+def test_lesson_14_the_next_video_of_a_tenant_follows_a_container_that_may_not_submit(clinic: Clinic) -> None:
+    office = clinic.office
+    object.__setattr__(office.submitter, "limits", Limits(active_per_tenant=1))
+    office.submit()
+    office.videos.add(Video(id="v2", tenant="t1", source_key=KEY, status=VideoStatus.UPLOADED))
+    assert office.submit("job-2", video="v2").rejected == "tenant_limit"
+    following = EnqueueNext(office.submitter, office.videos, lambda: "job-3")
+    object.__setattr__(clinic.jobs[NAME], "ended", following.after)
+    clinic.claim()
+    clinic.succeed()
+    clinic.run(NAME)
+    assert clinic.rows() == 1, "its container may still look for the next one itself"
+    office.batch.end(clinic.batch_id(), 0)
+    clinic.run(NAME)
+    assert clinic.job("job-3").payload["video_id"] == "v2"
 
 
 def test_a_second_container_that_saw_the_job_taken_is_no_desync(clinic: Clinic) -> None:

@@ -46,7 +46,7 @@ class Reconcile:
     patience: Patience = field(default_factory=Patience)
     dice: Callable[[], float] = random.random
     ended: Callable[[Job], object] = _nothing
-    """is told of each job that this ended"""
+    """is told of each job that this ended, or whose container had ended it"""
     name: str = "reconcile"
 
     def run(self, run: Run) -> None:
@@ -170,7 +170,10 @@ class Reconcile:
         run.did(one.batch_id, ruling.step, ruling.why)
         if job is None:
             return
-        if ruling.step is Closing.DESYNC:
+        if ruling.step is Closing.CLOSE and job.state.is_terminal:
+            # By its container, whose role may not submit what the tenant's limit kept waiting.
+            self.ended(job)
+        elif ruling.step is Closing.DESYNC:
             tell(self.events, EventType.BATCH_DESYNC, job, one.batch_id, ruling.why)
             self.ledger.change(job.id, lambda row, now: due_now(row, now, fence=one.fence))
         elif ruling.step is Closing.COUNT:
