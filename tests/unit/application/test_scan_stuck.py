@@ -226,6 +226,18 @@ def test_lesson_11_a_second_run_says_that_there_is_one_and_does_nothing(clinic: 
     assert clinic.run(NAME).refused is None
 
 
+def test_a_dry_run_takes_no_lock_and_none_keeps_it_waiting(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever only looks must not make the run that acts say that another one is at it (contracts.md 1.9: nothing is written anywhere)."""
+    with monkeypatch.context() as patch:
+        for call in ("acquire", "renew", "release"):
+            patch.delattr(type(clinic.lock), call)
+        for name in clinic.jobs:
+            assert clinic.run(name, dry_run=True).refused is None
+    assert clinic.lock.acquire(f"video:{NAME}:lock", ttl_seconds=600) is not None
+    assert clinic.run(NAME, dry_run=True).refused is None
+    assert clinic.run(NAME).refused is not None
+
+
 def test_the_lock_is_free_after_a_run_and_each_recovery_job_has_its_own(clinic: Clinic) -> None:
     for name in clinic.jobs:
         clinic.run(name)

@@ -162,7 +162,9 @@ class SingleFlight:
 
     def run(self, job: RecoveryJob, run: Run) -> Run:
         """The same run, done; with `refused` when another one has the lock. Raises LockUnavailable (nothing was begun), and what the
-        job raises, CalledOff aside."""
+        job raises, CalledOff aside. A dry run changes nothing, so neither the lock: it is in nobody's way, nor anybody in its."""
+        if run.dry_run:
+            return self._dry(job, run)
         key = f"video:{job.name}:lock"
         token = self.lock.acquire(key, ttl_seconds=LOCK_SECONDS)
         if token is None:
@@ -170,8 +172,7 @@ class SingleFlight:
             return run
 
         def going_on() -> None:
-            if self.stopping():
-                raise CalledOff("the process is to end")
+            self._not_stopping()
             if not self.lock.renew(key, token, ttl_seconds=LOCK_SECONDS):
                 raise CalledOff("another run has the lock")
 
@@ -183,6 +184,18 @@ class SingleFlight:
         finally:
             self._release(key, token)
         return run
+
+    def _dry(self, job: RecoveryJob, run: Run) -> Run:
+        run.going_on = self._not_stopping
+        try:
+            job.run(run)
+        except CalledOff as why:
+            run.refused = f"called off: {why}"
+        return run
+
+    def _not_stopping(self) -> None:
+        if self.stopping():
+            raise CalledOff("the process is to end")
 
     def _release(self, key: str, token: str) -> None:
         try:
