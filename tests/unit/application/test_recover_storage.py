@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from src.application.video.recovery.run import Run
@@ -54,6 +56,25 @@ def test_a_ready_video_s_source_goes_after_three_days_and_is_not_looked_for_agai
     assert not there(clinic, key)
     clinic.clock.advance(30 * DAY)
     assert clinic.run(PURGE).looked == 0
+
+
+def test_f42_a_source_that_is_uploaded_anew_at_that_moment_stays(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = keep(clinic, "v1", VideoStatus.READY)
+    clinic.clock.advance(3 * DAY + 1)
+    update = clinic.office.videos.update
+
+    def meanwhile(video_id: str, change: Callable[[Video], Video]) -> Video:
+        row = update(video_id, change)
+        if row.source_purged_at is not None:
+            clinic.office.storage.put_bytes(key, b"another film", content_type="video/mp4", cache_control="")
+        return row
+
+    monkeypatch.setattr(clinic.office.videos, "update", meanwhile)
+    assert actions(clinic.run(PURGE)) == []
+    assert there(clinic, key)
+    assert clinic.office.videos.get("v1").source_purged_at is None
 
 
 def test_sources_that_stay_keep_no_other_from_going(clinic: Clinic) -> None:
