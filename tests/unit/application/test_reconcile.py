@@ -364,6 +364,16 @@ def test_e3_batch_jobs_that_wait_keep_nobody_s_end_from_being_seen(clinic: Clini
     assert clinic.job("job-3").attempts == 1
 
 
+def test_a_backlog_at_batch_hides_no_container_that_runs(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.application.video.recovery.reconcile.LISTED", 2)
+    for number in range(3):
+        clinic.office.submit(f"job-{number}", video=f"v{number}")
+        clinic.office.batch.move(clinic.batch_id(f"job-{number}"), BatchState.RUNNABLE)
+    unwritten = clinic.office.batch.submit("job-2", name="video", tenant="t1")
+    clinic.office.batch.move(unwritten, BatchState.RUNNING)
+    assert (unwritten, "adopt") in actions(clinic.run(NAME))
+
+
 def test_lesson_12_one_of_two_deals_with_an_end_that_both_have_seen(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:

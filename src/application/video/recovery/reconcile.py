@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from src.application.ports.batch import BatchJob, BatchService
 from src.application.ports.ledger import JobLedger
@@ -25,7 +26,7 @@ PAGE = 100
 """Submissions read, and described, at a time: as many as one DescribeJobs takes."""
 
 LISTED = 2000
-"""Batch jobs of a listing that are looked at in one run."""
+"""Batch jobs of each state that are looked at in one run: a backlog of those that wait hides none that run."""
 
 LIVING = (BatchState.SUBMITTED, BatchState.PENDING, BatchState.RUNNABLE, BatchState.STARTING, BatchState.RUNNING)
 
@@ -84,7 +85,7 @@ class Reconcile:
     def _listed(self, run: Run) -> Mapping[str, BatchJob] | None:
         """What waits or runs, as Batch describes it. None when Batch did not answer in full: then nothing is changed at all."""
         try:
-            ids = [one.batch_id for one, _number in zip(self.batch.listing(LIVING), range(LISTED), strict=False)]
+            ids = [one.batch_id for state in LIVING for one in islice(self.batch.listing([state]), LISTED)]
         except (BatchUnavailable, BatchRefused) as error:
             run.failed("ListJobs", error)
             return None
