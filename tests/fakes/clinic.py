@@ -51,7 +51,7 @@ class Clinic:
         self.notifier = MemoryNotifier()
         self.on_batch = batch
         numbers = iter(range(10**6))
-        sightings = Sightings(office.batch, office.submissions, office.events, self.clock)
+        self.sightings = sightings = Sightings(office.batch, office.submissions, office.events, self.clock)
         road = office.road()
         made: list[RecoveryJob] = [
             ScanStuck(

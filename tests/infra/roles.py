@@ -229,8 +229,10 @@ ROLES = (
     Role("academy-video-batch-instance", [], {}, {}),
     Role(
         "academy-video-submitter",
-        [BATCH_MODULE, Runs(SQS, "SqsPublisher")],
+        [BATCH_MODULE, Runs(SQS, "SqsPublisher"), Runs(S3, "S3Storage", ("head",))],
         {
+            "s3:ListBucket": [BUCKET],
+            "s3:GetObject": [SOURCE],
             "batch:SubmitJob": [DEFINITION, f"{DEFINITION}:7", BATCH_QUEUE],
             "batch:TagResource": [JOB],
             "batch:TerminateJob": [JOB],

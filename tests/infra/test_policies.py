@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from src.domain.infra.iam_rules import MANAGED, NO_RESOURCE, listed
 from src.domain.infra.resource import Kind
 from src.interfaces.wiring.checks import SELF_TEST_FOLDER
 from src.interfaces.wiring.worker import NO_SOURCE
-from tests.infra.calls import model_operations, packages
+from tests.infra.calls import ROOT, model_operations, packages
 from tests.infra.evaluator import allowed, touched
 from tests.infra.roles import ACCOUNT, BUCKET, CONTEXTS, ROLES, ROWS, STRANGERS, Role, every_resource, road, texts
 
@@ -131,6 +132,24 @@ def test_the_start_up_check_and_readiness_stay_where_the_role_may_go(name: str) 
         assert allowed(policies(BY_NAME[name]), action, self_test)
     for role in (name, "academy-video-recovery"):
         assert allowed(policies(BY_NAME[role]), "s3:GetObject", readiness)
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("academy-video-delete-consumer", ["delete_objects.py", "delete_handler.py"]),
+        ("academy-video-submitter", ["submit.py", "source_there.py", "enqueue_next.py", "delete_video.py"]),
+        ("academy-video-recovery", ["recovery/*.py", "submit.py", "enqueue_next.py", "source_there.py"]),
+    ],
+)
+def test_the_table_has_every_method_of_the_storage_that_a_role_s_use_cases_call(name: str, files: list[str]) -> None:
+    """The deletion consumer once looked at heads of objects that its role could not read: each deletion was refused."""
+    folder = ROOT / "src" / "application" / "video"
+    sources = [path.read_text() for pattern in files for path in sorted(folder.glob(pattern))]
+    called = {method for text in sources for method in re.findall(r"\bstorage\.([a-z_]+)\(", text)}
+    (listed,) = [runs.methods for runs in BY_NAME[name].runs if runs.owner == "S3Storage"]
+    assert len(sources) >= len(files)
+    assert called == set(listed) - {"check"}
 
 
 def test_lesson_5_the_deletion_consumer_may_delete() -> None:

@@ -77,7 +77,9 @@ def _command(name: str, text: str) -> click.Command:
         return perform(name, **given)
 
     decorated: Callable[..., Any] = json_option(call)
-    decorated = click.option("--limit", type=click.IntRange(1, 100_000), help="Most things to look at.")(decorated)
+    decorated = click.option("--limit", type=click.IntRange(1, 100_000), help="Most things to do something to.")(
+        decorated
+    )
     if name in DELETES:
         dry = click.option(
             "--dry-run/--delete",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from src.application.catalog import Catalog
@@ -19,7 +19,7 @@ from src.application.video.recovery.reconcile import Reconcile
 from src.application.video.recovery.recover_dead import RecoverDead
 from src.application.video.recovery.run import RecoveryJob, Run, SingleFlight
 from src.application.video.recovery.scan_stuck import ScanStuck
-from src.application.video.recovery.schedule import Schedule
+from src.application.video.recovery.schedule import SLOW, Schedule
 from src.application.video.recovery.sightings import Sightings
 from src.application.video.recovery.stuck_pending import StuckPending
 from src.application.video.recovery.stuck_videos import StuckVideos
@@ -193,10 +193,11 @@ class _Makers:
         )
 
 
-def make_schedule(
+def make_schedules(
     settings: Settings, adapters: Adapters, catalog: Catalog, *, clock: Clock, stopping: Callable[[], bool]
-) -> Schedule:
-    """What `mediaworker run recovery` goes by."""
+) -> Mapping[str, Schedule]:
+    """{name: schedule} that `mediaworker run recovery` goes by, each in a thread of its own: a sweep lists a whole bucket, which may
+    take an hour, and nobody's job waits for it."""
     recovery = settings.recovery
     intervals = {
         "scan-stuck": recovery.scan_stuck_seconds,
@@ -212,15 +213,19 @@ def make_schedule(
     }
     if not batch_types(settings):
         intervals |= {"scan-stuck": 0.0, "reconcile": 0.0}
-    return Schedule(
-        jobs=recovery_jobs(settings, adapters, catalog),
-        intervals=intervals,
-        flight=SingleFlight(adapters.lock(), stopping),
-        clock=clock,
-        dice=random.SystemRandom().random,
-        limit=recovery.limit,
-        delete=recovery.delete,
-    )
+
+    def made(names: Collection[str]) -> Schedule:
+        return Schedule(
+            jobs=recovery_jobs(settings, adapters, catalog),
+            intervals={name: intervals[name] for name in names},
+            flight=SingleFlight(adapters.lock(), stopping),
+            clock=clock,
+            dice=random.SystemRandom().random,
+            limit=recovery.limit,
+            delete=recovery.delete,
+        )
+
+    return {"recovery": made(intervals.keys() - SLOW), "sweeps": made(SLOW)}
 
 
 def make_alarm(adapters: Adapters) -> Alarm:

@@ -32,7 +32,12 @@ class RecoverySettings(Group):
     sweep_orphans_seconds: Interval = _every("sweep-orphans")
     abort_uploads_seconds: Interval = _every("abort-uploads")
     purge_events_seconds: Interval = _every("purge-events")
-    limit: int = Field(default=500, ge=1, le=100_000, description="Most things that one run looks at.")
+    limit: int = Field(
+        default=500,
+        ge=1,
+        le=100_000,
+        description="Most things that one run does something to; of scan-stuck, that it looks at.",
+    )
     silent_seconds: Positive = Field(
         default=1200.0,
         description="A container that AWS Batch calls alive may be without a heartbeat for so long; then it is terminated.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from src.application.video.recovery.run import Run
@@ -54,6 +56,35 @@ def test_a_ready_video_s_source_goes_after_three_days_and_is_not_looked_for_agai
     assert not there(clinic, key)
     clinic.clock.advance(30 * DAY)
     assert clinic.run(PURGE).looked == 0
+
+
+def test_f42_a_source_that_is_uploaded_anew_at_that_moment_stays(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = keep(clinic, "v1", VideoStatus.READY)
+    clinic.clock.advance(3 * DAY + 1)
+    update = clinic.office.videos.update
+
+    def meanwhile(video_id: str, change: Callable[[Video], Video]) -> Video:
+        row = update(video_id, change)
+        if row.source_purged_at is not None:
+            clinic.office.storage.put_bytes(key, b"another film", content_type="video/mp4", cache_control="")
+        return row
+
+    monkeypatch.setattr(clinic.office.videos, "update", meanwhile)
+    assert actions(clinic.run(PURGE)) == []
+    assert there(clinic, key)
+    assert clinic.office.videos.get("v1").source_purged_at is None
+
+
+def test_sources_that_stay_keep_no_other_from_going(clinic: Clinic) -> None:
+    for number in range(3):
+        keep(clinic, f"a{number}", VideoStatus.READY, key=f"tenants/t1/elsewhere/{number}.mp4")
+    clinic.clock.advance(1)
+    key = keep(clinic, "b", VideoStatus.READY)
+    clinic.clock.advance(3 * DAY + 1)
+    assert actions(clinic.run(PURGE, limit=2)) == [("b", "purge")]
+    assert not there(clinic, key)
 
 
 def test_a_failed_video_s_source_is_kept_longer(clinic: Clinic) -> None:
@@ -265,8 +296,18 @@ def test_a_run_removes_no_more_than_its_bound_and_says_so(clinic: Clinic) -> Non
     clinic.clock.advance(100 * HOUR)
     object.__setattr__(clinic.jobs[SWEEP], "most_objects", 3)
     run = clinic.run(SWEEP)
-    assert (run.counts["remove"], run.more) == (1, True)
-    assert "more than this run may still remove" in run.notes[-1].why
-    assert len([key for key in clinic.office.storage.objects if "/hls/" in key]) == 4
+    assert (run.counts["remove"], run.more) == (2, True)
+    assert "1 of 2 objects" in run.notes[-2].why
+    assert len([key for key in clinic.office.storage.objects if "/hls/" in key]) == 3
     run = clinic.run(SWEEP, limit=1)
     assert (run.looked, run.more) == (1, True)
+
+
+def test_lesson_30_a_folder_with_more_objects_than_a_run_may_remove_goes_in_several(clinic: Clinic) -> None:
+    prefix = folder(clinic, "v1")
+    for number in range(5):
+        put(clinic, f"{prefix}v2/seg_{number}.m4s")
+    clinic.clock.advance(100 * HOUR)
+    object.__setattr__(clinic.jobs[SWEEP], "most_objects", 3)
+    assert [clinic.run(SWEEP).more for _ in range(3)] == [True, True, False]
+    assert not [key for key in clinic.office.storage.objects if "/hls/" in key]

@@ -56,6 +56,38 @@ def test_a_tenant_s_limit_keeps_nobody_else_waiting() -> None:
     assert actions(clinic.run("enqueue-uploaded")) == [("a", "submit"), ("d", "submit")]
 
 
+@pytest.mark.parametrize("why", ["its tenant's limit", "its source", "its key"])
+def test_e3_videos_that_can_t_be_submitted_keep_nobody_from_being_reached(clinic: Clinic, why: str) -> None:
+    """However many they are: the limit of a run bounds what it does."""
+    object.__setattr__(clinic.office.submitter, "limits", Limits(active_per_tenant=1))
+    keys = {"its tenant's limit": KEY, "its source": "tenants/t1/none.mp4", "its key": "tenants/t3/x.mp4"}
+    for number in range(5):
+        video(clinic, f"a{number}", VideoStatus.UPLOADED, key=keys[why])
+    clinic.office.storage.put_bytes("tenants/t2/x.mp4", b"film", content_type="video/mp4", cache_control="")
+    video(clinic, "b", VideoStatus.UPLOADED, tenant="t2", key="tenants/t2/x.mp4")
+    clinic.clock.advance(61)
+    for _ in range(2):
+        clinic.run("enqueue-uploaded", limit=2)
+    assert "b" in {str(row.payload["video_id"]) for row in clinic.office.ledger.rows()}
+
+
+def test_e3_pending_videos_that_wait_or_are_wrong_keep_nobody_from_being_reached(clinic: Clinic) -> None:
+    for number in range(3):
+        video(clinic, f"a{number}", VideoStatus.PENDING, key="tenants/t1/none.mp4")
+        video(clinic, f"b{number}", VideoStatus.PENDING, key="tenants/t3/x.mp4")
+    video(clinic, "c", VideoStatus.PENDING)
+    clinic.clock.advance(2 * HOUR)
+    clinic.run("stuck-pending", limit=2)
+    assert status(clinic, "c") is VideoStatus.UPLOADED
+
+
+def test_dead_jobs_that_stay_dead_keep_nobody_from_being_reached(clinic: Clinic) -> None:
+    for number in range(4):
+        die(clinic, Stalled("no progress") if number == 3 else FfmpegFailed("bad"), f"job-{number}", f"v{number}")
+        clinic.clock.advance(1)
+    assert actions(clinic.run("recover-dead", limit=2)) == [("job-3", "reopen")]
+
+
 def test_lesson_16_one_whose_source_is_gone_is_passed_over(clinic: Clinic) -> None:
     video(clinic, "a", VideoStatus.UPLOADED, key="tenants/t1/video/raw/a/none.mp4")
     video(clinic, "b", VideoStatus.UPLOADED)

@@ -10,7 +10,7 @@ from src.application.video.recovery.run import Run
 from src.domain.errors import BatchDenied, BatchNotTaken, BatchUnavailable, DatabaseUnavailable, NetworkError
 from src.domain.job import JobDraft, JobState
 from src.domain.video.video import VideoStatus
-from tests.fakes.clinic import DAY, LEASE, Clinic
+from tests.fakes.clinic import DAY, HOUR, LEASE, Clinic
 from tests.fakes.office import KEY
 
 NAME = "scan-stuck"
@@ -198,6 +198,36 @@ def test_a_run_is_bounded_and_says_that_there_is_more(clinic: Clinic) -> None:
     assert [each[0] for each in actions(clinic.run(NAME, limit=2))] == ["job-2"]
 
 
+def test_b3_a_job_whose_container_is_still_ending_is_looked_at_again_after_a_minute(clinic: Clinic) -> None:
+    batch_id = running(clinic)
+    clinic.office.ledger.change("job-1", lambda row, now: row.wait_untried(now, fence=row.fence))
+    assert actions(clinic.run(NAME)) == [("job-1", "skipped")]
+    clinic.office.batch.end(batch_id, 1)
+    clinic.clock.advance(61)
+    assert actions(clinic.run(NAME)) == [("job-1", "submit")]
+
+
+def test_b3_jobs_that_wait_for_a_host_keep_no_lost_one_from_the_next_scan(clinic: Clinic) -> None:
+    """However many wait, and for however long."""
+    for number in range(2, 8):
+        clinic.office.submit(f"job-{number}", video=f"v{number}")
+        clinic.office.batch.move(clinic.batch_id(f"job-{number}"), BatchState.RUNNABLE)
+    clinic.clock.advance(HOUR + 121)
+    lost = running(clinic)
+    for _ in range(3):
+        clinic.run(NAME, limit=2)
+        clinic.clock.advance(20)
+        clinic.office.ledger.beat({"job-1": 1}, lease_seconds=LEASE)
+    clinic.office.batch.lose_host(lost)
+    clinic.clock.advance(LEASE + 1)
+    assert actions(clinic.run(NAME, limit=2)) == [("job-1", "rescue"), ("job-1", "submit")]
+    # Those that wait are not forgotten for it: their batch job's end makes them due.
+    clinic.office.batch.end(clinic.batch_id("job-2"), 1)
+    clinic.run("reconcile")
+    clinic.clock.advance(HOUR)
+    assert ("job-2", "submit") in actions(clinic.run(NAME))
+
+
 def test_a_database_that_is_away_ends_the_run_and_frees_the_lock(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +254,18 @@ def test_lesson_11_a_second_run_says_that_there_is_one_and_does_nothing(clinic: 
     assert token is not None
     clinic.lock.release("video:scan-stuck:lock", token)
     assert clinic.run(NAME).refused is None
+
+
+def test_a_dry_run_takes_no_lock_and_none_keeps_it_waiting(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever only looks must not make the run that acts say that another one is at it (contracts.md 1.9: nothing is written anywhere)."""
+    with monkeypatch.context() as patch:
+        for call in ("acquire", "renew", "release"):
+            patch.delattr(type(clinic.lock), call)
+        for name in clinic.jobs:
+            assert clinic.run(name, dry_run=True).refused is None
+    assert clinic.lock.acquire(f"video:{NAME}:lock", ttl_seconds=600) is not None
+    assert clinic.run(NAME, dry_run=True).refused is None
+    assert clinic.run(NAME).refused is not None
 
 
 def test_the_lock_is_free_after_a_run_and_each_recovery_job_has_its_own(clinic: Clinic) -> None:

@@ -35,7 +35,7 @@ class AbortUploads:
             age = self.clock.now() - upload.begun_at
             if not OURS.fullmatch(upload.key) or age <= self.age_seconds:
                 continue
-            if run.looked >= run.limit:
+            if run.full:
                 run.more = True
                 return
             with run.item(upload.key):

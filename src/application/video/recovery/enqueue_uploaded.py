@@ -32,16 +32,15 @@ class EnqueueUploaded:
         """Those that waited longest first, until a limit that all share is reached."""
         after: Waiting | None = None
         full: set[str] = set()
-        while run.looked < run.limit:
-            page = self.videos.waiting(limit=min(PAGE, run.limit - run.looked), after=after)
+        while page := self.videos.waiting(limit=PAGE, after=after):
             for video in page:
+                if run.full:
+                    run.more = True
+                    return
                 with run.item(video.id):
                     if not self._video(video, full, run):
                         return
-            if not page:
-                return
             after = (page[-1].created_at, page[-1].id)
-        run.more = True
 
     def _video(self, video: Video, full: set[str], run: Run) -> bool:
         """Whether the next one is worth a try."""

@@ -29,7 +29,7 @@ class PurgeEvents:
         before = self.clock.now() - self.keep_seconds
         page: Sequence[OpsEvent] = self.events.outdated(before, PAGE)
         while page:
-            if run.looked >= run.limit:
+            if run.full:
                 run.more = True
                 return
             with run.item("events"):

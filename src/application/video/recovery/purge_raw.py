@@ -44,24 +44,18 @@ class PurgeRaw:
             self._all(status, seconds, needed, run)
         for status in VideoStatus:
             self._all(status, self.deleted_seconds, needed, run, deleted=True)
-        run.more = run.looked >= run.limit
 
     def _all(
         self, status: VideoStatus, seconds: float, needed: Collection[str], run: Run, *, deleted: bool = False
     ) -> None:
         before, after = self.clock.now() - seconds, None
-        while run.looked < run.limit:
-            page = self.videos.idle(
-                status,
-                before=before,
-                limit=min(PAGE, run.limit - run.looked),
-                after=after,
-                with_source=True,
-                deleted=deleted,
-            )
-            if not page:
-                return
+        while page := self.videos.idle(
+            status, before=before, limit=PAGE, after=after, with_source=True, deleted=deleted
+        ):
             for video in page:
+                if run.full:
+                    run.more = True
+                    return
                 with run.item(video.id):
                     self._video(video, before, needed, run)
             after = (page[-1].updated_at, page[-1].id)
@@ -71,8 +65,10 @@ class PurgeRaw:
         try:
             source = self.storage.head(key)
         except SourceMissing:
-            self._mark(seen, run, "there is none")
+            if self._mark(seen, run, "there is none"):
+                run.did(seen.id, "purge", "there is none")
             return
+        why = f"{source.size} bytes, {'deleted' if seen.is_deleted else seen.status} for longer than kept"
         made_from = ((seen.result or {}).get("metadata") or {}).get("source_version")
         if not key.startswith(raw_prefix(seen.tenant)):
             run.skip(seen.id, f"{key} is not among the uploads: it may be somebody else's")
@@ -84,14 +80,26 @@ class PurgeRaw:
             run.skip(seen.id, "its source was uploaded anew, and is not encoded yet")
         elif (shared := self._shared(seen, before)) is not None:
             run.skip(seen.id, shared)
-        elif self._mark(
-            seen, run, f"{source.size} bytes, {'deleted' if seen.is_deleted else seen.status} for longer than kept"
-        ):
+        elif self._mark(seen, run, why):
             try:
-                self.storage.delete([key])
+                if anew := self._changed(key, source.version):
+                    self.videos.update(seen.id, lambda row: row.source_kept())
+                else:
+                    self.storage.delete([key])
             except StorageUnavailable:
                 self.videos.update(seen.id, lambda row: row.source_kept())
                 raise
+            if anew:
+                run.skip(seen.id, "its source was uploaded anew just now")
+            else:
+                run.did(seen.id, "purge", why)
+
+    def _changed(self, key: str, version: str) -> bool:
+        """As late as can be: somebody may upload under the same key at any time (F42)."""
+        try:
+            return self.storage.head(key).version != version
+        except SourceMissing:
+            return False
 
     def _mark(self, seen: Video, run: Run, why: str) -> bool:
         """Whether the object may go now."""
@@ -107,7 +115,6 @@ class PurgeRaw:
             self.videos.update(seen.id, lambda row: row.source_kept())
             run.skip(seen.id, "it went on meanwhile")
             return False
-        run.did(seen.id, "purge", why)
         return True
 
     def _shared(self, seen: Video, before: float) -> str | None:

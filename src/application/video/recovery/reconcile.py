@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from src.application.ports.batch import BatchJob, BatchService
 from src.application.ports.ledger import JobLedger
@@ -25,7 +26,7 @@ PAGE = 100
 """Submissions read, and described, at a time: as many as one DescribeJobs takes."""
 
 LISTED = 2000
-"""Batch jobs of a listing that are looked at in one run."""
+"""Batch jobs of each state that are looked at in one run: a backlog of those that wait hides none that run."""
 
 LIVING = (BatchState.SUBMITTED, BatchState.PENDING, BatchState.RUNNABLE, BatchState.STARTING, BatchState.RUNNING)
 
@@ -46,7 +47,7 @@ class Reconcile:
     patience: Patience = field(default_factory=Patience)
     dice: Callable[[], float] = random.random
     ended: Callable[[Job], object] = _nothing
-    """is told of each job that this ended"""
+    """is told of each job that this ended, or whose container had ended it"""
     name: str = "reconcile"
 
     def run(self, run: Run) -> None:
@@ -56,12 +57,15 @@ class Reconcile:
             return
         started = [job.started_at for job in living.values() if job.started_at is not None]
         known: set[str] = set()
-        for page in self._pages(run):
+        for page in self._pages():
             known |= {row.batch_id for row in page}
             said = self.sightings.look([row.batch_id for row in page if row.answered], run)
             if said is None:
                 return
             for row in page:
+                if run.full:
+                    run.more = True
+                    return
                 with run.item(row.batch_id):
                     if row.answered:
                         self._submission(row, said, started, run)
@@ -72,20 +76,16 @@ class Reconcile:
                 with run.item(batch_id):
                     self._unwritten(batch_id, job, started, run)
 
-    def _pages(self, run: Run) -> Iterator[Sequence[BatchSubmission]]:
+    def _pages(self) -> Iterator[Sequence[BatchSubmission]]:
         after: Place | None = None
-        while run.looked < run.limit:
-            page = self.submissions.open(min(PAGE, run.limit - run.looked), after)
-            if not page:
-                return
+        while page := self.submissions.open(PAGE, after):
             yield page
             after = (page[-1].submitted_at, page[-1].batch_id)
-        run.more = True
 
     def _listed(self, run: Run) -> Mapping[str, BatchJob] | None:
         """What waits or runs, as Batch describes it. None when Batch did not answer in full: then nothing is changed at all."""
         try:
-            ids = [one.batch_id for one, _number in zip(self.batch.listing(LIVING), range(LISTED), strict=False)]
+            ids = [one.batch_id for state in LIVING for one in islice(self.batch.listing([state]), LISTED)]
         except (BatchUnavailable, BatchRefused) as error:
             run.failed("ListJobs", error)
             return None
@@ -96,14 +96,14 @@ class Reconcile:
         self, row: BatchSubmission, said: Mapping[str, BatchJob], started: Sequence[float], run: Run
     ) -> None:
         job, now = self._now(row.job_id)
-        one = self.sightings.sighting(row, said, dry_run=run.dry_run)
+        one = self.sightings.sighting(row, said, now, dry_run=run.dry_run)
         around = self._around(one, row.job_id, said, started)
         ruling = submission_step(job, one, now, around, self.patience)
         self._act(ruling, job, one, run)
 
     def _asked(self, row: BatchSubmission, started: Sequence[float], run: Run) -> None:
         """Batch was asked, and nobody knows the answer (F34). It is found by its name; its end then counts as any other's."""
-        one = self.sightings.sighting(row, {}, dry_run=run.dry_run)
+        one = self.sightings.sighting(row, {}, row.submitted_at, dry_run=run.dry_run)
         made: BatchJob | None = None
         try:
             made = self._made(row)
@@ -149,8 +149,10 @@ class Reconcile:
         elif run.dry_run:
             run.did(one.batch_id, ruling.step, ruling.why)
         elif ruling.step is Closing.ALARM:
-            tell(self.events, EventType.BATCH_DESYNC, job, one.batch_id, ruling.why)
-            run.did(one.batch_id, ruling.step, ruling.why)
+            if tell(self.events, EventType.BATCH_DESYNC, job, one.batch_id, ruling.why):
+                run.did(one.batch_id, ruling.step, ruling.why)
+            else:
+                run.skip(one.batch_id, f"{ruling.why}, as was told before")
         elif ruling.step in (Closing.TERMINATE, Closing.DUPLICATE, Closing.ORPHAN):
             self._terminate(ruling, job, one, run)
         elif self.submissions.count(one.batch_id):
@@ -169,7 +171,10 @@ class Reconcile:
         run.did(one.batch_id, ruling.step, ruling.why)
         if job is None:
             return
-        if ruling.step is Closing.DESYNC:
+        if ruling.step is Closing.CLOSE and job.state.is_terminal:
+            # By its container, whose role may not submit what the tenant's limit kept waiting.
+            self.ended(job)
+        elif ruling.step is Closing.DESYNC:
             tell(self.events, EventType.BATCH_DESYNC, job, one.batch_id, ruling.why)
             self.ledger.change(job.id, lambda row, now: due_now(row, now, fence=one.fence))
         elif ruling.step is Closing.COUNT:

@@ -49,7 +49,7 @@ class RecoverDead:
     def run(self, run: Run) -> None:
         """In the order in which they died."""
         since, until, offset = self.clock.now() - self.age_seconds, self.clock.now(), 0
-        while run.looked < run.limit:
+        while True:
             # A list that stands still while its rows are reopened: those leave it, so the offset counts only those that stay.
             page = self.jobs.list(
                 JobFilter(
@@ -57,18 +57,20 @@ class RecoverDead:
                     type=JOB_TYPE,
                     ended_from=since,
                     ended_to=until,
-                    limit=min(PAGE, run.limit - run.looked),
+                    limit=PAGE,
                     offset=offset,
                 )
             )
             if not page:
                 return
             for job in page:
+                if run.full:
+                    run.more = True
+                    return
                 stays = True
                 with run.item(job.id):
                     stays = not self._job(job, run)
                 offset += stays
-        run.more = True
 
     def _job(self, job: Job, run: Run) -> bool:
         """Whether it is DEAD no more."""

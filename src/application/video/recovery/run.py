@@ -48,7 +48,7 @@ SKIPPED, ERROR = "skipped", "error"
 
 @dataclass(slots=True)
 class Run:
-    """Handed to a recovery job's `run`. `limit` bounds what it looks at."""
+    """Handed to a recovery job's `run`. `limit` bounds what it does something to."""
 
     name: str
     dry_run: bool = False
@@ -56,6 +56,9 @@ class Run:
     going_on: Callable[[], None] = lambda: None
     """asked before each item. Raises CalledOff"""
     looked: int = 0
+    spent: int = 0
+    """of the limit: things that something was done to, or whose backend was away. What is left alone, or wrong by itself, takes
+    nobody's turn, or so many of them would keep all others from theirs for ever"""
     more: bool = False
     """the limit was reached: there may be more to look at"""
     notes: list[Note] = field(default_factory=list)
@@ -64,9 +67,16 @@ class Run:
     """why this run did not begin, or did not do what it found"""
     away: bool = False
     """a backend did not answer"""
+    _touched: bool = False
+
+    @property
+    def full(self) -> bool:
+        """The limit is reached."""
+        return self.spent >= self.limit
 
     def did(self, what: str, action: str, why: str) -> None:
         """This was done to it (or would be)."""
+        self._touched = True
         self._note(Note(what, action, why))
         log.info(
             "recovery.did",
@@ -80,7 +90,8 @@ class Run:
     def failed(self, what: str, error: WorkerError) -> None:
         """Something went wrong with it; the others go on."""
         self._note(Note(what, ERROR, f"{error.code}: {error.message}"))
-        self.away = self.away or isinstance(error, NetworkError)
+        if isinstance(error, NetworkError):
+            self.away = self._touched = True
         log.warning(
             "recovery.failed",
             extra={"recovery": self.name, "what": what, "error_class": error.code, "error": str(error)},
@@ -92,6 +103,7 @@ class Run:
         nothing may be decided without it. Raises CalledOff, DatabaseUnavailable."""
         self.going_on()
         self.looked += 1
+        self._touched = False
         try:
             yield
         except (CalledOff, DatabaseUnavailable):
@@ -104,6 +116,8 @@ class Run:
             # A bug, or a row that nobody foresaw: told with its traceback, and the others still get their turn.
             log.exception("recovery.broken", extra={"recovery": self.name, "what": what})
             self._note(Note(what, ERROR, f"unexpected: {type(error).__name__}"))
+        finally:
+            self.spent += self._touched
 
     def report(self) -> Mapping[str, Any]:
         """A JSON document; `counts` are fit for metrics."""
@@ -148,7 +162,9 @@ class SingleFlight:
 
     def run(self, job: RecoveryJob, run: Run) -> Run:
         """The same run, done; with `refused` when another one has the lock. Raises LockUnavailable (nothing was begun), and what the
-        job raises, CalledOff aside."""
+        job raises, CalledOff aside. A dry run changes nothing, so neither the lock: it is in nobody's way, nor anybody in its."""
+        if run.dry_run:
+            return self._dry(job, run)
         key = f"video:{job.name}:lock"
         token = self.lock.acquire(key, ttl_seconds=LOCK_SECONDS)
         if token is None:
@@ -156,8 +172,7 @@ class SingleFlight:
             return run
 
         def going_on() -> None:
-            if self.stopping():
-                raise CalledOff("the process is to end")
+            self._not_stopping()
             if not self.lock.renew(key, token, ttl_seconds=LOCK_SECONDS):
                 raise CalledOff("another run has the lock")
 
@@ -169,6 +184,18 @@ class SingleFlight:
         finally:
             self._release(key, token)
         return run
+
+    def _dry(self, job: RecoveryJob, run: Run) -> Run:
+        run.going_on = self._not_stopping
+        try:
+            job.run(run)
+        except CalledOff as why:
+            run.refused = f"called off: {why}"
+        return run
+
+    def _not_stopping(self) -> None:
+        if self.stopping():
+            raise CalledOff("the process is to end")
 
     def _release(self, key: str, token: str) -> None:
         try:

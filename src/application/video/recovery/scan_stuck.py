@@ -26,6 +26,12 @@ def _nothing(_job: Job) -> None:
     """Nobody wants to know of an end."""
 
 
+def _waits_for_a_host(job: Job, seen: Sequence[Sighting]) -> bool:
+    """A container was sent that nobody has claimed the job with since, and it has not started. One that ends counts, by reconcile."""
+    mine = [one for one in seen if (one.generation, one.fence) == (job.generation, job.fence)]
+    return job.state is not JobState.RUNNING and any(one.alive and one.state and one.state.waiting for one in mine)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanStuck:
     """Any number may run: `waking` lets one of them take each row, and every move looks at the row again under its lock."""
@@ -41,6 +47,9 @@ class ScanStuck:
     patience: Patience = field(default_factory=Patience)
     hold_seconds: float = 60.0
     """a row that was looked at is looked at again after this"""
+    coming_seconds: float = 900.0
+    """one whose container waits for a host: reconcile hears of its end and makes it due then, and a thousand of them that come round
+    each minute would keep others waiting"""
     ended: Callable[[Job], object] = _nothing
     """is told of each job that this ended"""
     name: str = "scan-stuck"
@@ -62,14 +71,15 @@ class ScanStuck:
     def _job(self, listed: Job, rows: Sequence[BatchSubmission], said: Mapping[str, BatchJob] | None, run: Run) -> None:
         # The row as it is after Batch was asked: what Batch said can't be newer than this.
         job, now = self._now(listed.id)
-        seen = None if said is None else self._seen(job, rows, said, dry_run=run.dry_run)
+        seen = None if said is None else self._seen(job, rows, said, now, dry_run=run.dry_run)
         if said is None and not rows and holder(job) is None:
             seen = []  # nothing was asked about this one
         verdict = stuck_step(job, seen, now, self.patience)
         if run.dry_run:
             run.skip(job.id, verdict.why) if verdict.step is Step.LEAVE else run.did(job.id, verdict.step, verdict.why)
             return
-        if not self._take(job):
+        coming = verdict.step is Step.LEAVE and _waits_for_a_host(job, seen or ())
+        if not self._take(job, self.coming_seconds if coming else self.hold_seconds):
             run.skip(job.id, "it went on, or another scan has it")
             return
         match verdict.step:
@@ -91,11 +101,11 @@ class ScanStuck:
                 self._rescue(job, verdict.why, run)
 
     def _seen(
-        self, job: Job, rows: Sequence[BatchSubmission], said: Mapping[str, BatchJob], *, dry_run: bool
+        self, job: Job, rows: Sequence[BatchSubmission], said: Mapping[str, BatchJob], now: float, *, dry_run: bool
     ) -> list[Sighting]:
-        found = [self.sightings.sighting(row, said, dry_run=dry_run) for row in rows]
+        found = [self.sightings.sighting(row, said, now, dry_run=dry_run) for row in rows]
         if job.state is JobState.RUNNING and holder(job) not in {None, *(row.batch_id for row in rows)}:
-            unwritten = self.sightings.unwritten(job, said)
+            unwritten = self.sightings.unwritten(job, said, now)
             found += [unwritten] if unwritten is not None else []
         return found
 
@@ -149,12 +159,12 @@ class ScanStuck:
 
         return self.ledger.change(job_id, look), times[-1]
 
-    def _take(self, seen: Job) -> bool:
-        """One scan takes the row; the others leave it for `hold_seconds`, and so does the next turn of this one."""
+    def _take(self, seen: Job, hold_seconds: float) -> bool:
+        """One scan takes the row; the others leave it for so long, and so does the next turn of this one."""
         taken: list[bool] = []
 
         def move(job: Job, now: float) -> Job:
-            after, ours = job.waking(now, seen=seen.wake_at, hold_seconds=self.hold_seconds)
+            after, ours = job.waking(now, seen=seen.wake_at, hold_seconds=hold_seconds)
             taken.append(ours and job.fence == seen.fence)
             return after if taken[-1] else job
 

@@ -30,6 +30,9 @@ without a lock (lesson 11): here a run is alone, bounded, and costs one Describe
 DELETES = frozenset({"purge-raw", "sweep-orphans", "abort-uploads"})
 """They remove objects, or parts of them: a dry run unless somebody says otherwise."""
 
+SLOW = DELETES | {"purge-events"}
+"""They look through everything there is, once a day or a week; nobody's job waits for them, nor may one wait behind them."""
+
 JITTER = 0.1
 """Share of an interval by which a run is early or late, so that many processes don't run in step."""
 

@@ -24,6 +24,7 @@ class Sightings:
     submissions: Submissions
     events: OpsEvents
     clock: Clock
+    """for what no row has a time of"""
     patience: Patience = field(default_factory=Patience)
 
     def look(self, batch_ids: Collection[str], run: Run) -> Mapping[str, BatchJob] | None:
@@ -49,11 +50,11 @@ class Sightings:
                 )
             return None
 
-    def sighting(self, row: BatchSubmission, said: Mapping[str, BatchJob], *, dry_run: bool) -> Sighting:
+    def sighting(self, row: BatchSubmission, said: Mapping[str, BatchJob], now: float, *, dry_run: bool) -> Sighting:
         """Of one submission; what was said is written down, unless it is a dry run. One that is so young that parts of Batch may not
-        know it yet is not counted as missing. Raises DatabaseUnavailable."""
+        know it yet is not counted as missing. `now` is the time of whoever keeps the rows: this machine's clock may be another
+        (F26). Raises DatabaseUnavailable."""
         known, times, since = said.get(row.batch_id), row.missing_times, row.missing_since
-        now = self.clock.now()
         if not row.answered:
             return Sighting(
                 batch_id=row.batch_id,
@@ -76,7 +77,7 @@ class Sightings:
             submitted_at=row.submitted_at,
             counted=row.counted_at is not None,
             missing_times=times if known is None else 0,
-            missing_seconds=now - since if known is None and since is not None else 0.0,
+            missing_seconds=max(0.0, now - since) if known is None and since is not None else 0.0,
             started_at=known.started_at if known else None,
             reason=known.status_reason if known else row.reason,
         )
@@ -87,7 +88,7 @@ class Sightings:
             return row if same else self.submissions.seen(row.batch_id, known.state, known.status_reason)
         return self.submissions.missing(row.batch_id) if now - row.submitted_at >= self.patience.young else row
 
-    def unwritten(self, job: Job, said: Mapping[str, BatchJob]) -> Sighting | None:
+    def unwritten(self, job: Job, said: Mapping[str, BatchJob], now: float) -> Sighting | None:
         """Of the batch job whose container holds this job by the words of its lease; its submission was never written down."""
         batch_id = holder(job)
         if batch_id is None:
@@ -100,14 +101,15 @@ class Sightings:
             state=known.state if known else None,
             submitted_at=known.created_at or 0.0 if known else 0.0,
             # Nobody counts how often it was not known. The lease tells how long nobody has heard of it.
-            missing_seconds=0.0 if known else max(0.0, self.clock.now() - (job.lease_until or 0.0)),
+            missing_seconds=0.0 if known else max(0.0, now - (job.lease_until or 0.0)),
             started_at=known.started_at if known else None,
         )
 
 
-def tell(events: OpsEvents, kind: EventType, job: Job | None, batch_id: str, why: str) -> None:
-    """Keep an event about a batch job and the job that it is for; one of each kind per batch job. Raises DatabaseUnavailable."""
-    events.add(
+def tell(events: OpsEvents, kind: EventType, job: Job | None, batch_id: str, why: str) -> bool:
+    """Keep an event about a batch job and the job that it is for; one of each kind per batch job: False when there is one. Raises
+    DatabaseUnavailable."""
+    return events.add(
         OpsEvent(
             id=f"{batch_id}.{kind.value.lower()}",
             type=kind,

@@ -34,17 +34,14 @@ class StuckPending:
         """The oldest first."""
         after: Changed | None = None
         before = self.clock.now() - self.uploaded_seconds
-        while run.looked < run.limit:
-            page = self.videos.idle(
-                VideoStatus.PENDING, before=before, limit=min(PAGE, run.limit - run.looked), after=after
-            )
+        while page := self.videos.idle(VideoStatus.PENDING, before=before, limit=PAGE, after=after):
             for video in page:
+                if run.full:
+                    run.more = True
+                    return
                 with run.item(video.id):
                     self._video(video, run)
-            if not page:
-                return
             after = (page[-1].updated_at, page[-1].id)
-        run.more = True
 
     def _video(self, video: Video, run: Run) -> None:
         now, source = self.clock.now(), self._source(video)

@@ -30,14 +30,14 @@ class StuckVideos:
         before = self.clock.now() - self.idle_seconds
         for status in AT_WORK:
             after: Changed | None = None
-            while run.looked < run.limit and (
-                page := self.videos.idle(status, before=before, limit=min(PAGE, run.limit - run.looked), after=after)
-            ):
+            while page := self.videos.idle(status, before=before, limit=PAGE, after=after):
                 for video in page:
+                    if run.full:
+                        run.more = True
+                        return
                     with run.item(video.id):
                         self._video(video, run)
                 after = (page[-1].updated_at, page[-1].id)
-        run.more = run.looked >= run.limit
 
     def _video(self, seen: Video, run: Run) -> None:
         why = f"it is {seen.status}, and no job of it is active"

@@ -61,7 +61,7 @@ class SweepOrphans:
             )
         left = self.most_objects
         for folder in orphans:
-            if run.looked >= run.limit or left <= 0:
+            if run.full or left <= 0:
                 run.more = True
                 run.skip(
                     folder.prefix, f"the bound of this run is reached: {run.limit} folders, {self.most_objects} objects"
@@ -104,16 +104,16 @@ class SweepOrphans:
         if (why := self._kept(folder)) is not None:
             run.skip(folder.prefix, why)
             return 0
-        if len(stored) > left:
-            run.more = True
-            run.skip(folder.prefix, f"its {len(stored)} objects are more than this run may still remove ({left})")
-            return 0
-        keys = [one.key for one in stored]
+        # A long film has more objects than one run may remove: what is left of its folder is as old in the next one.
+        going = stored[:left]
+        run.more = run.more or len(going) < len(stored)
         if not run.dry_run:
-            for first in range(0, len(keys), BATCH):
-                self.storage.delete(keys[first : first + BATCH])
-        size = sum(one.size for one in stored)
+            for first in range(0, len(going), BATCH):
+                self.storage.delete([one.key for one in going[first : first + BATCH]])
+        size, of_all = sum(one.size for one in going), f" of {len(stored)}" if len(going) < len(stored) else ""
         run.did(
-            folder.prefix, "remove", f"{len(keys)} objects, {size} bytes, {age / 3600:.0f} h old, shown by no video"
+            folder.prefix,
+            "remove",
+            f"{len(going)}{of_all} objects, {size} bytes, {age / 3600:.0f} h old, shown by no video",
         )
-        return len(keys)
+        return len(going)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from src.domain.errors import WorkerError
@@ -32,7 +33,7 @@ def run_recovery(settings: Settings) -> int:
     from src.interfaces.wiring.checks import check_startup
     from src.interfaces.wiring.events import make_relay
     from src.interfaces.wiring.numbers import make_numbers, make_tally
-    from src.interfaces.wiring.recoveries import make_alarm, make_schedule
+    from src.interfaces.wiring.recoveries import make_alarm, make_schedules
     from src.interfaces.wiring.worker import engine_options, make_probes
     from src.interfaces.workers.runner import EXIT_OK, leave, refused, serve_health
     from src.interfaces.workers.turns import keep_turning, stop_on_signals, watch
@@ -46,22 +47,25 @@ def run_recovery(settings: Settings) -> int:
         without = NOT_NEEDED if settings.dispatch.backend == "batch" else NOT_NEEDED[:3]
         check_startup(settings, adapters, without=without)
         health, tally = Health(adapters.clock()), make_tally(adapters)
-        schedule = make_schedule(settings, adapters, catalog, clock=adapters.clock(), stopping=stop.is_set)
+        schedules = make_schedules(settings, adapters, catalog, clock=adapters.clock(), stopping=stop.is_set)
         alarm, probes = make_alarm(adapters), make_probes(settings, adapters, catalog, health)
         relay = make_relay(settings, adapters, engine_options(settings).owner)
         answering = serve_health(settings, health, make_numbers("recovery", settings, adapters, health, tally))
     except WorkerError as error:
         return refused(lines, error)
-    log.info("recovery.starting", extra={"intervals": {name: s for name, s in schedule.intervals.items() if s}})
-    turns = [_at_its_pace(schedule.turn), _at_its_pace(alarm.tick)]
-    if relay is not None:
-        turns.append(_at_its_pace(relay.tick))
-    loop = keep_turning("recovery", stop, turns, tally)
+    intervals = {name: s for each in schedules.values() for name, s in each.intervals.items() if s}
+    log.info("recovery.starting", extra={"intervals": intervals})
+    tellers = [alarm.tick] if relay is None else [alarm.tick, relay.tick]
+    turns = {name: [schedule.turn] for name, schedule in schedules.items()} | {"telling": tellers}
+    # None waits for another: a sweep may take an hour, and whoever is told of something may be slow to answer.
+    loops = [keep_turning(name, stop, [_at_its_pace(turn) for turn in each], tally) for name, each in turns.items()]
     watch("recovery", stop, health, probes)
     if answering is not None:
         answering.close()
     # The run that is under way sees it at its next item, and frees its lock; a call that hangs is not waited for.
-    loop.join(LAST_ITEM_SECONDS)
+    until = time.monotonic() + LAST_ITEM_SECONDS
+    for loop in loops:
+        loop.join(max(0.0, until - time.monotonic()))
     leave(EXIT_OK, before)
     log.info("recovery.stopped")
     return EXIT_OK

@@ -1,0 +1,85 @@
+"""What `mediaworker run recovery` is made of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from src.application.video.recovery.run import Run
+from src.application.video.recovery.schedule import INTERVALS, Schedule
+from src.interfaces.wiring.adapters import build
+from src.interfaces.wiring.assemble import build_catalog
+from src.interfaces.wiring.environment import load
+from src.interfaces.wiring.recoveries import make_schedules
+from src.interfaces.workers.turns import keep_turning
+from tests.fakes.clock import FrozenClock
+
+
+@dataclass
+class Standing:
+    """Two of them are never at it at the same time, unless in threads of their own."""
+
+    name: str
+    waits: threading.Event | None
+    ran: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, _run: Run) -> None:
+        self.ran.set()
+        if self.waits is not None:
+            self.waits.wait(60)
+
+
+def schedules(tmp_path: Path, clock: FrozenClock) -> list[Schedule]:
+    settings = load(
+        {
+            "WORKER_DATA_DIR": str(tmp_path),
+            "WORKER_LOCK__BACKEND": "memory",
+            "WORKER_DISPATCH__BACKEND": "batch",
+            "WORKER_BATCH__QUEUE": "q",
+            "WORKER_BATCH__DEFINITION": "d",
+            "WORKER_AWS__ENDPOINT_URL": "http://127.0.0.1:9",
+            "WORKER_STORAGE__BACKEND": "s3",
+            "WORKER_STORAGE__BUCKET": "b",
+        }
+    )
+    catalog = build_catalog(settings)
+    made = make_schedules(settings, build(settings, catalog), catalog, clock=clock, stopping=lambda: False)
+    return list(made.values())
+
+
+def test_each_recovery_job_is_in_one_schedule(tmp_path: Path) -> None:
+    names = [name for schedule in schedules(tmp_path, FrozenClock()) for name in schedule.intervals]
+    assert sorted(names) == sorted(INTERVALS)
+
+
+def test_a_sweep_that_takes_hours_keeps_no_job_waiting_for_its_owner(tmp_path: Path) -> None:
+    clock, stop, done = FrozenClock(), threading.Event(), threading.Event()
+    hold = {"purge-raw", "sweep-orphans", "abort-uploads", "purge-events"}
+    made = {name: Standing(name, done if name in hold else None) for name in INTERVALS}
+
+    def of(name: str) -> Callable[[], Standing]:
+        return lambda: made[name]
+
+    threads = []
+    for schedule in schedules(tmp_path, clock):
+        own = replace(schedule, jobs={name: of(name) for name in INTERVALS}, dice=lambda: 0.0)
+        own._next = dict.fromkeys(schedule.intervals, 0.0)
+        threads.append(keep_turning("one", stop, [_turn(own)]))
+    try:
+        late = [name for name in sorted(INTERVALS.keys() - hold) if not made[name].ran.wait(10)]
+        assert late == []
+        assert any(made[name].ran.is_set() for name in hold)
+    finally:
+        stop.set()
+        done.set()
+        for thread in threads:
+            thread.join(10)
+
+
+def _turn(schedule: Schedule) -> Callable[[], None]:
+    def turn() -> None:
+        schedule.turn()
+
+    return turn
