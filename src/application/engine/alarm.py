@@ -34,6 +34,10 @@ class Alarm:
             except NetworkError as error:
                 log.warning("notify.failed", extra={"letter": letter.id, "error": str(error)})
                 break
+            except Exception:
+                # A bug met this one. The others are told, once, and this one is tried again.
+                log.exception("notify.broken", extra={"letter": letter.id})
+                continue
             told.append(letter.id)
         if told:
             self.dead_letters.notified(told)
@@ -49,6 +53,9 @@ class Alarm:
             except NetworkError as error:
                 log.warning("notify.failed", extra={"event": event.id, "error": str(error)})
                 break
+            except Exception:
+                log.exception("notify.broken", extra={"event": event.id})
+                continue
             told.append(event.id)
         if told:
             self.events.told(told)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from src.application.engine.alarm import Alarm
+from src.application.ports.ledger import DeadLetter
 from src.application.ports.ops_events import EventType, OpsEvent, Severity
-from src.domain.errors import NetworkError
+from src.domain.errors import ErrorReport, NetworkError
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
 from src.infrastructure.memory.notify import MemoryNotifier
 from src.infrastructure.memory.ops_events import MemoryOpsEvents
@@ -58,3 +59,35 @@ def test_an_event_that_could_not_be_told_is_told_later_and_in_order() -> None:
 
 def test_where_no_events_are_kept_letters_are_told_all_the_same() -> None:
     assert Alarm(MemoryDeadLetters(FrozenClock()), Pager()).tick() == 0
+
+
+def test_f28_a_letter_that_meets_a_bug_keeps_no_other_from_being_told() -> None:
+    class Trips(Pager):
+        def notify(self, letter: DeadLetter) -> None:
+            if letter.id == "l2":
+                raise ValueError("nobody foresaw this")
+            super().notify(letter)
+
+    clock = FrozenClock()
+    letters, pager = MemoryDeadLetters(clock), Trips()
+    for name in ("l1", "l2", "l3"):
+        letters.add(letter(name))
+        clock.advance(1)
+    alarm = Alarm(letters, pager)
+    assert (alarm.tick(), alarm.tick()) == (2, 0)
+    assert [told.id for told in pager.told] == ["l1", "l3"]
+    assert [left.id for left in letters.unnotified(10)] == ["l2"]
+
+
+def letter(name: str) -> DeadLetter:
+    return DeadLetter(
+        id=name,
+        job_id=None,
+        type=None,
+        tenant=None,
+        queue="q",
+        body=b"{}",
+        error=ErrorReport("invalid_message", "no JSON", retryable=False),
+        attempts=1,
+        created_at=1.0,
+    )
