@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,6 +117,12 @@ def test_a_redis_that_is_away_is_a_network_error(made: type[Any]) -> None:
     given = (away, "s", 10) if made is RedisStreamSink else (away,)
     with pytest.raises(NetworkError):
         made(*given, form=BodyFormat.PLAIN, source="worker").send(EVENT)
+
+
+@pytest.mark.parametrize("form", BodyFormat)
+def test_f37_half_a_surrogate_pair_in_an_errors_text_is_no_obstacle(form: BodyFormat) -> None:
+    odd = replace(EVENT, data={"error": "no such file caf\udce9.mp4"})
+    assert b"no such file caf?.mp4" in body(odd, form)
 
 
 def test_the_three_forms_of_a_body() -> None:

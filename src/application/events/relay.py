@@ -79,13 +79,18 @@ class Relay:
         except NetworkError as error:
             self._put_off(name, error)
             more = False
+        except Exception as error:
+            # A bug met this event: what went before it is not sent again for that, and the other sinks have their turn.
+            log.exception("event.broken", extra={"sink": name, "event_id": events[len(done)].id})
+            self._put_off(name, error)
+            more = False
         else:
             self._failures.pop(name, None)
         if done:
             self.outbox.sent(name, done)
         return len(done), more
 
-    def _put_off(self, name: str, error: WorkerError) -> None:
+    def _put_off(self, name: str, error: Exception) -> None:
         failures = self._failures[name] = self._failures.get(name, 0) + 1
         pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** (failures - 1))
         self._not_before[name] = self.clock.monotonic() + pause

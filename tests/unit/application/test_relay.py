@@ -75,6 +75,26 @@ def test_an_event_that_is_refused_for_good_does_not_hold_up_the_others(
     assert "a" not in outbox.waiting()
 
 
+def test_f37_a_bug_that_one_event_meets_sends_nothing_twice_and_stops_no_other_sink(
+    outbox: MemoryOutbox, clock: FrozenClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Trips(ListSink):
+        def send(self, event: JobEvent) -> None:
+            if event.id == "e2":
+                raise ValueError("nobody foresaw this")
+            super().send(event)
+
+    a, b = Trips(), ListSink()
+    relay = Relay(outbox, {"a": a, "b": b}, "w1", clock)
+    write(outbox, "e1", "e2", "e3")
+    for _ in range(3):
+        relay.tick()
+        clock.advance(LONGEST_PAUSE_SECONDS)
+    assert (a.ids, b.ids) == (["e1"], ["e1", "e2", "e3"])
+    assert outbox.waiting()["a"].count == 2
+    assert "event.broken" in [record.message for record in caplog.records]
+
+
 def test_i11_a_relay_that_dies_after_sending_leaves_the_event_to_be_sent_again_under_its_id(
     outbox: MemoryOutbox, clock: FrozenClock
 ) -> None:
