@@ -47,10 +47,10 @@ class Hearing:
                 return []
             mark = _mark(heard.source, event.id or heard.id or fresh)
             drafts = [self._draft(event, each, mark) for each in wanted]
+            return [draft.id for draft in drafts if self._ask(draft)]
         except Permanent as error:
-            self._keep(heard, error, heard.id or fresh)
+            self.give_up(heard, error, fresh)
             return []
-        return [draft.id for draft in drafts if self._ask(draft)]
 
     def _ask(self, draft: JobDraft) -> bool:
         admission = self.ledger.admit(draft)
@@ -76,17 +76,21 @@ class Hearing:
             identifier(event.payload.get("content_id"), f"{event.type}: content_id")
         return event
 
-    def _keep(self, heard: Heard, error: Permanent, name: str) -> None:
-        log.warning("event.refused", extra={"source": heard.source, "error_class": error.code, "error": str(error)})
+    def give_up(self, heard: Heard, error: Exception, fresh: str) -> None:
+        """Keep it among the dead letters. Raises DatabaseUnavailable."""
+        report = ErrorReport.of(error)
+        log.warning(
+            "event.refused", extra={"source": heard.source, "error_class": report.code, "error": report.message}
+        )
         self.dead_letters.add(
             DeadLetter(
-                id=f"event-{_mark(heard.source, name)}",
+                id=f"event-{_mark(heard.source, heard.id or fresh)}",
                 job_id=None,
                 type=None,
                 tenant=None,
                 queue=heard.source,
                 body=heard.body,
-                error=ErrorReport.of(error),
+                error=report,
                 attempts=0,
                 created_at=self.clock.now(),
                 attributes={"event": heard.type} if heard.type else {},

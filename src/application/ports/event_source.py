@@ -25,6 +25,10 @@ class Heard:
 class EventSource(Protocol):
     """One road. Raises NetworkError when it can't be reached."""
 
+    @property
+    def remembers(self) -> bool:
+        """Whether what is not received, or not `done`, comes later."""
+
     def receive(self, *, wait_seconds: float) -> Sequence[Heard]:
         """What came; waits at most so long for the first. What is not `done` comes again, on roads that can."""
 

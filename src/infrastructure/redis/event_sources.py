@@ -31,6 +31,7 @@ class RedisChannels:
     url: str | None = field(repr=False)
     channels: Sequence[str]
     link: RedisLink = field(init=False, repr=False)
+    remembers: bool = field(default=False, init=False)
     _subscribed: Any = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +92,7 @@ class RedisStream:
     """of this process alone: what was read under this name before it started is taken again at once"""
     orphan_seconds: float = ORPHAN_SECONDS
     link: RedisLink = field(init=False, repr=False)
+    remembers: bool = field(default=True, init=False)
     _joined: bool = field(default=False, init=False)
     _own: bool = field(default=True, init=False)
     """entries of this consumer's name that it was given before it started"""

@@ -133,6 +133,7 @@ class Road:
 
     events: list[Heard] = field(default_factory=list)
     answered: list[Heard] = field(default_factory=list)
+    remembers: bool = False
 
     def receive(self, *, wait_seconds: float) -> Sequence[Heard]:
         found, self.events = self.events, []
@@ -175,3 +176,78 @@ def test_of_several_listeners_one_acts_on_events_that_everybody_hears(office: Of
     for acts in (True, False):
         Listener(Road([event(1), event(2, "e2")]), office.hearing, lambda acts=acts: acts).turn()  # type: ignore[misc]
     assert len(office.ledger.rows()) == 2, "the one without an id once, the one with an id once"
+
+
+class Lead:
+    """One of several may act; the database may be away."""
+
+    def __init__(self) -> None:
+        self.owner = "a"
+        self.away = False
+
+    def may(self, owner: str) -> bool:
+        if self.away:
+            raise DatabaseUnavailable("away")
+        return self.owner == owner
+
+
+def test_f11_events_without_an_id_wait_too_while_nobody_knows_who_acts(office: Office) -> None:
+    lead = Lead()
+    road = Road([event(1), event(2)])
+    listener = Listener(road, office.hearing, lambda: lead.may("a"))
+    lead.away = True
+    assert listener.turn() > 0
+    road.events.append(event(3))
+    assert listener.turn() > 0
+    lead.away = False
+    assert listener.turn() == 0.0
+    assert len(office.ledger.rows()) == 3
+
+
+def test_what_was_said_between_a_listeners_death_and_its_replacement_is_not_lost(office: Office) -> None:
+    lead = Lead()
+    roads = {name: Road([event(1)]) for name in "ab"}
+    a, b = (Listener(road, office.hearing, lambda name=name: lead.may(name)) for name, road in roads.items())  # type: ignore[misc]
+    a.turn()
+    b.turn()
+    office.clock.advance(5)  # `a` is killed here, and its lead lasts for another ten seconds
+    roads["b"].events.append(event(2))
+    b.turn()
+    assert len(office.ledger.rows()) == 1
+    office.clock.advance(10)
+    lead.owner = "b"
+    b.turn()
+    assert len(office.ledger.rows()) == 2, "the second event, and not the first one again"
+
+
+def test_f28_an_event_that_trips_over_a_bug_is_kept_aside_and_the_others_go_on(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admit = office.ledger.admit
+
+    def trips(draft: Any) -> Any:
+        if draft.payload["content_id"] == "c1":
+            raise ValueError("nobody foresaw this")
+        return admit(draft)
+
+    monkeypatch.setattr(office.ledger, "admit", trips)
+    listener = Listener(Road([event(1, "1-0"), event(2, "2-0")]), office.hearing)
+    while listener.turn():
+        assert len(office.ledger.rows()) == 0
+    assert len(office.ledger.rows()) == 1
+    assert office.reasons() == ["unexpected"]
+
+
+def test_a_road_that_remembers_is_not_read_while_its_events_wait(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_args: Any) -> Any:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(office.ledger, "admit", away)
+    road = Road([event(1, "1-0")], remembers=True)
+    listener = Listener(road, office.hearing)
+    assert listener.turn() > 0
+    road.events.append(event(1, "1-0"))
+    assert listener.turn() > 0
+    assert len(road.events) == 1, "the same entry would be kept again and again, until `event.lost` was said of it"
