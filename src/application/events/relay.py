@@ -13,7 +13,11 @@ from src.domain.errors import EventRefused, NetworkError, WorkerError
 log = logging.getLogger(__name__)
 
 LEAD_SECONDS = 15.0
-"""How long a relay that died keeps others from a sink; far above what a batch takes."""
+"""How long a relay that died keeps others from a sink."""
+
+BATCH_SECONDS = LEAD_SECONDS / 4
+"""After which no further event of a batch is begun: the one under way may take ten seconds (a webhook's), and its end must lie
+within the lead, or another relay overtakes it."""
 
 LONGEST_PAUSE_SECONDS = 60.0
 """Between two tries of a sink that is away: 1 s, doubled each time."""
@@ -61,7 +65,7 @@ class Relay:
     def _batch(self, name: str, sink: EventSink) -> tuple[int, bool]:
         """How many were sent, and whether there may be more."""
         events = self.outbox.unsent(name, self.batch)
-        until, done = self.clock.monotonic() + LEAD_SECONDS / 2, []
+        until, done = self.clock.monotonic() + BATCH_SECONDS, []
         more = len(events) == self.batch
         try:
             for event in events:

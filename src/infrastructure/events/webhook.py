@@ -26,6 +26,9 @@ SHORTEST_KEY = 24
 SHOWN = 200
 """Letters of an answer that are kept."""
 
+MOST_BYTES, ANSWER_SECONDS = 65_536, 2.0
+"""Of an answer's body that are read, so that the connection serves the next event too; then it is closed."""
+
 
 @dataclass
 class WebhookSink:
@@ -41,7 +44,7 @@ class WebhookSink:
     _signer: Webhook = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("https://", "http://")):
+        if not self._is_address():
             raise ConfigError("events.webhook_url is no http(s) address", fix="set WORKER_EVENTS__WEBHOOK_URL")
         try:
             key = base64.b64decode(self.secret.removeprefix("whsec_") + "==", validate=False)
@@ -55,6 +58,13 @@ class WebhookSink:
             )
         self._signer = Webhook(key)
 
+    def _is_address(self) -> bool:
+        try:
+            parsed = httpx.URL(self.url)
+        except (httpx.InvalidURL, TypeError):
+            return False
+        return parsed.scheme in ("https", "http") and bool(parsed.host)
+
     def send(self, event: JobEvent) -> None:
         """Raises NetworkError, EventRefused."""
         content, now = body(event, self.form, self.source), datetime.fromtimestamp(self.clock.now(), UTC)
@@ -67,15 +77,29 @@ class WebhookSink:
             "webhook-signature": self._signer.sign(event.id, now, content.decode()),
         }
         try:
-            answer = self.client.post(self.url, content=content, headers=headers)
-        except httpx.HTTPError as error:
+            with self.client.stream("POST", self.url, content=content, headers=headers) as answer:
+                status, text = answer.status_code, self._beginning(answer)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NetworkError(f"webhook: {type(error).__name__}: {error}", fix="is the receiver up?") from error
-        if answer.is_success:
+        if httpx.codes.is_success(status):
             return
-        said = f"webhook answered {answer.status_code}: {answer.text[:SHOWN]}"
-        if answer.status_code in REFUSALS:
+        said = f"webhook answered {status}: {text[:SHOWN]}"
+        if status in REFUSALS:
             raise EventRefused(said)
         raise NetworkError(said)
+
+    def _beginning(self, answer: httpx.Response) -> str:
+        """Of what it says beside the status, which alone counts: an answer without an end keeps nobody."""
+        found, until = b"", self.clock.monotonic() + ANSWER_SECONDS
+        try:
+            for piece in answer.iter_raw():
+                found += piece
+                if len(found) > MOST_BYTES or self.clock.monotonic() > until:
+                    break
+        except httpx.HTTPError:
+            # Cut off: it was said already whether the event was taken.
+            pass
+        return found[: 4 * SHOWN].decode(errors="replace")
 
     def close(self) -> None:
         """Let connections go."""
