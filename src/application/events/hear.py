@@ -7,12 +7,14 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from src.application.decoders.asked import tenant_in
 from src.application.decoders.body import read_body
 from src.application.decoders.decoded import Requests
 from src.application.decoders.registry import Decoders
 from src.application.dispatch import set_going
-from src.application.events.routes import ROUTES, Event, Wanted, opened
+from src.application.events.routes import ROUTES, TENANT_NAMES, Event, Wanted, opened
 from src.application.ports.clock import Clock
 from src.application.ports.dispatch import Dispatch
 from src.application.ports.event_source import Heard
@@ -40,13 +42,13 @@ class Hearing:
         """The ids of its jobs that were not there before. `fresh` stands for the id of an event that has none. Raises
         DatabaseUnavailable: then it is to be heard again."""
         try:
-            event = self._read(heard)
+            event, beside = self._read(heard)
             wanted = self.routes.get(event.type)
             if wanted is None:
                 log.debug("event.passed_over", extra={"type": event.type})
                 return []
             mark = _mark(heard.source, event.id or heard.id or fresh)
-            drafts = [self._draft(event, each, mark) for each in wanted]
+            drafts = [self._draft(event, each, mark, beside) for each in wanted]
             return [draft.id for draft in drafts if self._ask(draft)]
         except Permanent as error:
             self.give_up(heard, error, fresh)
@@ -59,22 +61,25 @@ class Hearing:
         set_going(admission.job, self.ledger, self.dispatch)
         return True
 
-    def _draft(self, event: Event, wanted: Wanted, mark: str) -> JobDraft:
-        job = {"id": f"event-{mark}-{wanted.type}", "type": wanted.type, "payload": {**event.payload, **wanted.extra}}
+    def _draft(self, event: Event, wanted: Wanted, mark: str, beside: Mapping[str, Any]) -> JobDraft:
+        payload = {**event.payload, **wanted.extra}
+        job = {**beside, "id": f"event-{mark}-{wanted.type}", "type": wanted.type, "payload": payload}
         decoded = self.decoders.decode(json.dumps(job).encode(), {})
         if not isinstance(decoded, Requests):
             raise InvalidMessage(f"{event.type} asks for no {wanted.type}")
         (draft,) = decoded.drafts
         return draft
 
-    def _read(self, heard: Heard) -> Event:
+    def _read(self, heard: Heard) -> tuple[Event, Mapping[str, Any]]:
+        """With what a job's body has beside its payload: whose it is, and the trace."""
         limits = self.decoders.settings
         document = read_body(heard.body, max_bytes=limits.max_bytes, max_depth=limits.max_depth)
         event = opened(document, heard.type)
         if event.type in self.routes:
             # Else its jobs would be refused for a reason that names no event.
             identifier(event.payload.get("content_id"), f"{event.type}: content_id")
-        return event
+        tenant, trace = tenant_in(document, *TENANT_NAMES), document.get("traceparent")
+        return event, {name: value for name, value in (("tenant_id", tenant), ("traceparent", trace)) if value}
 
     def give_up(self, heard: Heard, error: Exception, fresh: str) -> None:
         """Keep it among the dead letters. Raises DatabaseUnavailable."""

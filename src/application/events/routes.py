@@ -25,6 +25,9 @@ ROUTES: Mapping[str, Sequence[Wanted]] = {
 }
 """{type of an event: what it asks for} (seed 000, section 6; contracts.md 4.1 for what is deleted)."""
 
+TENANT_NAMES = ("tenant", "tenantid", "tenant_id")
+"""Of what says whose an event is, beside its payload or, where that is all there is, in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -96,6 +96,23 @@ def test_c4_envelopes_are_opened_whatever_the_road_calls_them(office: Office, do
     assert office.jobs() == {"index": {"content_id": "c1"}}
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"specversion": "1.0", "id": "e1", "source": "/x", "type": "content.created", "tenantid": "acme"},
+        {"event_type": "content.created", "tenant_id": "acme"},
+        {"tenant": "acme"},
+    ],
+)
+def test_t13_an_events_tenant_is_its_jobs_on_this_road_too(office: Office, document: dict[str, Any]) -> None:
+    film = {"content_id": "c1", "file_path": "tenants/acme/raw/c1.mp4"}
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    inside = {"data": film} if "specversion" in document else {"payload": film} if "event_type" in document else film
+    office.hear("content.created", {**document, **inside, "traceparent": trace})
+    assert office.reasons() == []
+    assert [(job.tenant, job.trace) for job in office.ledger.list(JobFilter())] == [("acme", trace)] * 2
+
+
 def test_e2_an_event_heard_twice_is_the_same_jobs(office: Office) -> None:
     assert len(office.hear("content.created", {"content_id": "c1"})) == 2
     assert office.hear("content.created", {"content_id": "c1"}) == []
