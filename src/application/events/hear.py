@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """An event with an id becomes the same jobs however often and by however many listeners it is heard; one without becomes
-    new jobs each time. What can't be understood is kept among the dead letters with the reason."""
+    """An event with an id becomes the same jobs however often, by however many listeners and on whichever roads it is heard; one
+    without becomes new jobs each time. What can't be understood is kept among the dead letters with the reason."""
 
     ledger: JobLedger
     dispatch: Dispatch
@@ -47,7 +47,11 @@ class Hearing:
             if wanted is None:
                 log.debug("event.passed_over", extra={"type": event.type})
                 return []
-            mark = _mark(heard.source, event.id or heard.id or fresh)
+            if event.id is None:
+                mark = _mark(heard.source, heard.id or fresh)
+            else:
+                # Not by the road: the sender may take both.
+                mark = _mark(f"{event.type} of {event.origin}", event.id)
             drafts = [self._draft(event, each, mark, beside) for each in wanted]
             return [draft.id for draft in drafts if self._ask(draft)]
         except Permanent as error:

@@ -84,7 +84,7 @@ def test_c4_an_event_asks_for_its_jobs(office: Office, kind: str, document: Any,
     assert office.queue.depth().ready == len(jobs)
 
 
-WRAPPED = [
+WRAPPED: list[dict[str, Any]] = [
     {"event_type": "content.updated", "source_block": "content", "target_block": None, "payload": {"content_id": "c1"}},
     {"specversion": "1.0", "id": "e1", "source": "/x", "type": "content.updated", "data": {"content_id": "c1"}},
 ]
@@ -120,6 +120,14 @@ def test_e2_an_event_heard_twice_is_the_same_jobs(office: Office) -> None:
     cloud = {"specversion": "1.0", "id": "e1", "source": "/x", "type": "content.updated", "data": {"content_id": "c1"}}
     assert len(office.hear(None, cloud, name=None)) == 1
     assert office.hear(None, cloud, name=None) == []
+
+
+@pytest.mark.parametrize("document", [{**WRAPPED[0], "event_id": "e1"}, WRAPPED[1]])
+def test_e2_an_event_with_an_id_that_takes_both_roads_is_the_same_jobs(office: Office, document: Any) -> None:
+    assert len(office.hear("content.updated", document, name=None, source="content.updated")) == 1
+    assert office.hear(None, document, name="1-0", source="content.events") == []
+    other = {**document, "source": "/y"} if "source" in document else {**document, "source_block": "y"}
+    assert len(office.hear(None, other, name="2-0", source="content.events")) == 1
 
 
 @pytest.mark.parametrize(
