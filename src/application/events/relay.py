@@ -55,7 +55,8 @@ class Relay:
 
     def _work_off(self, name: str, sink: EventSink) -> int:
         total = 0
-        while self.outbox.lead(name, self.owner, seconds=LEAD_SECONDS):
+        # In this order: taking the lead is a write, and most looks find nothing.
+        while self.outbox.unsent(name, 1) and self.outbox.lead(name, self.owner, seconds=LEAD_SECONDS):
             count, more = self._batch(name, sink)
             total += count
             if not more:

@@ -120,4 +120,23 @@ def test_a_last_tick_never_fails(clock: FrozenClock) -> None:
         def lead(self, sink: str, owner: str, *, seconds: float) -> bool:
             raise DatabaseUnavailable("gone")
 
-    assert Relay(Away(clock), {"a": ListSink()}, "w1", clock).last() == 0
+    away = Away(clock)
+    write(away, "e1")
+    assert Relay(away, {"a": ListSink()}, "w1", clock).last() == 0
+
+
+def test_a_relay_that_has_nothing_to_send_writes_nothing(clock: FrozenClock) -> None:
+    class Counts(MemoryOutbox):
+        led = 0
+
+        def lead(self, sink: str, owner: str, *, seconds: float) -> bool:
+            self.led += 1
+            return super().lead(sink, owner, seconds=seconds)
+
+    outbox = Counts(clock)
+    relay = Relay(outbox, {"a": ListSink(), "b": ListSink()}, "w1", clock)
+    for _ in range(10):
+        relay.tick()
+    assert outbox.led == 0
+    write(outbox, "e1")
+    assert relay.tick() == 2
