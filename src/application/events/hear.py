@@ -12,7 +12,7 @@ from typing import Any
 from src.application.decoders.asked import tenant_in
 from src.application.decoders.body import read_body
 from src.application.decoders.decoded import Requests
-from src.application.decoders.registry import Decoders
+from src.application.decoders.registry import Decoders, newer
 from src.application.dispatch import set_going
 from src.application.events.routes import ROUTES, TENANT_NAMES, Event, Wanted, opened
 from src.application.ports.clock import Clock
@@ -78,6 +78,10 @@ class Hearing:
         """With what a job's body has beside its payload: whose it is, and the trace."""
         limits = self.decoders.settings
         document = read_body(heard.body, max_bytes=limits.max_bytes, max_depth=limits.max_depth)
+        if (found := newer(document)) is not None:
+            raise InvalidMessage(
+                f"{found.version} is newer than this worker", fix="upgrade it, then send the event again"
+            )
         event = opened(document, heard.type)
         if event.type in self.routes:
             # Else its jobs would be refused for a reason that names no event.

@@ -35,5 +35,8 @@ class EventSource(Protocol):
     def done(self, heard: Sequence[Heard]) -> None:
         """These became jobs, or dead letters."""
 
+    def check(self) -> None:
+        """Returns when the road can be reached. From any thread."""
+
     def close(self) -> None:
         """Let connections go."""

@@ -60,6 +60,10 @@ class RedisChannels:
     def done(self, heard: Sequence[Heard]) -> None:
         """Nobody keeps them."""
 
+    def check(self) -> None:
+        """The server answers."""
+        self.link.ask(lambda client: client.ping())
+
     def close(self) -> None:
         """Let connections go."""
         self._forget()
@@ -140,6 +144,10 @@ class RedisStream:
         """Answer for them."""
         if heard:
             self.link.ask(lambda client: client.xack(self.name, self.group, *(each.receipt for each in heard)))
+
+    def check(self) -> None:
+        """The server answers."""
+        self.link.ask(lambda client: client.ping())
 
     def close(self) -> None:
         """Let connections go."""

@@ -122,6 +122,14 @@ def test_e2_an_event_heard_twice_is_the_same_jobs(office: Office) -> None:
     assert office.hear(None, cloud, name=None) == []
 
 
+@pytest.mark.parametrize("more", [{"schema_version": 2}, {"v": "3.1"}])
+def test_e11_an_event_of_a_newer_schema_is_kept_and_not_guessed_at(office: Office, more: dict[str, Any]) -> None:
+    office.hear("content.deleted", {"content_id": "c1", **more})
+    assert office.jobs() == {}
+    assert office.reasons() == ["invalid_message"]
+    assert office.letters.list(DeadLetterFilter())[0].error.message.count("is newer than this worker")
+
+
 @pytest.mark.parametrize("document", [{**WRAPPED[0], "event_id": "e1"}, WRAPPED[1]])
 def test_e2_an_event_with_an_id_that_takes_both_roads_is_the_same_jobs(office: Office, document: Any) -> None:
     assert len(office.hear("content.updated", document, name=None, source="content.updated")) == 1
@@ -166,6 +174,9 @@ class Road:
 
     def done(self, heard: Sequence[Heard]) -> None:
         self.answered += heard
+
+    def check(self) -> None:
+        """Always there."""
 
     def close(self) -> None:
         """Nothing to close."""
