@@ -12,7 +12,7 @@ from typing import Any
 from src.application.decoders.asked import tenant_in
 from src.application.decoders.body import read_body
 from src.application.decoders.decoded import Requests
-from src.application.decoders.registry import Decoders, newer
+from src.application.decoders.registry import VERSION_KEYS, Decoders, newer
 from src.application.dispatch import set_going
 from src.application.events.routes import ROUTES, TENANT_NAMES, Event, Wanted, opened
 from src.application.ports.clock import Clock
@@ -76,11 +76,10 @@ class Hearing:
 
     def _read(self, heard: Heard) -> tuple[Event, Mapping[str, Any]]:
         """With what a job's body has beside its payload: whose it is, and the trace."""
-        limits = self.decoders.settings
-        document = read_body(heard.body, max_bytes=limits.max_bytes, max_depth=limits.max_depth)
+        document = self._document(heard)
         if (found := newer(document)) is not None:
             raise InvalidMessage(
-                f"{found.version} is newer than this worker", fix="upgrade it, then send the event again"
+                f"{found.version} is newer than this worker", fix="upgrade it, then requeue the letter"
             )
         event = opened(document, heard.type)
         if event.type in self.routes:
@@ -102,13 +101,31 @@ class Hearing:
                 type=None,
                 tenant=None,
                 queue=heard.source,
-                body=heard.body,
+                body=self._again(heard, fresh),
                 error=report,
                 attempts=0,
                 created_at=self.clock.now(),
                 attributes={"event": heard.type} if heard.type else {},
             )
         )
+
+    def _again(self, heard: Heard, fresh: str) -> bytes:
+        """The event as the queue understands it, to which a letter that is requeued goes: by this road it had its type, and
+        perhaps its id, from elsewhere. As it came, if it can't be read at all."""
+        try:
+            document = self._document(heard)
+            event = opened(document, heard.type)
+        except Permanent:
+            return heard.body
+        if event.type not in self.routes:
+            return heard.body
+        beside = {name: document[name] for name in (*TENANT_NAMES, *VERSION_KEYS, "traceparent") if name in document}
+        named = {"event_id": event.id or heard.id or fresh, "source_block": event.origin}
+        return json.dumps({**beside, **named, "event_type": event.type, "payload": event.payload}).encode()
+
+    def _document(self, heard: Heard) -> Mapping[str, Any]:
+        limits = self.decoders.settings
+        return read_body(heard.body, max_bytes=limits.max_bytes, max_depth=limits.max_depth)
 
 
 def _mark(source: str, name: str) -> str:

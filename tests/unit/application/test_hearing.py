@@ -11,6 +11,7 @@ import pytest
 
 from src.application.catalog import Catalog, JobType
 from src.application.content.job_types import JOB_TYPES
+from src.application.decoders.decoded import Requests
 from src.application.decoders.registry import Decoders
 from src.application.decoders.settings import DecoderSettings
 from src.application.dispatch import QueueDispatch
@@ -18,7 +19,7 @@ from src.application.events.hear import Hearing
 from src.application.events.listen import Listener
 from src.application.ports.event_source import Heard
 from src.application.ports.ledger import DeadLetterFilter, JobFilter
-from src.domain.errors import DatabaseUnavailable
+from src.domain.errors import DatabaseUnavailable, TenantMismatch
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
 from src.infrastructure.memory.ledger import MemoryLedger
 from src.infrastructure.memory.queue import MemoryQueue
@@ -120,6 +121,27 @@ def test_e2_an_event_heard_twice_is_the_same_jobs(office: Office) -> None:
     cloud = {"specversion": "1.0", "id": "e1", "source": "/x", "type": "content.updated", "data": {"content_id": "c1"}}
     assert len(office.hear(None, cloud, name=None)) == 1
     assert office.hear(None, cloud, name=None) == []
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({"content_id": "c1", "file_path": "tenants/other/c1.mp4"}, "content.created"),
+        ({"event_type": "content.created", "payload": {"content_id": "c1", "file_path": "tenants/other/c1.mp4"}}, None),
+    ],
+)
+def test_e7_a_letter_of_an_event_can_be_requeued(office: Office, document: Any, kind: str | None) -> None:
+    office.hear(kind, document)
+    (letter,) = office.letters.list(DeadLetterFilter())
+    mended = letter.body.replace(b"tenants/other/", b"")
+    asked = office.hearing.decoders.decode(mended, letter.attributes)
+    assert isinstance(asked, Requests)
+    assert [(draft.type, draft.payload["content_id"]) for draft in asked.drafts] == [
+        ("thumbnail", "c1"),
+        ("metadata", "c1"),
+    ]
+    with pytest.raises(TenantMismatch):
+        office.hearing.decoders.decode(letter.body, letter.attributes)
 
 
 @pytest.mark.parametrize("more", [{"schema_version": 2}, {"v": "3.1"}])
