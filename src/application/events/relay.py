@@ -43,7 +43,9 @@ class Relay:
         return sum(self._work_off(name, sink) for name, sink in self.sinks.items() if self._may_try(name))
 
     def last(self) -> int:
-        """A tick of somebody who will not come again: a database that is away is logged, and what is unsent stays for others."""
+        """A tick of somebody who will not come again, and so waits for no pause to end: a database that is away is logged, and what
+        is unsent stays for others."""
+        self._not_before.clear()
         try:
             return self.tick()
         except WorkerError as error:

@@ -140,3 +140,13 @@ def test_a_relay_that_has_nothing_to_send_writes_nothing(clock: FrozenClock) -> 
     assert outbox.led == 0
     write(outbox, "e1")
     assert relay.tick() == 2
+
+
+def test_a_last_tick_tries_a_sink_that_failed_a_moment_ago(outbox: MemoryOutbox, clock: FrozenClock) -> None:
+    a = ListSink([NetworkError("away")])
+    relay = Relay(outbox, {"a": a, "b": ListSink()}, "w1", clock)
+    write(outbox, "e1")
+    relay.tick()
+    assert a.ids == []
+    assert relay.last() == 1
+    assert a.ids == ["e1"]
