@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -30,6 +35,36 @@ EVENT = JobEvent(
     data={"content_id": "content-123", "path": "/cache/thumbnails/é.jpg"},
     trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 )
+
+
+@contextmanager
+def dripping(status: int, pause: float) -> Iterator[str]:
+    """The address of a receiver that goes on answering for as long as somebody reads (and 30 s)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(status)
+            self.end_headers()
+            until = time.monotonic() + 30
+            with suppress(OSError):
+                while time.monotonic() < until:
+                    self.wfile.write(b"x" * 1000)
+                    time.sleep(pause)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+            """Nothing on stderr."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture
@@ -61,6 +96,18 @@ def test_a_receiver_that_does_not_take_it_now_gets_it_again(receiver: Received, 
     assert [headers["webhook-id"] for headers, _ in receiver.posts] == [EVENT.id, EVENT.id]
 
 
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+def test_an_answer_without_an_end_keeps_nobody(status: int, pause: float) -> None:
+    with dripping(status, pause) as address:
+        made = WebhookSink(address, SECRET, BodyFormat.PLAIN, "mediaworker", SystemClock())
+        began = time.monotonic()
+        with nullcontext() if status == 200 else pytest.raises(NetworkError, match="503: xxx"):
+            made.send(EVENT)
+        assert time.monotonic() - began < 5
+        made.close()
+
+
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_receiver_that_refuses_the_event_itself_is_believed(receiver: Received, status: int) -> None:
     receiver.answers.append(status)
@@ -75,7 +122,15 @@ def test_a_receiver_that_is_away_gets_it_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "secret"), [("ftp://x", SECRET), ("http://x", ""), ("http://x", "whsec_é"), ("http://x", "aGk=")]
+    ("address", "secret"),
+    [
+        ("ftp://x", SECRET),
+        ("http://", SECRET),
+        ("http://x:port/", SECRET),
+        ("http://x", ""),
+        ("http://x", "whsec_é"),
+        ("http://x", "aGk="),
+    ],
 )
 def test_e13_an_address_or_a_secret_that_can_not_be_used_is_refused(address: str, secret: str) -> None:
     with pytest.raises(ConfigError) as refused:
@@ -116,6 +171,12 @@ def test_a_redis_that_is_away_is_a_network_error(made: type[Any]) -> None:
     given = (away, "s", 10) if made is RedisStreamSink else (away,)
     with pytest.raises(NetworkError):
         made(*given, form=BodyFormat.PLAIN, source="worker").send(EVENT)
+
+
+@pytest.mark.parametrize("form", BodyFormat)
+def test_f37_half_a_surrogate_pair_in_an_errors_text_is_no_obstacle(form: BodyFormat) -> None:
+    odd = replace(EVENT, data={"error": "no such file caf\udce9.mp4"})
+    assert b"no such file caf?.mp4" in body(odd, form)
 
 
 def test_the_three_forms_of_a_body() -> None:

@@ -150,6 +150,9 @@ def letter(name: str, body: bytes) -> DeadLetter:
         (b"[1]", {"body": "[1]"}),
         (b"{nonsense", {"body": "{nonsense"}),
         (b"\x80\x04pickled", {"body_base64": "gARwaWNrbGVk"}),
+        (b'{"title": "\\ud800"}', {"title": "\ud800"}),
+        (b'{"size": NaN}', {"body": '{"size": NaN}'}),
+        (b'{"size": 1e999}', {"body": '{"size": 1e999}'}),
     ],
 )
 def test_c1_a_dead_letter_is_pushed_once_with_its_error(body: bytes, stands: dict[str, object]) -> None:

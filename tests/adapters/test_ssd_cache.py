@@ -360,3 +360,36 @@ def test_the_budget_holds_while_several_processes_warm(url: str, tmp_path: Path)
     assert {f"{row.content_id}.mp4" for row in index.coldest(99)} == set(films(cache))
     for path in Places(cache.folder).films():
         assert path.read_bytes() == content_of(f"{path.stem}v1", 22 * KIB)
+
+
+@pytest.mark.parametrize("way", ["evict", "replace", "forget", "cleanup"])
+def test_a_file_outside_the_tier_stays_whatever_row_names_it(
+    cache: SsdCache, index: MemoryCacheIndex, tmp_path: Path, way: str
+) -> None:
+    (nas := tmp_path / "nas").mkdir()
+    original = nas / "a.mp4"
+    original.write_bytes(b"the only copy")
+    row = CachedContent(content_id="a", file_path=str(original), file_size=90 * KIB, cached_at=1.0, last_accessed=1.0)
+    index.put(row)
+    match way:
+        case "evict":
+            assert warm(cache, "b", 50 * KIB) == ["a"]
+        case "replace":
+            warm(cache, "a", 50 * KIB)
+        case "forget":
+            assert cache.forget("a")
+        case _:
+            (tmp_path / "hot").mkdir()
+            assert cache.cleanup_old_entries() == CacheCleaned(entries=1)
+    assert original.read_bytes() == b"the only copy"
+    left = index.find("a")
+    assert left is None or left.file_path == str(tmp_path / "hot" / "a.mp4")
+
+
+def test_a_folder_among_the_films_does_not_keep_the_others_from_being_cleaned_up(
+    cache: SsdCache, tmp_path: Path
+) -> None:
+    warm(cache, "a", 10 * KIB)
+    (tmp_path / "hot" / "by hand").mkdir()
+    (tmp_path / "hot" / "stray.mp4").write_bytes(b"x")
+    assert cache.cleanup_old_entries() == CacheCleaned(stray_files=1, freed_bytes=1)

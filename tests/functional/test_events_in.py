@@ -6,13 +6,16 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 import redis
 
 from src.application.ports.ledger import DeadLetterFilter, JobFilter
-from tests.adapters.redis_servers import client
+from tests.adapters.redis_servers import client, own_server
 from tests.functional.fleet import Fleet, kill, wait_for
+from tests.servers.process import free_ports
 from tests.servers.shared import shared
 
 LISTENER = "src.interfaces.workers.events.main"
@@ -87,3 +90,31 @@ def test_c4_of_two_listeners_to_a_channel_one_acts_and_rubbish_is_kept(
 def test_e13_a_listener_without_redis_is_refused(fleet: Fleet) -> None:
     done = fleet.cli("run", "events")
     assert (done.returncode, "WORKER_REDIS__URL" in done.stderr) == (4, True), done.stderr
+
+
+def test_e13_a_listener_whose_redis_can_not_be_reached_is_refused(fleet: Fleet) -> None:
+    fleet.settings = {"WORKER_REDIS__URL": "redis://127.0.0.1:1/0"}
+    done = fleet.cli("run", "events")
+    assert (done.returncode, "127.0.0.1:1" in done.stderr) == (4, True), done.stderr
+
+
+def test_i12_a_listener_is_not_ready_while_its_redis_is_away(fleet: Fleet) -> None:
+    (port,) = free_ports(1)
+
+    def ready() -> int:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/healthz/ready", timeout=5) as answer:
+                return int(answer.status)
+        except HTTPError as refused:
+            return refused.code
+        except OSError:
+            return 0
+
+    with own_server() as server:
+        fleet.settings = {"WORKER_REDIS__URL": server.url, "WORKER_HEALTH__PORT": str(port)}
+        fleet.run(LISTENER)
+        wait_for(lambda: ready() == 200, 30, "it is ready")
+        server.kill()
+        wait_for(lambda: ready() == 503, 10, "and is not, without Redis")
+        server.start()
+        wait_for(lambda: ready() == 200, 10, "and is again")

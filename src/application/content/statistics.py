@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from src.application.content.settings import ContentSettings
-from src.application.outcome import Done, Outcome, Run
+from src.application.outcome import Done, Outcome, Run, Snooze
 from src.application.ports.clock import Clock
 from src.application.ports.statistics import Statistics
 from src.domain.content.days import bounds, day_before
@@ -51,6 +51,11 @@ class DailyStatisticsHandler:
         zone = self.settings.zone
         day = request.day or day_before(self.clock.now(), zone)
         begins, ends = bounds(day, zone)
+        if (left := ends - self.clock.now()) > 0:
+            if begins > self.clock.now():
+                raise InvalidPayload(f"{day} has not begun in {zone}", fix="ask for a day that is over")
+            # Cron's clock may hang elsewhere than the views' (two settings): half a day would be kept as the whole of it.
+            return Snooze(left, f"{day} is not over in {zone}")
         counted = self.statistics.of_day(day, begins=begins, ends=ends)
         self.statistics.save(counted)
         return Done(counted.to_json())

@@ -82,6 +82,9 @@ class Scheduler:
                     extra={"entry": entry.name, "at": at, "error_class": error.code, "error": str(error)},
                 )
                 return LOOK_SECONDS
+            except Exception:
+                log.exception("cron.broken", extra={"entry": entry.name, "at": at})
+                return LOOK_SECONDS
             upcoming = at
         if moments:
             # There may be more than one look fires; and the next moment follows from the last one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from src.application.decoders.asked import Asked, Document, Found, tenant_in
 from src.application.decoders.settings import DecoderSettings
-from src.application.events.routes import ROUTES, opened
+from src.application.events.routes import ROUTES, TENANT_NAMES, opened
 from src.domain.errors import InvalidMessage
 from src.domain.ids import derived_id
 
@@ -19,11 +19,10 @@ def read(document: Document, settings: DecoderSettings) -> Found | None:
         raise InvalidMessage(
             f"{kind} has no id, so a second delivery could not be told from a second event", fix="send event_id"
         )
-    source = document.get("source", document.get("source_block"))
-    tenant = tenant_in(document, "tenant", "tenantid", "tenant_id") or settings.default_tenant
+    tenant = tenant_in(document, *TENANT_NAMES) or settings.default_tenant
     return [
         Asked(
-            id=derived_id("event", str(source), event.id, wanted.type),
+            id=derived_id("event", event.origin, event.id, wanted.type),
             type=wanted.type,
             tenant=tenant,
             payload={**event.payload, **wanted.extra},

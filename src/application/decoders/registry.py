@@ -80,9 +80,9 @@ class Decoders:
         return read_body(body, max_bytes=self.settings.max_bytes, max_depth=self.settings.max_depth)
 
     def _read(self, document: Document, trace: str | None, opened: frozenset[Shape]) -> Decoded:
-        newer = _newer(document)
-        if newer is not None:
-            return newer
+        later = newer(document)
+        if later is not None:
+            return later
         trace = trace or trace_of(document.get("traceparent"))
         for shape in SHAPES:
             found = shape(document, self.settings)
@@ -126,7 +126,7 @@ class Decoders:
         )
 
 
-def _newer(document: Document) -> Newer | None:
+def newer(document: Document) -> Newer | None:
     """A body is newer by its first number; what stands after a dot never breaks a reader."""
     for name in VERSION_KEYS:
         version = document.get(name)

@@ -43,6 +43,10 @@ class Alarm:
                 # Whoever is away is not asked again for each of them: the notifier sees to that, and others may be there.
                 log.info("notify.failed", extra={"letter": letter.id, "error": str(error)})
                 continue
+            except Exception:
+                # A bug met this one. The others are told, once, and this one is tried again.
+                log.exception("notify.broken", extra={"letter": letter.id})
+                continue
             told.append(letter.id)
         if told:
             self.dead_letters.notified(told)
@@ -57,6 +61,9 @@ class Alarm:
                 self.notifier.notify_event(event)
             except NetworkError as error:
                 log.info("notify.failed", extra={"event": event.id, "error": str(error)})
+                continue
+            except Exception:
+                log.exception("notify.broken", extra={"event": event.id})
                 continue
             told.append(event.id)
         if told:

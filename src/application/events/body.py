@@ -23,8 +23,9 @@ class BodyFormat(StrEnum):
 
 
 def body(event: JobEvent, form: BodyFormat, source: str = SOURCE) -> bytes:
-    """The same bytes for the same event."""
-    return json.dumps(document(event, form, source), ensure_ascii=False, separators=(",", ":")).encode()
+    """The same bytes for the same event, whatever an error's text holds (half of a surrogate pair from a file's name)."""
+    text = json.dumps(document(event, form, source), ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
 
 
 def document(event: JobEvent, form: BodyFormat, source: str = SOURCE) -> Mapping[str, Any]:

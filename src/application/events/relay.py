@@ -13,7 +13,11 @@ from src.domain.errors import EventRefused, NetworkError, WorkerError
 log = logging.getLogger(__name__)
 
 LEAD_SECONDS = 15.0
-"""How long a relay that died keeps others from a sink; far above what a batch takes."""
+"""How long a relay that died keeps others from a sink."""
+
+BATCH_SECONDS = LEAD_SECONDS / 4
+"""After which no further event of a batch is begun: the one under way may take ten seconds (a webhook's), and its end must lie
+within the lead, or another relay overtakes it."""
 
 LONGEST_PAUSE_SECONDS = 60.0
 """Between two tries of a sink that is away: 1 s, doubled each time."""
@@ -39,7 +43,9 @@ class Relay:
         return sum(self._work_off(name, sink) for name, sink in self.sinks.items() if self._may_try(name))
 
     def last(self) -> int:
-        """A tick of somebody who will not come again: a database that is away is logged, and what is unsent stays for others."""
+        """A tick of somebody who will not come again, and so waits for no pause to end: a database that is away is logged, and what
+        is unsent stays for others."""
+        self._not_before.clear()
         try:
             return self.tick()
         except WorkerError as error:
@@ -51,7 +57,8 @@ class Relay:
 
     def _work_off(self, name: str, sink: EventSink) -> int:
         total = 0
-        while self.outbox.lead(name, self.owner, seconds=LEAD_SECONDS):
+        # In this order: taking the lead is a write, and most looks find nothing.
+        while self.outbox.unsent(name, 1) and self.outbox.lead(name, self.owner, seconds=LEAD_SECONDS):
             count, more = self._batch(name, sink)
             total += count
             if not more:
@@ -61,7 +68,7 @@ class Relay:
     def _batch(self, name: str, sink: EventSink) -> tuple[int, bool]:
         """How many were sent, and whether there may be more."""
         events = self.outbox.unsent(name, self.batch)
-        until, done = self.clock.monotonic() + LEAD_SECONDS / 2, []
+        until, done = self.clock.monotonic() + BATCH_SECONDS, []
         more = len(events) == self.batch
         try:
             for event in events:
@@ -79,13 +86,18 @@ class Relay:
         except NetworkError as error:
             self._put_off(name, error)
             more = False
+        except Exception as error:
+            # A bug met this event: what went before it is not sent again for that, and the other sinks have their turn.
+            log.exception("event.broken", extra={"sink": name, "event_id": events[len(done)].id})
+            self._put_off(name, error)
+            more = False
         else:
             self._failures.pop(name, None)
         if done:
             self.outbox.sent(name, done)
         return len(done), more
 
-    def _put_off(self, name: str, error: WorkerError) -> None:
+    def _put_off(self, name: str, error: Exception) -> None:
         failures = self._failures[name] = self._failures.get(name, 0) + 1
         pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** (failures - 1))
         self._not_before[name] = self.clock.monotonic() + pause

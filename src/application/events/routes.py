@@ -25,6 +25,9 @@ ROUTES: Mapping[str, Sequence[Wanted]] = {
 }
 """{type of an event: what it asks for} (seed 000, section 6; contracts.md 4.1 for what is deleted)."""
 
+TENANT_NAMES = ("tenant", "tenantid", "tenant_id")
+"""Of what says whose an event is, beside its payload or, where that is all there is, in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -33,6 +36,8 @@ class Event:
     type: str
     id: str | None
     payload: Mapping[str, Any]
+    origin: str
+    """who made it, as it says: its id is one of theirs"""
 
 
 def opened(document: Mapping[str, Any], named: str | None) -> Event:
@@ -49,4 +54,5 @@ def opened(document: Mapping[str, Any], named: str | None) -> Event:
     if not isinstance(payload, Mapping):
         raise InvalidMessage(f"{kind[:80]!a}: the payload must be an object, got {type(payload).__name__}")
     event_id = str(name) if isinstance(name, (str, int)) and not isinstance(name, bool) and str(name) else None
-    return Event(kind, event_id, {key: value for key, value in payload.items() if key != "event_id"})
+    origin = str(document.get("source", document.get("source_block")))
+    return Event(kind, event_id, {key: value for key, value in payload.items() if key != "event_id"}, origin)

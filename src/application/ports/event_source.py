@@ -25,11 +25,18 @@ class Heard:
 class EventSource(Protocol):
     """One road. Raises NetworkError when it can't be reached."""
 
+    @property
+    def remembers(self) -> bool:
+        """Whether what is not received, or not `done`, comes later."""
+
     def receive(self, *, wait_seconds: float) -> Sequence[Heard]:
         """What came; waits at most so long for the first. What is not `done` comes again, on roads that can."""
 
     def done(self, heard: Sequence[Heard]) -> None:
         """These became jobs, or dead letters."""
+
+    def check(self) -> None:
+        """Returns when the road can be reached. From any thread."""
 
     def close(self) -> None:
         """Let connections go."""

@@ -68,9 +68,9 @@ class Places:
                 yield path.name[1 : -len(".part")]
 
     def films(self) -> Iterator[Path]:
-        """Every file with a final name."""
+        """Every file with a final name. Folders are nobody's film."""
         for path in sorted(self.folder.iterdir()):
-            if not path.name.startswith("."):
+            if not path.name.startswith(".") and (path.is_symlink() or not path.is_dir()):
                 yield path
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from src.application.ports.cache import CacheBusy, CacheCleaned, CachedContent, 
 from src.application.ports.clock import Clock
 from src.domain.errors import LimitsExceeded, StorageUnavailable
 from src.infrastructure.cache.places import Note, Places, on_disk, size_of
+
+log = logging.getLogger(__name__)
 
 FULL_SHARE = 0.95
 """Of the budget, above which the least recently used go (contracts.md 4.1)."""
@@ -97,7 +100,7 @@ class SsdCache:
         with places.alone():
             old = self.index.find(content_id)
             if old is not None:
-                Path(old.file_path).unlink(missing_ok=True)
+                self._unlink(old)
             used = self.index.used_bytes() - (old.file_size if old is not None else 0)
             for victim in self._by_access():
                 if used + size <= self.room:
@@ -123,10 +126,25 @@ class SsdCache:
         unfinished = Places(self.folder).drop_part(row.content_id)
         if unfinished is None:
             return None
-        freed = size_of(Path(row.file_path)) or 0
-        Path(row.file_path).unlink(missing_ok=True)
+        freed = self._unlink(row)
         self.index.remove(row.content_id)
         return freed + unfinished
+
+    def _unlink(self, row: CachedContent) -> int:
+        """Remove a row's film; its bytes. The table may be the platform's too: a file outside the tier, whatever row names it, is
+        not ours to remove."""
+        if (film := self._film_of(row)) is None:
+            log.warning(
+                "cache.not_ours", extra={"content": row.content_id, "path": row.file_path, "then": "left alone"}
+            )
+            return 0
+        freed = size_of(film) or 0
+        film.unlink(missing_ok=True)
+        return freed
+
+    def _film_of(self, row: CachedContent) -> Path | None:
+        film = Path(row.file_path)
+        return film if film.absolute().parent == self.folder.absolute() else None
 
     def _begin(self, content_id: str, descriptor: int, source: CopySource) -> int:
         """Where to go on: what is safe of a copy of this very version, else the beginning."""
@@ -175,7 +193,7 @@ class SsdCache:
         with self._claimed(content_id), on_disk(content_id), places.alone():
             row = self.index.find(content_id)
             if row is not None:
-                Path(row.file_path).unlink(missing_ok=True)
+                self._unlink(row)
             places.drop_mine(content_id)
             self.index.remove(content_id)
         return row is not None
@@ -200,7 +218,8 @@ class SsdCache:
     def _removed(self, row: CachedContent, count: Counter[str]) -> bool:
         """Whether this row had to go, and went. Counts it as what it was."""
         age = self.clock.now() - row.last_accessed
-        is_there = size_of(Path(row.file_path)) is not None
+        film = self._film_of(row)
+        is_there = film is None or size_of(film) is not None
         if is_there and age > self.old_seconds:
             kind = "entries"
         elif not is_there and row.cached_at:

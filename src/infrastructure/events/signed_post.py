@@ -24,6 +24,9 @@ SHORTEST_KEY = 24
 SHOWN = 200
 """Letters of an answer that are kept."""
 
+MOST_BYTES, ANSWER_SECONDS = 65_536, 2.0
+"""Of an answer's body that are read, so that the connection serves the next event too; then it is closed."""
+
 
 @dataclass
 class SignedPost:
@@ -64,15 +67,29 @@ class SignedPost:
             "webhook-signature": self._signer.sign(message_id, now, content.decode()),
         }
         try:
-            answer = self.client.post(self.url, content=content, headers=headers)
-        except httpx.HTTPError as error:
+            with self.client.stream("POST", self.url, content=content, headers=headers) as answer:
+                status, text = answer.status_code, self._beginning(answer)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NetworkError(f"webhook: {type(error).__name__}: {error}", fix="is the receiver up?") from error
-        if answer.is_success:
+        if httpx.codes.is_success(status):
             return
-        said = f"webhook answered {answer.status_code}: {answer.text[:SHOWN]}"
-        if answer.status_code in REFUSALS:
+        said = f"webhook answered {status}: {text[:SHOWN]}"
+        if status in REFUSALS:
             raise EventRefused(said)
         raise NetworkError(said)
+
+    def _beginning(self, answer: httpx.Response) -> str:
+        """Of what it says beside the status, which alone counts: an answer without an end keeps nobody."""
+        found, until = b"", self.clock.monotonic() + ANSWER_SECONDS
+        try:
+            for piece in answer.iter_raw():
+                found += piece
+                if len(found) > MOST_BYTES or self.clock.monotonic() > until:
+                    break
+        except httpx.HTTPError:
+            # Cut off: it was said already whether the event was taken.
+            pass
+        return found[: 4 * SHOWN].decode(errors="replace")
 
     def close(self) -> None:
         """Let connections go."""
@@ -82,5 +99,5 @@ class SignedPost:
 def _is_address(url: str) -> bool:
     try:
         return httpx.URL(url).scheme in ("https", "http") and bool(httpx.URL(url).host)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, TypeError):
         return False

@@ -48,17 +48,29 @@ class RedisDeadLetterList:
 
 
 def entry(letter: DeadLetter) -> bytes:
-    """What stands in the list: the same bytes for the same letter."""
+    """What stands in the list: the same bytes for the same letter, and JSON whatever the message was."""
     error = {
         "class": letter.error.code,
         "message": letter.error.message,
         "retryable": letter.error.retryable,
     }
-    return json.dumps(
-        {**_job(letter.body), "letter": letter.id, "attempts": letter.attempts, "error": error},
-        ensure_ascii=False,
-        separators=(",", ":"),
-    ).encode()
+    beside = {"letter": letter.id, "attempts": letter.attempts, "error": error}
+    try:
+        return _json({**_job(letter.body), **beside})
+    except (ValueError, RecursionError):
+        # A number that no JSON has (NaN, 1e999), or brackets without end.
+        return _json({**_text(letter.body), **beside})
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    """Letters as they are; half of a surrogate pair, which UTF-8 does not carry, makes escapes of them."""
+    for escaped in (False, True):
+        text = json.dumps(document, ensure_ascii=escaped, allow_nan=False, separators=(",", ":"))
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            continue
+    raise AssertionError("escapes are ASCII")
 
 
 def _job(body: bytes) -> dict[str, Any]:
@@ -66,8 +78,10 @@ def _job(body: bytes) -> dict[str, Any]:
         found = json.loads(body)
     except (ValueError, RecursionError):
         found = None
-    if isinstance(found, dict):
-        return found
+    return found if isinstance(found, dict) else _text(body)
+
+
+def _text(body: bytes) -> dict[str, Any]:
     try:
         return {"body": body.decode()}
     except UnicodeDecodeError:

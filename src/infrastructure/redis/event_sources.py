@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ from src.infrastructure.redis.address import RedisLink
 ORPHAN_SECONDS = 30.0
 """After this long without an answer an entry that another listener read is taken over."""
 
+QUIET_SECONDS = 10.0
+"""Without a word on a subscription; then the server is asked for one."""
+
 MOST = 100
 """Entries of one read."""
 
@@ -26,12 +30,18 @@ BODY_FIELDS = ("payload", "body", "data", "message")
 @dataclass
 class RedisChannels:
     """EventSource that subscribes to `channels`. A channel is named after the event's type; what stands before the last colon
-    (`block:content.created`) is a prefix. What is published while nobody listens is lost: that is Pub/Sub. One thread."""
+    (`block:content.created`) is a prefix. What is published while nobody listens is lost: that is Pub/Sub. Where nothing is said
+    the server is asked whether it is there: a connection that broke without a word would be silent too. One thread."""
 
     url: str | None = field(repr=False)
     channels: Sequence[str]
     link: RedisLink = field(init=False, repr=False)
+    remembers: bool = field(default=False, init=False)
     _subscribed: Any = field(default=None, init=False, repr=False)
+    _said_at: float = field(default=0.0, init=False)
+    """when (monotonic) the server last said something"""
+    _pinged_at: float | None = field(default=None, init=False)
+    """when it was asked, and has said nothing since"""
 
     def __post_init__(self) -> None:
         self.link = RedisLink(self.url, NetworkError)
@@ -50,25 +60,51 @@ class RedisChannels:
     def done(self, heard: Sequence[Heard]) -> None:
         """Nobody keeps them."""
 
+    def check(self) -> None:
+        """The server answers."""
+        self.link.ask(lambda client: client.ping())
+
     def close(self) -> None:
         """Let connections go."""
         self._forget()
         self.link.close()
 
     def _message(self, wait_seconds: float) -> Mapping[str, Any] | None:
+        def next_one(_client: Any) -> Mapping[str, Any] | None:
+            listening = self._listening()
+            while True:
+                found: Mapping[str, Any] | None = listening.get_message(
+                    ignore_subscribe_messages=True, timeout=wait_seconds
+                )
+                if found is None:
+                    self._ask_whether_it_is_there(listening)
+                    return None
+                self._said_at, self._pinged_at = time.monotonic(), None
+                if found["type"] != "pong":
+                    return found
+
         try:
-            found: Mapping[str, Any] | None = self.link.ask(
-                lambda _client: self._listening().get_message(ignore_subscribe_messages=True, timeout=wait_seconds)
-            )
+            found: Mapping[str, Any] | None = self.link.ask(next_one)
         except NetworkError:
             self._forget()
             raise
         return found
 
+    def _ask_whether_it_is_there(self, listening: Any) -> None:
+        """When there is nothing to read."""
+        now = time.monotonic()
+        if self._pinged_at is not None:
+            if now - self._pinged_at > self.link.timeout_seconds:
+                raise TimeoutError("the subscription's connection is silent")
+        elif now - self._said_at > QUIET_SECONDS:
+            listening.ping()
+            self._pinged_at = now
+
     def _listening(self) -> Any:
         if self._subscribed is None:
             self._subscribed = self.link.ask(lambda client: client.pubsub())  # type: ignore[no-untyped-call]
             self._subscribed.subscribe(*self.channels)
+            self._said_at, self._pinged_at = time.monotonic(), None
         return self._subscribed
 
     def _forget(self) -> None:
@@ -91,6 +127,7 @@ class RedisStream:
     """of this process alone: what was read under this name before it started is taken again at once"""
     orphan_seconds: float = ORPHAN_SECONDS
     link: RedisLink = field(init=False, repr=False)
+    remembers: bool = field(default=True, init=False)
     _joined: bool = field(default=False, init=False)
     _own: bool = field(default=True, init=False)
     """entries of this consumer's name that it was given before it started"""
@@ -107,6 +144,10 @@ class RedisStream:
         """Answer for them."""
         if heard:
             self.link.ask(lambda client: client.xack(self.name, self.group, *(each.receipt for each in heard)))
+
+    def check(self) -> None:
+        """The server answers."""
+        self.link.ask(lambda client: client.ping())
 
     def close(self) -> None:
         """Let connections go."""

@@ -32,6 +32,9 @@ SLICE_SECONDS = 2.0
 SHORTEST_SECONDS = 0.001
 """Zero would mean: wait for ever."""
 
+LEFT_SECONDS = 60
+"""How long what a start-up check put there may outlive the worker that was killed in it."""
+
 PRIORITIES = 2047
 """Priorities below the negative and above the positive number count as it."""
 
@@ -172,6 +175,8 @@ class RedisQueue:
             trial.publish([Envelope(body=b"{}", key="selftest")])
             trial.wait(SHORTEST_SECONDS)
             taken = trial.receive(1, wait_seconds=0, visibility_seconds=60)
+            # A worker that is killed in its check leaves nothing for long.
+            self.link.ask(lambda client: [client.expire(key, LEFT_SECONDS) for key in trial.keys])
             trial.extend(taken, visibility_seconds=60)
             for delivery in taken:
                 trial.release(delivery, delay_seconds=0)

@@ -45,13 +45,20 @@ def keep_turning(
 
 
 def watch(name: str, stop: threading.Event, health: Health, probes: Sequence[Probe]) -> None:
-    """Liveness and readiness until `stop`, beside turns that may take long."""
+    """Liveness and readiness until `stop`, beside turns that may take long. Each probe has a thread of its own: a backend that
+    hangs is not ready, but it neither wedges this process nor keeps it from ending."""
+    for probe in probes:
+        threading.Thread(target=_probe, args=(probe, stop), name=f"probe-{probe.name}", daemon=True).start()
     while not stop.is_set():
         health.turned(name)
-        for probe in probes:
-            probe.tick()
         stop.wait(TURN_SECONDS)
     health.draining()
+
+
+def _probe(probe: Probe, stop: threading.Event) -> None:
+    while not stop.is_set():
+        _turned(f"probe-{probe.name}", probe.tick, UNMETERED)
+        stop.wait(TURN_SECONDS)
 
 
 def _work(name: str, stop: threading.Event, turns: Sequence[Callable[[], float | None]], meter: Meter) -> None:

@@ -152,3 +152,17 @@ def test_what_was_told_is_forgotten_when_all_have_it_and_never_grows_without_end
         several.notify(letter(f"l{number}"))
     assert [len(way.told) for way in several._ways] == [0, 0]
     assert len(log.told) == REMEMBERED + 50, "each once"
+
+
+def test_f28_a_letter_that_meets_a_bug_keeps_no_other_from_being_told() -> None:
+    class Trips(Pager):
+        def notify(self, letter: DeadLetter) -> None:
+            if letter.id == "l2":
+                raise ValueError("nobody foresaw this")
+            super().notify(letter)
+
+    pager, kept = Trips(), letters(FrozenClock(), "l1", "l2", "l3")
+    alarm = Alarm(kept, pager)
+    assert (alarm.tick(), alarm.tick()) == (2, 0)
+    assert [told.id for told in pager.told] == ["l1", "l3"]
+    assert [left.id for left in kept.unnotified(10)] == ["l2"]

@@ -173,6 +173,21 @@ def test_figures_of_yesterday_are_saved_and_replaced(tmp_path: Path) -> None:
     assert set(kept.saved) == {date(2026, 2, 28), date(2026, 1, 1)}
 
 
+def test_a_day_that_is_not_over_where_it_is_counted_is_waited_for(tmp_path: Path) -> None:
+    clock, kept = FrozenClock(), MemoryStatistics()
+    day = date(2026, 6, 1)
+    midnight_in_seoul = bounds(day, SEOUL)[1]
+    clock.step(midnight_in_seoul - clock.now())  # when cron asks for that day; in New York it is 11 in the morning
+    handler = DailyStatisticsHandler(kept, clock, ContentSettings(zone=NEW_YORK))
+    outcome = handler.handle(CountDay(day), a_run(tmp_path))
+    assert isinstance(outcome, Snooze)
+    assert (outcome.seconds, kept.saved) == (13 * 3600, {})
+    clock.step(outcome.seconds)
+    assert isinstance(handler.handle(CountDay(day), a_run(tmp_path)), Done)
+    with pytest.raises(InvalidPayload):
+        handler.handle(CountDay(date(2026, 6, 3)), a_run(tmp_path))
+
+
 @pytest.mark.parametrize(
     "said", ["yesterday", "2026-02-30", "20260228", "2026-02-28T00:00", 20260228, "", "0001-01-01"]
 )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from src.application import failpoints
 from src.application.catalog import Catalog, JobType
-from src.application.cron.entry import Entry
+from src.application.cron.entry import Entry, Occasion
 from src.application.cron.schedule import Schedule
 from src.application.cron.scheduler import LEAST_SECONDS, LOOK_SECONDS, Scheduler
 from src.application.dispatch import QueueDispatch
@@ -251,3 +252,14 @@ def test_more_than_one_look_fires_is_gone_on_with_at_once(place: Place) -> None:
 
 def test_without_entries_nothing_is_asked(place: Place) -> None:
     assert Scheduler((), CATALOG, place.ticks, place.ledger, QueueDispatch(place.queue)).turn() == LOOK_SECONDS
+
+
+def test_a_bug_in_one_entry_stops_no_other(place: Place) -> None:
+    def trips(_occasion: Occasion) -> Mapping[str, Any]:
+        raise ValueError("nobody foresaw this")
+
+    scheduler = place.scheduler(replace(HOURLY, name="broken", payload=trips), HOURLY)
+    scheduler.turn()
+    place.clock.advance(HOUR)
+    scheduler.turn()
+    assert place.hours() == [1]

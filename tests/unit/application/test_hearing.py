@@ -11,6 +11,7 @@ import pytest
 
 from src.application.catalog import Catalog, JobType
 from src.application.content.job_types import JOB_TYPES
+from src.application.decoders.decoded import Requests
 from src.application.decoders.registry import Decoders
 from src.application.decoders.settings import DecoderSettings
 from src.application.dispatch import QueueDispatch
@@ -18,7 +19,7 @@ from src.application.events.hear import Hearing
 from src.application.events.listen import Listener
 from src.application.ports.event_source import Heard
 from src.application.ports.ledger import DeadLetterFilter, JobFilter
-from src.domain.errors import DatabaseUnavailable
+from src.domain.errors import DatabaseUnavailable, TenantMismatch
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
 from src.infrastructure.memory.ledger import MemoryLedger
 from src.infrastructure.memory.queue import MemoryQueue
@@ -84,7 +85,7 @@ def test_c4_an_event_asks_for_its_jobs(office: Office, kind: str, document: Any,
     assert office.queue.depth().ready == len(jobs)
 
 
-WRAPPED = [
+WRAPPED: list[dict[str, Any]] = [
     {"event_type": "content.updated", "source_block": "content", "target_block": None, "payload": {"content_id": "c1"}},
     {"specversion": "1.0", "id": "e1", "source": "/x", "type": "content.updated", "data": {"content_id": "c1"}},
 ]
@@ -96,6 +97,23 @@ def test_c4_envelopes_are_opened_whatever_the_road_calls_them(office: Office, do
     assert office.jobs() == {"index": {"content_id": "c1"}}
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"specversion": "1.0", "id": "e1", "source": "/x", "type": "content.created", "tenantid": "acme"},
+        {"event_type": "content.created", "tenant_id": "acme"},
+        {"tenant": "acme"},
+    ],
+)
+def test_t13_an_events_tenant_is_its_jobs_on_this_road_too(office: Office, document: dict[str, Any]) -> None:
+    film = {"content_id": "c1", "file_path": "tenants/acme/raw/c1.mp4"}
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    inside = {"data": film} if "specversion" in document else {"payload": film} if "event_type" in document else film
+    office.hear("content.created", {**document, **inside, "traceparent": trace})
+    assert office.reasons() == []
+    assert [(job.tenant, job.trace) for job in office.ledger.list(JobFilter())] == [("acme", trace)] * 2
+
+
 def test_e2_an_event_heard_twice_is_the_same_jobs(office: Office) -> None:
     assert len(office.hear("content.created", {"content_id": "c1"})) == 2
     assert office.hear("content.created", {"content_id": "c1"}) == []
@@ -103,6 +121,43 @@ def test_e2_an_event_heard_twice_is_the_same_jobs(office: Office) -> None:
     cloud = {"specversion": "1.0", "id": "e1", "source": "/x", "type": "content.updated", "data": {"content_id": "c1"}}
     assert len(office.hear(None, cloud, name=None)) == 1
     assert office.hear(None, cloud, name=None) == []
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({"content_id": "c1", "file_path": "tenants/other/c1.mp4"}, "content.created"),
+        ({"event_type": "content.created", "payload": {"content_id": "c1", "file_path": "tenants/other/c1.mp4"}}, None),
+    ],
+)
+def test_e7_a_letter_of_an_event_can_be_requeued(office: Office, document: Any, kind: str | None) -> None:
+    office.hear(kind, document)
+    (letter,) = office.letters.list(DeadLetterFilter())
+    mended = letter.body.replace(b"tenants/other/", b"")
+    asked = office.hearing.decoders.decode(mended, letter.attributes)
+    assert isinstance(asked, Requests)
+    assert [(draft.type, draft.payload["content_id"]) for draft in asked.drafts] == [
+        ("thumbnail", "c1"),
+        ("metadata", "c1"),
+    ]
+    with pytest.raises(TenantMismatch):
+        office.hearing.decoders.decode(letter.body, letter.attributes)
+
+
+@pytest.mark.parametrize("more", [{"schema_version": 2}, {"v": "3.1"}])
+def test_e11_an_event_of_a_newer_schema_is_kept_and_not_guessed_at(office: Office, more: dict[str, Any]) -> None:
+    office.hear("content.deleted", {"content_id": "c1", **more})
+    assert office.jobs() == {}
+    assert office.reasons() == ["invalid_message"]
+    assert office.letters.list(DeadLetterFilter())[0].error.message.count("is newer than this worker")
+
+
+@pytest.mark.parametrize("document", [{**WRAPPED[0], "event_id": "e1"}, WRAPPED[1]])
+def test_e2_an_event_with_an_id_that_takes_both_roads_is_the_same_jobs(office: Office, document: Any) -> None:
+    assert len(office.hear("content.updated", document, name=None, source="content.updated")) == 1
+    assert office.hear(None, document, name="1-0", source="content.events") == []
+    other = {**document, "source": "/y"} if "source" in document else {**document, "source_block": "y"}
+    assert len(office.hear(None, other, name="2-0", source="content.events")) == 1
 
 
 @pytest.mark.parametrize(
@@ -133,6 +188,7 @@ class Road:
 
     events: list[Heard] = field(default_factory=list)
     answered: list[Heard] = field(default_factory=list)
+    remembers: bool = False
 
     def receive(self, *, wait_seconds: float) -> Sequence[Heard]:
         found, self.events = self.events, []
@@ -140,6 +196,9 @@ class Road:
 
     def done(self, heard: Sequence[Heard]) -> None:
         self.answered += heard
+
+    def check(self) -> None:
+        """Always there."""
 
     def close(self) -> None:
         """Nothing to close."""
@@ -175,3 +234,78 @@ def test_of_several_listeners_one_acts_on_events_that_everybody_hears(office: Of
     for acts in (True, False):
         Listener(Road([event(1), event(2, "e2")]), office.hearing, lambda acts=acts: acts).turn()  # type: ignore[misc]
     assert len(office.ledger.rows()) == 2, "the one without an id once, the one with an id once"
+
+
+class Lead:
+    """One of several may act; the database may be away."""
+
+    def __init__(self) -> None:
+        self.owner = "a"
+        self.away = False
+
+    def may(self, owner: str) -> bool:
+        if self.away:
+            raise DatabaseUnavailable("away")
+        return self.owner == owner
+
+
+def test_f11_events_without_an_id_wait_too_while_nobody_knows_who_acts(office: Office) -> None:
+    lead = Lead()
+    road = Road([event(1), event(2)])
+    listener = Listener(road, office.hearing, lambda: lead.may("a"))
+    lead.away = True
+    assert listener.turn() > 0
+    road.events.append(event(3))
+    assert listener.turn() > 0
+    lead.away = False
+    assert listener.turn() == 0.0
+    assert len(office.ledger.rows()) == 3
+
+
+def test_what_was_said_between_a_listeners_death_and_its_replacement_is_not_lost(office: Office) -> None:
+    lead = Lead()
+    roads = {name: Road([event(1)]) for name in "ab"}
+    a, b = (Listener(road, office.hearing, lambda name=name: lead.may(name)) for name, road in roads.items())  # type: ignore[misc]
+    a.turn()
+    b.turn()
+    office.clock.advance(5)  # `a` is killed here, and its lead lasts for another ten seconds
+    roads["b"].events.append(event(2))
+    b.turn()
+    assert len(office.ledger.rows()) == 1
+    office.clock.advance(10)
+    lead.owner = "b"
+    b.turn()
+    assert len(office.ledger.rows()) == 2, "the second event, and not the first one again"
+
+
+def test_f28_an_event_that_trips_over_a_bug_is_kept_aside_and_the_others_go_on(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admit = office.ledger.admit
+
+    def trips(draft: Any) -> Any:
+        if draft.payload["content_id"] == "c1":
+            raise ValueError("nobody foresaw this")
+        return admit(draft)
+
+    monkeypatch.setattr(office.ledger, "admit", trips)
+    listener = Listener(Road([event(1, "1-0"), event(2, "2-0")]), office.hearing)
+    while listener.turn():
+        assert len(office.ledger.rows()) == 0
+    assert len(office.ledger.rows()) == 1
+    assert office.reasons() == ["unexpected"]
+
+
+def test_a_road_that_remembers_is_not_read_while_its_events_wait(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_args: Any) -> Any:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(office.ledger, "admit", away)
+    road = Road([event(1, "1-0")], remembers=True)
+    listener = Listener(road, office.hearing)
+    assert listener.turn() > 0
+    road.events.append(event(1, "1-0"))
+    assert listener.turn() > 0
+    assert len(road.events) == 1, "the same entry would be kept again and again, until `event.lost` was said of it"

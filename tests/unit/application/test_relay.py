@@ -75,6 +75,26 @@ def test_an_event_that_is_refused_for_good_does_not_hold_up_the_others(
     assert "a" not in outbox.waiting()
 
 
+def test_f37_a_bug_that_one_event_meets_sends_nothing_twice_and_stops_no_other_sink(
+    outbox: MemoryOutbox, clock: FrozenClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Trips(ListSink):
+        def send(self, event: JobEvent) -> None:
+            if event.id == "e2":
+                raise ValueError("nobody foresaw this")
+            super().send(event)
+
+    a, b = Trips(), ListSink()
+    relay = Relay(outbox, {"a": a, "b": b}, "w1", clock)
+    write(outbox, "e1", "e2", "e3")
+    for _ in range(3):
+        relay.tick()
+        clock.advance(LONGEST_PAUSE_SECONDS)
+    assert (a.ids, b.ids) == (["e1"], ["e1", "e2", "e3"])
+    assert outbox.waiting()["a"].count == 2
+    assert "event.broken" in [record.message for record in caplog.records]
+
+
 def test_i11_a_relay_that_dies_after_sending_leaves_the_event_to_be_sent_again_under_its_id(
     outbox: MemoryOutbox, clock: FrozenClock
 ) -> None:
@@ -100,4 +120,33 @@ def test_a_last_tick_never_fails(clock: FrozenClock) -> None:
         def lead(self, sink: str, owner: str, *, seconds: float) -> bool:
             raise DatabaseUnavailable("gone")
 
-    assert Relay(Away(clock), {"a": ListSink()}, "w1", clock).last() == 0
+    away = Away(clock)
+    write(away, "e1")
+    assert Relay(away, {"a": ListSink()}, "w1", clock).last() == 0
+
+
+def test_a_relay_that_has_nothing_to_send_writes_nothing(clock: FrozenClock) -> None:
+    class Counts(MemoryOutbox):
+        led = 0
+
+        def lead(self, sink: str, owner: str, *, seconds: float) -> bool:
+            self.led += 1
+            return super().lead(sink, owner, seconds=seconds)
+
+    outbox = Counts(clock)
+    relay = Relay(outbox, {"a": ListSink(), "b": ListSink()}, "w1", clock)
+    for _ in range(10):
+        relay.tick()
+    assert outbox.led == 0
+    write(outbox, "e1")
+    assert relay.tick() == 2
+
+
+def test_a_last_tick_tries_a_sink_that_failed_a_moment_ago(outbox: MemoryOutbox, clock: FrozenClock) -> None:
+    a = ListSink([NetworkError("away")])
+    relay = Relay(outbox, {"a": a, "b": ListSink()}, "w1", clock)
+    write(outbox, "e1")
+    relay.tick()
+    assert a.ids == []
+    assert relay.last() == 1
+    assert a.ids == ["e1"]

@@ -48,6 +48,9 @@ def run_events(settings: Settings) -> int:
         listeners = make_listeners(settings, adapters, catalog, engine_options(settings).owner, tally)
         ledger = adapters.ledger()
         probes = [Probe("database", lambda: ledger.to_wake(1, catalog.names()), health)]
+        for name, listener in listeners.items():
+            listener.source.check()
+            probes.append(Probe(name, listener.source.check, health))
         answering = serve_health(settings, health, make_numbers("events", settings, adapters, health, tally))
     except WorkerError as error:
         return refused(lines, error)
