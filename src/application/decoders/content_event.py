@@ -14,6 +14,9 @@ def read(document: Document, settings: DecoderSettings) -> Found | None:
     kind = document.get("type") if "specversion" in document else document.get("event_type")
     if not isinstance(kind, str) or kind not in ROUTES:
         return None
+    if "specversion" in document and not str(document["specversion"]).startswith("1"):
+        # For cloudevents.py, which knows what to do with a later version.
+        return None
     event = opened(document, None)
     if event.id is None:
         raise InvalidMessage(

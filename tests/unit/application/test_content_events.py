@@ -9,7 +9,7 @@ import pytest
 
 from src.application.catalog import Catalog
 from src.application.content.job_types import JOB_TYPES
-from src.application.decoders.decoded import Requests
+from src.application.decoders.decoded import Newer, Requests
 from src.application.decoders.registry import Decoders
 from src.application.decoders.settings import DecoderSettings
 from src.domain.errors import InvalidMessage, Permanent, UnknownJobType
@@ -51,6 +51,11 @@ def test_c4_a_cloudevent_asks_for_its_jobs_under_the_same_ids_each_time() -> Non
 def test_c4_the_bus_envelope_asks_for_its_jobs() -> None:
     (job,) = jobs(BUS)
     assert (job.type, job.payload) == ("cache_warm", {"content_id": "c1"})
+
+
+def test_e11_an_event_of_a_later_version_goes_back_to_the_queue() -> None:
+    decoded = DECODERS.decode(json.dumps({**CLOUD, "specversion": "2.0"}).encode(), {})
+    assert isinstance(decoded, Newer)
 
 
 @pytest.mark.parametrize(
