@@ -56,7 +56,9 @@ class Account:
     orphans: int
     """attempts that a kill ended"""
     late: Sequence[float]
-    """seconds from that kill to the next attempt's beginning, sorted"""
+    """seconds from that kill to the next attempt's beginning, sorted; of those while Redis was there"""
+    late_by_outage: Sequence[float]
+    """the same of those between which Redis was away: leases are then left alone for a while (docs/guarantees.md)"""
     left: Sequence[str]
     """keys of the lists, when all is done"""
 
@@ -93,6 +95,7 @@ def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
     running = [fleet.start() for _ in range(plan.workers)]
     _push(fleet, server, names, plan)
     killed_at: list[float] = []
+    outages: list[tuple[float, float]] = []
     restarts, next_kill = 0, time.monotonic() + plan.kill_every
     while (left := _unfinished(server, plan.jobs)) or restarts < plan.restarts:
         assert time.time() - began < plan.patience, f"{left} jobs did not end"
@@ -103,9 +106,11 @@ def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
             running[victim] = fleet.start()
             next_kill = time.monotonic() + plan.kill_every
         if restarts < plan.restarts and left <= plan.jobs * (plan.restarts - restarts) // (plan.restarts + 1):
+            away = time.time()
             server.kill()
             time.sleep(0.5)
             server.start()
+            outages.append((away, time.time()))
             restarts += 1
         time.sleep(0.1)
     inspector = fleet.adapters.queue_inspector()
@@ -120,7 +125,7 @@ def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
     ended = time.time()
     states = fleet.states()
     ledger = fleet.adapters.ledger()
-    double, late, orphans = [], [], 0
+    double, late, by_outage = [], list[float](), list[float]()
     for name in names:
         attempts = ledger.attempts(name)
         if sum(attempt.outcome == "SUCCEEDED" for attempt in attempts) > 1:
@@ -128,8 +133,8 @@ def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
         for before, after in pairwise(attempts):
             deaths = [at for at in killed_at if before.started_at <= at <= after.started_at]
             if deaths:
-                orphans += 1
-                late.append(after.started_at - deaths[0])
+                met = any(gone <= after.started_at and back + TTL >= deaths[0] for gone, back in outages)
+                (by_outage if met else late).append(after.started_at - deaths[0])
     with client(server.url) as asking:
         left_keys = sorted(key.decode() for key in asking.scan_iter("*worker:*") if b"selftest" not in key)
     return Account(
@@ -139,8 +144,9 @@ def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
         states=Counter(state.value for state in states.values()),
         lost=plan.jobs - sum(states.get(name) is JobState.SUCCEEDED for name in names),
         double=double,
-        orphans=orphans,
+        orphans=len(late) + len(by_outage),
         late=sorted(late),
+        late_by_outage=sorted(by_outage),
         left=left_keys,
     )
 
