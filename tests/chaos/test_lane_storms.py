@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 def test_c1_ten_thousand_jobs_in_a_storm_are_done_once_each(tmp_path: Path) -> None:
-    account = storm(tmp_path / "data", Plan(jobs=10_000, kill_every=2.0, restarts=3, patience=800))
+    account = storm(tmp_path / "data", Plan(jobs=10_000, kill_every=2.0, restarts=3, push_every=4.0, patience=800))
     p50, p99 = account.late_at(0.5), account.late_at(0.99)
     print(f"\n{account.seconds:.1f} s, {account.kills} kills, {account.restarts} restarts, {account.orphans} orphans")
     print(
@@ -23,5 +23,7 @@ def test_c1_ten_thousand_jobs_in_a_storm_are_done_once_each(tmp_path: Path) -> N
     print(f"of those by whom Redis was away: longest {longest:.2f} s of {len(account.late_by_outage)}")
     assert (account.lost, account.double, account.left) == (0, [], [])
     assert account.kills >= 3
-    assert p99 <= TTL + SCAN, "lease + scan"
+    assert account.late, "kills far from every outage"
+    # A worker lives 4 s here, and its start may be half of that: who could take an orphan over is often not there yet.
+    assert p99 <= TTL + SCAN + 5, "reliability.md I9"
     assert max(longest, account.late_at(1)) <= TTL + SCAN + 5 + 5, "reliability.md I9, and what an outage adds"

@@ -38,6 +38,8 @@ class Plan:
     restarts: int
     workers: int = 2
     job_seconds: float = 0.0
+    push_every: float = 0.0
+    """between two pushes of PUSHED_AT_ONCE jobs"""
     patience: float = 300.0
 
 
@@ -93,12 +95,16 @@ def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
     names = [f"job-{number:05}" for number in range(plan.jobs)]
     began = time.time()
     running = [fleet.start() for _ in range(plan.workers)]
-    _push(fleet, server, names, plan)
+    batches = [names[start : start + PUSHED_AT_ONCE] for start in range(0, len(names), PUSHED_AT_ONCE)]
+    next_push = 0.0
     killed_at: list[float] = []
     outages: list[tuple[float, float]] = []
     restarts, next_kill = 0, time.monotonic() + plan.kill_every
-    while (left := _unfinished(server, plan.jobs)) or restarts < plan.restarts:
+    while (left := _unfinished(server, plan.jobs)) or batches or restarts < plan.restarts:
         assert time.time() - began < plan.patience, f"{left} jobs did not end"
+        if batches and time.monotonic() >= next_push:
+            _push(server, batches.pop(0), plan)
+            next_push = time.monotonic() + plan.push_every
         if time.monotonic() >= next_kill:
             victim = len(killed_at) % plan.workers
             killed_at.append(time.time())
@@ -151,14 +157,11 @@ def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
     )
 
 
-def _push(fleet: Fleet, server: Server, names: Sequence[str], plan: Plan) -> None:
+def _push(server: Server, names: Sequence[str], plan: Plan) -> None:
     payload = {"action": "sleep" if plan.job_seconds else "noop", "seconds": plan.job_seconds}
     with client(server.url) as producer:
-        for start in range(0, len(names), PUSHED_AT_ONCE):
-            for number, lane in enumerate(LANES):
-                some = names[start + number : start + PUSHED_AT_ONCE : len(LANES)]
-                if some:
-                    producer.rpush(lane, *(_body(name, payload) for name in some))
+        for number, lane in enumerate(LANES):
+            producer.rpush(lane, *(_body(name, payload) for name in names[number :: len(LANES)]))
 
 
 def _body(name: str, payload: Mapping[str, Any]) -> str:
