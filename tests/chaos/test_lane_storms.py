@@ -24,6 +24,4 @@ def test_c1_ten_thousand_jobs_in_a_storm_are_done_once_each(tmp_path: Path) -> N
     assert (account.lost, account.double, account.left) == (0, [], [])
     assert account.kills >= 3
     assert account.late, "kills far from every outage"
-    # A worker lives 4 s here, and its start may be half of that: who could take an orphan over is often not there yet.
-    assert p99 <= TTL + SCAN + 5, "reliability.md I9"
-    assert max(longest, account.late_at(1)) <= TTL + SCAN + 5 + 5, "reliability.md I9, and what an outage adds"
+    assert p99 <= TTL + SCAN, "lease + scan"
