@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,7 +24,7 @@ from src.application.ports.executor import (
     Succeeded,
     WorkOrder,
 )
-from src.infrastructure.process.executor import ProcessExecutor, Recycling
+from src.infrastructure.process.executor import READY_SECONDS, ProcessExecutor, Recycling
 from src.infrastructure.process.mark import SIZE, Mark
 from src.interfaces.wiring.worker import executor_argv
 from tests.functional.fleet import Fleet
@@ -210,6 +210,27 @@ def test_a_warm_executor_has_a_process_before_the_first_order_and_after_a_death(
     bench.start(dying := bench.order("abort"))
     assert bench.kinds(dying) == [Failed]
     bench.until(lambda: len(bench.fleet.left_running()) == 1)
+
+
+def test_a_warm_executor_is_ready_when_its_process_says_so(bench: Bench) -> None:
+    assert bench.executor.ready()
+    bench.executor.warm()
+    assert not bench.executor.ready()
+    bench.until(bench.executor.ready)
+    assert len(bench.fleet.left_running()) == 1
+
+
+@pytest.mark.parametrize("argv", [[sys.executable, "-c", "raise SystemExit(1)"], ["/nonexistent/interpreter"]])
+def test_a_process_that_can_not_be_had_is_not_waited_for(tmp_path: Path, argv: Sequence[str]) -> None:
+    executor = ProcessExecutor(argv, discard_scratch=lambda _name: None, environment={})
+    try:
+        executor.warm()
+        deadline = time.monotonic() + READY_SECONDS / 2
+        while not executor.ready():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        executor.close()
 
 
 def test_close_says_of_every_run_that_it_was_stopped(bench: Bench) -> None:

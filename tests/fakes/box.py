@@ -57,6 +57,10 @@ class ScriptedExecutor:
     def warm(self) -> None:
         """Nothing to warm."""
 
+    def ready(self) -> bool:
+        """Nothing to wait for."""
+        return True
+
     def stop(self, run_id: str, reason: str) -> None:
         assert run_id == self.started[-1].run_id
         self.reasons.append(reason)

@@ -267,6 +267,7 @@ class SteppedExecutor:
 
     running: dict[str, WorkOrder] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
+    starting: bool = False
 
     def start(self, order: WorkOrder) -> None:
         self.running[order.run_id] = order
@@ -277,6 +278,9 @@ class SteppedExecutor:
 
     def warm(self) -> None:
         """Nothing to warm."""
+
+    def ready(self) -> bool:
+        return not self.starting
 
     def stop(self, run_id: str, _reason: str) -> None:
         if run_id in self.running:

@@ -77,6 +77,9 @@ class ShortRoad:
 
     def room(self) -> int:
         """Messages to ask for now. A part of what may be held must be free: many small batches would cost as much as none."""
+        if not self.executor.ready():
+            # What it holds would wait for a process to start, and others could have done it meanwhile.
+            return 0
         coming = self.coming
         long, short = self.held.count()
         free = self.slots - long

@@ -159,10 +159,10 @@ class Worker:
         ]
         settling = ThreadPoolExecutor(max_workers=max(2, self.options.slots), thread_name_prefix="settle")
         batches = threading.Thread(target=self.short.settle_all, args=(self._ended_short,), name="batches", daemon=True)
-        for thread in (*loops, batches, *receivers):
-            thread.start()
         if self.short.used:
             self.executor.warm()
+        for thread in (*loops, batches, *receivers):
+            thread.start()
         try:
             while not self._stopping.is_set():
                 self._dispatch(settling)

@@ -90,6 +90,9 @@ class Executor(Protocol):
     def warm(self) -> None:
         """Have a process ready from now on, so that the next run does not wait for one to start."""
 
+    def ready(self) -> bool:
+        """Whether that process stands ready. True as well when none was asked for, or none can be had: a run then says why."""
+
     def stop(self, run_id: str, reason: str) -> None:
         """End the run: its handler sees `reason` raised (Cancelled for "cancelled", else Interrupted) and has a moment to
         clean up, then the whole process group is killed. A Stopped event follows, unless the run had already ended."""

@@ -86,6 +86,7 @@ class Child:
             signal.signal(harmless, lambda _number, _frame: None)
         threading.Thread(target=self._outbox.pump, name="outbox", daemon=True).start()
         threading.Thread(target=self._control, name="control", daemon=True).start()
+        self._outbox.tell({"ready": True})
         while self._wake.get():
             while self._waiting:
                 try:

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 REAP_SECONDS = 10.0
 """How long to wait for killed processes to be gone; SIGKILL needs milliseconds unless the kernel itself hangs."""
 
+READY_SECONDS = 30.0
+"""A process that is not ready after this long is not waited for any more: a run in it will tell what is wrong."""
+
 STUCK_SECONDS = 1.0
 """Runs that wait behind one that takes longer than this are taken back: others may do them."""
 
@@ -73,6 +76,8 @@ class ProcessExecutor:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closing: bool = False
     _keep_warm: bool = False
+    _unready_until: float = 0.0
+    """monotonic; the process that `warm` asked for is starting, and is waited for until then"""
 
     # ------------------------------------------------------------------ the port
     def start(self, order: WorkOrder) -> None:
@@ -98,9 +103,16 @@ class ProcessExecutor:
 
     def warm(self) -> None:
         """Start a child now, and keep one from now on."""
+        if self._keep_warm:
+            return
         self._keep_warm = True
         if self._open(()):
-            self._commands.put(lambda: None if self._children else self._warmed())
+            self._unready_until = time.monotonic() + READY_SECONDS
+            self._commands.put(self._warmed)
+
+    def ready(self) -> bool:
+        """Looks at the clock alone."""
+        return time.monotonic() >= self._unready_until
 
     def stop(self, run_id: str, reason: str) -> None:
         """Tell the handler, then kill its group after the grace time."""
@@ -241,7 +253,15 @@ class ProcessExecutor:
         return child, texts
 
     def _warmed(self) -> None:
-        child, _ = self._spawn([], short=False)
+        """Have a child, if there is none."""
+        if self._children:
+            self._unready_until = 0.0
+            return
+        try:
+            child, _ = self._spawn([], short=False)
+        except Exception:
+            self._unready_until = 0.0
+            raise
         child.starting = False
 
     def _stop(self, run_id: str, reason: str) -> None:
@@ -298,6 +318,10 @@ class ProcessExecutor:
         self._gone(child)
 
     def _frame(self, child: ChildProcess, frame: dict[str, Any]) -> None:
+        if "ready" in frame:
+            child.ready = True
+            self._unready_until = 0.0
+            return
         if "progress" in frame:
             run = str(frame["run"])
             if run not in child.runs:
@@ -322,6 +346,7 @@ class ProcessExecutor:
         self._events.put(events)
 
     def _gone(self, child: ChildProcess) -> None:
+        self._unready_until = 0.0
         kill_group(child.process.pid)
         code = child.process.wait()
         reap_group(child.process.pid, REAP_SECONDS)
@@ -351,5 +376,6 @@ class ProcessExecutor:
                 self._events.put([Stopped(run)])
             else:
                 self._events.put([Failed(run, ErrorReport.of(Crashed(said(code))))])
-        if self._keep_warm and not self._closing:
-            self._commands.put(lambda: None if self._children else self._warmed())
+        if self._keep_warm and child.ready and not self._closing:
+            # One that died before it was ready would be followed by another such, for ever; the next run tells what is wrong.
+            self._commands.put(self._warmed)

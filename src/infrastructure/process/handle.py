@@ -51,6 +51,8 @@ class ChildProcess:
     idle_since: float = 0.0
     starting: bool = True
     """its first orders are on their way; later ones must not overtake them"""
+    ready: bool = False
+    """it has said so: what it needs is loaded"""
     leaving: bool = False
     """takes no more orders; retired when it holds nothing"""
     retired: bool = False

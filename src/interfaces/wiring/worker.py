@@ -30,6 +30,7 @@ from src.application.engine.short import ShortRoad
 from src.application.engine.uncertain import UncertainClaims
 from src.application.engine.waker import Waker, reference
 from src.application.engine.worker import Worker
+from src.application.ports.executor import Executor
 from src.application.ports.meter import UNMETERED, Meter
 from src.application.ports.ops_events import OpsEvents
 from src.application.ports.scratch import Scratch
@@ -86,10 +87,20 @@ def executor_argv() -> list[str]:
     return [sys.executable, "-m", "src.interfaces.workers.executor"]
 
 
+def make_executor(adapters: Adapters, catalog: Catalog, redact: Callable[[str], str] = str) -> ProcessExecutor:
+    """Where handlers run. Where short jobs are known, a process for them starts now, beside whatever the worker does before it
+    receives: both take about as long."""
+    made = ProcessExecutor(executor_argv(), discard_scratch=adapters.scratch().discard, redact=redact)
+    if any(map(catalog.is_short, catalog.names())):
+        made.warm()
+    return made
+
+
 def build_worker(
     settings: Settings,
     adapters: Adapters,
     catalog: Catalog,
+    executor: Executor,
     *,
     redact: Callable[[str], str] = str,
     drain: bool = False,
@@ -101,7 +112,6 @@ def build_worker(
     clock, queue, ledger = adapters.clock(), adapters.queue_consumer(), adapters.ledger()
     lock, held, health = adapters.lock(), HeldRuns(), Health(adapters.clock())
     publisher = adapters.queue_publisher()
-    executor = ProcessExecutor(executor_argv(), discard_scratch=adapters.scratch().discard, redact=redact)
     probes = make_probes(settings, adapters, catalog, health)
     outages = Outages(health, {probe.name: probe for probe in probes})
     uncertain = UncertainClaims(ledger)

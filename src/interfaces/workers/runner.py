@@ -98,7 +98,7 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
     from src.interfaces.wiring.assemble import build_catalog, check_handlers, left_out
     from src.interfaces.wiring.checks import check_startup
     from src.interfaces.wiring.numbers import make_numbers, make_tally
-    from src.interfaces.wiring.worker import build_worker
+    from src.interfaces.wiring.worker import build_worker, make_executor
     from src.interfaces.workers.failpoints import arm_from
 
     if name not in WORKERS:
@@ -115,13 +115,20 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
         catalog = build_catalog(settings)
         check_handlers(settings, catalog)
         adapters = build(settings, catalog)
+        executor = make_executor(adapters, catalog, lines.censor.hidden)
+    except WorkerError as error:
+        return refused(lines, error)
+    try:
         check_startup(settings, adapters, content=name == CONTENT)
         swept = adapters.scratch().sweep()
         tally = make_tally(adapters, catalog)
-        worker = build_worker(settings, adapters, catalog, redact=lines.censor.hidden, drain=drain, meter=tally)
+        worker = build_worker(
+            settings, adapters, catalog, executor, redact=lines.censor.hidden, drain=drain, meter=tally
+        )
         numbers = make_numbers(name, settings, adapters, worker.health, tally, held=worker.held)
         answering = serve_health(settings, worker.health, numbers)
     except WorkerError as error:
+        executor.close()
         return refused(lines, error)
     if without := left_out(settings):
         log.warning("jobs.left_out", extra={"types": without, "because": f"{settings.ledger.backend} ledger"})

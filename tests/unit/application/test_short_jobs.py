@@ -214,6 +214,15 @@ def test_batches_are_asked_for_when_half_of_what_may_be_held_is_free(world: Worl
     assert short.room() == 0
 
 
+def test_nothing_is_asked_for_before_there_is_a_process_to_run_it(world: World) -> None:
+    short = road(world)
+    station = world.workers[0]
+    station.executor.starting = True
+    assert short.room() == 0
+    station.executor.starting = False
+    assert short.room() == 2
+
+
 def test_a_long_job_without_a_place_makes_the_next_batches_small(world: World) -> None:
     short = road(world, slots=1)
     assert short.has_place()

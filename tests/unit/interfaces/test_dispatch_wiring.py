@@ -17,6 +17,7 @@ from src.interfaces.wiring.dispatches import batch_types, make_enqueue_next, mak
 from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.settings import Settings
 from src.interfaces.wiring.worker import build_worker
+from tests.fakes.box import ScriptedExecutor
 
 ROOT = Path(__file__).resolve().parents[3]
 BATCH = {
@@ -54,7 +55,7 @@ def test_lesson_13_every_job_type_has_exactly_one_recovery_owner(tmp_path: Path)
         settings, adapters = wired(environ, tmp_path)
         catalog = build_catalog(settings)
         assert sorted([*queue_types(settings, catalog), *batch_types(settings)]) == catalog.names()
-        waker = build_worker(settings, adapters, catalog).waker
+        waker = build_worker(settings, adapters, catalog, ScriptedExecutor()).waker
         assert waker is not None
         assert list(waker.types or ()) == queue_types(settings, catalog)
 
@@ -115,10 +116,11 @@ def test_e14_on_the_queues_road_no_aws_is_imported(tmp_path: Path) -> None:
         "from src.interfaces.wiring.adapters import build\n"
         "from src.interfaces.wiring.assemble import build_catalog\n"
         "from src.interfaces.wiring.environment import load\n"
-        "from src.interfaces.wiring.worker import build_worker\n"
+        "from src.interfaces.wiring.worker import build_worker, make_executor\n"
         "settings = load()\n"
         "catalog = build_catalog(settings)\n"
-        "build_worker(settings, build(settings, catalog), catalog)\n"
+        "adapters = build(settings, catalog)\n"
+        "build_worker(settings, adapters, catalog, make_executor(adapters, catalog))\n"
         "print('boto3' in sys.modules)\n"
     )
     environ = {"WORKER_DATA_DIR": str(tmp_path)}

@@ -13,7 +13,7 @@ from src.infrastructure.memory.scratch import MemoryScratch
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.environment import load
-from src.interfaces.wiring.worker import build_worker, engine_options, space_left
+from src.interfaces.wiring.worker import build_worker, engine_options, make_executor, space_left
 
 
 @dataclass
@@ -40,7 +40,8 @@ def test_the_worker_asks_for_the_reserve_of_the_settings(tmp_path: Path) -> None
     for reserve, takes in (("0", True), (str(1 << 60), False)):
         settings = load({"WORKER_DATA_DIR": str(tmp_path), "WORKER_SCRATCH_RESERVE_BYTES": reserve})
         catalog = build_catalog(settings)
-        worker = build_worker(settings, build(settings, catalog), catalog)
+        adapters = build(settings, catalog)
+        worker = build_worker(settings, adapters, catalog, make_executor(adapters, catalog))
         try:
             assert worker.can_take() is takes
         finally:
