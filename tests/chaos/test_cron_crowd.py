@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.functional.cron_crowd import check, crowd
 from tests.functional.fleet import Fleet
-from tests.functional.places import place
+from tests.functional.places import Place, place
 
-PLACES = {
+PLACES: Mapping[str, Callable[[], AbstractContextManager[Place]]] = {
     "sqlite": place,
     "postgres": lambda: place(queue="postgres", database="postgres"),
     "redis": lambda: place(queue="redis", lock="redis", ledger="redis"),
