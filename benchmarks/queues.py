@@ -61,7 +61,7 @@ def theirs(name: str, file: str, pool: str = "", *, raw: bool = False) -> Peer:
     return Peer(name, HARNESS / "peers" / f"{file}.py", pool, raw)
 
 
-BULLMQ = replace(theirs("bullmq", "p_bullmq"), concurrencies=(10, 50, 100, 300), node=True)
+BULLMQ = replace(theirs("bullmq", "p_bullmq"), concurrencies=(50, 100, 300, 1000), node=True)
 
 
 QUEUES: Mapping[str, Sequence[Peer]] = {
