@@ -246,6 +246,14 @@ class Job:
             error=error or self.error,
         )
 
+    def can_be_handed_back(self, fence: int) -> bool:
+        """Whether `hand_back` would put it back: held under this fence, and nobody asked to cancel it."""
+        return self.state is JobState.RUNNING and self.fence == fence and self.cancel_requested_at is None
+
+    def was_handed_back(self, fence: int) -> bool:
+        """Whether the attempt of this fence was the last one, and is not counted: what `hand_back` leaves behind."""
+        return self.state is JobState.QUEUED and self.fence == fence
+
     def wait_untried(
         self, now: float, *, fence: int, delay_seconds: float = 0.0, error: ErrorReport | None = None
     ) -> Job:

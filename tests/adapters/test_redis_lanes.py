@@ -109,6 +109,16 @@ def test_a_receipt_of_another_queue_changes_nothing(lanes: RedisLanes, names: tu
     assert lanes.depth().in_flight == 0
 
 
+def test_many_are_given_back_each_to_its_lane(lanes: RedisLanes, names: tuple[str, ...]) -> None:
+    for name in names:
+        push(name, *(name.encode() + b" %d" % number for number in range(3)))
+    taken = lanes.receive(9, wait_seconds=0, visibility_seconds=30)
+    lanes.ack(taken[:1])
+    lanes.release_all(taken[::-1], delay_seconds=0)
+    assert [depth.ready for depth in lanes.depths().values()] == [2, 3, 3]
+    assert {body.rpartition(b" ")[0].decode() for body in take(lanes, 2)} == {names[0]}
+
+
 def test_depth_is_of_all_lanes_and_doctor_names_them(lanes: RedisLanes, names: tuple[str, ...]) -> None:
     lanes.publish([Envelope(body=b"x", key=str(number), priority=number) for number in (-1, 0, 1)])
     lanes.publish([Envelope(body=b"x", key="later", priority=1, delay_seconds=60)])

@@ -147,6 +147,24 @@ def test_an_id_that_expired_and_came_again_is_another_row(ledger: RedisLedger, m
     assert row.cancel_requested_at >= row.started_at
 
 
+def test_of_many_given_back_one_that_was_written_in_between_is_left_out(
+    ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.begin([draft(name) for name in ("a", "b", "c")], owner="w1", lease_seconds=30)
+    other, done = new_ledger(name=ledger.name), list[str]()
+
+    def cancel() -> None:
+        if not done:
+            done.append(other.change("b", lambda job, now: job.request_cancel(now)).id)
+
+    interfere(ledger, monkeypatch, cancel)
+    assert list(ledger.hand_back({"a": 1, "b": 1, "c": 1})) == ["a", "c"]
+    row = ledger.find("b")
+    assert row is not None
+    assert (row.state, row.attempts) == (JobState.RUNNING, 1)
+    assert [one.outcome for one in ledger.attempts("b")] == [None]
+
+
 @pytest.mark.parametrize("lost", ["ledger_admit", "ledger_write", "ledger_begin", "ledger_beat", "ledger_succeed"])
 def test_f08_a_lost_reply_to_any_script_is_safe_to_repeat(
     ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch, lost: str

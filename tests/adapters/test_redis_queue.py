@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from redis import Redis
 
 from src.application.ports.queue import Delivery, Envelope
 from src.domain.errors import ConfigError, QueueUnavailable
@@ -136,6 +137,56 @@ def test_a_blocking_wait_ends_when_a_message_is_released(queue: RedisQueue, pool
     waiting = sleeper(pool, new_queue(name=queue.name))
     queue.release(held, delay_seconds=0)
     assert bodies(waiting.result()) == [b"x"]
+
+
+def test_many_are_given_back_by_one_script_for_each_batch() -> None:
+    with own_server() as server:
+        queue = new_queue(server.url, "video")
+        queue.publish([message(str(number)) for number in range(BATCH + 50)])
+        (first,) = take(queue, 1)
+        queue.release(first, delay_seconds=0)  # the server knows the script from now on
+        taken = [*take(queue, BATCH), *take(queue, BATCH)]
+        assert len(taken) == BATCH + 50
+        with client(server.url) as asking:
+            before = scripts(asking)
+            queue.release_all(taken, delay_seconds=0)
+            assert scripts(asking) - before == 2
+        assert queue.depth().ready == BATCH + 50
+        queue.close()
+
+
+def scripts(asking: Redis) -> int:
+    """Runs so far."""
+    found = asking.info("commandstats")
+    assert isinstance(found, dict)
+    return sum(int(found[name]["calls"]) for name in ("cmdstat_evalsha", "cmdstat_eval") if name in found)
+
+
+def test_many_are_given_back_in_the_order_of_their_priorities(queue: RedisQueue) -> None:
+    queue.publish([message(str(number), priority=number % 3) for number in range(9)])
+    queue.release_all(take(queue)[::-1], delay_seconds=0)
+    assert bodies(take(queue)) == [b"0", b"3", b"6", b"1", b"4", b"7", b"2", b"5", b"8"]
+
+
+def test_what_is_given_back_after_its_visibility_ended_still_waits_for_its_delay(queue: RedisQueue) -> None:
+    queue.publish([message("a"), message("b")])
+    both = take(queue, visibility=0.01)
+    take_after(0.02)
+    # Both went back to the front, and one was taken again: the other's receipt is still good.
+    (again,) = take(queue, 1)
+    queue.release_all(both, delay_seconds=60)
+    assert (queue.depth().ready, queue.depth().delayed, queue.depth().in_flight) == (0, 1, 1)
+    queue.ack([again])
+
+
+def test_a_wait_is_reckoned_anew_for_what_is_given_back_with_a_delay(
+    queue: RedisQueue, pool: ThreadPoolExecutor
+) -> None:
+    queue.publish([message("a"), message("b")])
+    held = take(queue)
+    waiting = sleeper(pool, new_queue(name=queue.name))
+    queue.release_all(held, delay_seconds=0.05)
+    assert set(bodies(waiting.result())) <= {b"a", b"b"}
 
 
 def test_everybody_who_waits_is_woken_for_many_messages(queue: RedisQueue, pool: ThreadPoolExecutor) -> None:

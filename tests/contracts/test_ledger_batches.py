@@ -178,6 +178,85 @@ def test_a_reopened_success_stays_in_history(ledger: WholeLedger) -> None:
     assert [(one.generation, one.owner, one.outcome) for one in history] == [(1, "w1", "SUCCEEDED"), (2, "w2", None)]
 
 
+# ---------------------------------------------------------------------- hand_back
+def test_many_given_back_are_those_of_one_by_one(ledger: WholeLedger, ledgers: LedgerPlace, clock: FrozenClock) -> None:
+    ids = [f"job-{number}" for number in range(MANY)]
+    begin(ledger, *ids)
+    clock.advance(2)
+    assert set(ledger.hand_back(dict.fromkeys(ids, 1))) == set(ids)
+    for name in (ids[0], ids[-1]):
+        began = Job.begun(draft(name), clock.now() - 2, owner="w1", lease_seconds=30)
+        assert ledgers.ledger().find(name) == began.hand_back(clock.now(), fence=1)
+        assert [(one.number, one.owner, one.ended_at, one.outcome, one.error) for one in ledger.attempts(name)] == [
+            (1, "w1", clock.now(), "HANDED_BACK", None)
+        ]
+    assert ledger.counts() == {("work", JobState.QUEUED): MANY}
+    assert len(ledger.to_wake(MANY)) == MANY
+    assert isinstance(claim(ledger, ids[0], owner="w2"), Claimed)
+    row = ledger.find(ids[0])
+    assert row is not None
+    assert (row.fence, row.attempts) == (2, 1), "the attempt that was given back is not counted"
+
+
+def test_only_what_is_held_is_given_back(ledger: WholeLedger, clock: FrozenClock) -> None:
+    begin(ledger, "held", "lost", "done", "cancelled", "failed")
+    ledger.change("failed", failing(1, RuntimeError("once")))
+    ledger.succeed({"done": (1, {})})
+    ledger.change("cancelled", lambda job, now: job.request_cancel(now))
+    clock.advance(31)
+    claim(ledger, "lost", owner="w2")
+    ledger.admit(draft("new"))
+    others = ("lost", "done", "cancelled", "failed", "new")
+    before = {name: ledger.find(name) for name in others}
+    fences = {"held": 1, "lost": 1, "done": 1, "cancelled": 1, "failed": 1, "new": 1, "unknown": 1}
+    assert set(ledger.hand_back(fences)) == {"held"}
+    assert {name: ledger.find(name) for name in others} == before
+    assert list(ledger.hand_back({})) == []
+
+
+def test_f08_a_lost_reply_to_many_given_back_is_safe_to_repeat(ledger: WholeLedger, clock: FrozenClock) -> None:
+    begin(ledger, "job-1", "job-2")
+    flaky = FlakyLedger(ledger)
+    flaky.script.plan("hand_back", AFTER)
+    with pytest.raises(DatabaseUnavailable):
+        flaky.hand_back({"job-1": 1, "job-2": 1})
+    before = ledger.find("job-1")
+    claim(ledger, "job-2", owner="w2")
+    clock.advance(1)
+    assert set(flaky.hand_back({"job-1": 1, "job-2": 1})) == {"job-1"}
+    assert ledger.find("job-1") == before
+    assert len(ledger.attempts("job-1")) == 1
+
+
+def test_what_is_given_back_after_a_retry_keeps_its_error(ledger: WholeLedger, clock: FrozenClock) -> None:
+    begin(ledger, "job-1")
+    retried = ledger.change("job-1", failing(1, RuntimeError("once")))
+    clock.advance(retried.due_at - clock.now())
+    claim(ledger, "job-1", owner="w2")
+    assert set(ledger.hand_back({"job-1": 2})) == {"job-1"}
+    row = ledger.find("job-1")
+    assert row is not None
+    assert (row.error, row.attempts) == (retried.error, 1)
+    assert [(one.outcome, one.error is None) for one in ledger.attempts("job-1")] == [
+        ("RETRY_WAIT", False),
+        ("HANDED_BACK", True),
+    ]
+
+
+def test_a_job_is_given_back_or_succeeds_but_not_both(ledgers: LedgerPlace) -> None:
+    ids = [f"job-{number}" for number in range(60)]
+    one, other = ledgers.ledger(), ledgers.ledger()
+    begin(one, *ids)
+    given, done = at_once(
+        2,
+        lambda number: set(
+            other.succeed({name: (1, {}) for name in ids[::-1]}) if number else one.hand_back(dict.fromkeys(ids, 1))
+        ),
+    )
+    assert given | done == set(ids)
+    assert given & done == set()
+
+
 def _result(ledger: WholeLedger, job_id: str) -> object:
     job = ledger.find(job_id)
     assert job is not None

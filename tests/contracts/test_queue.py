@@ -166,6 +166,28 @@ def test_many_are_given_back_at_once_and_stale_ones_among_them_change_nothing(
     release_all(queue, [], delay_seconds=0)
 
 
+@pytest.mark.parametrize("delay", [0, 40])
+def test_many_given_back_of_which_others_have_taken_some_meanwhile(
+    queue: WholeQueue, queues: QueuePlace, clock: FrozenClock, delay: int
+) -> None:
+    queue.publish([envelope(f"m{number}") for number in range(10)])
+    taken = [one for _ in range(2) for one in receive(queue, 5, visibility=30)]
+    held = taken[::2]
+    queue.extend(held, visibility_seconds=1000)
+    clock.advance(31)
+    other = queues.queue()
+    theirs = receive(other, 5, visibility=1000)
+    assert sorted(names(theirs)) == sorted(names(taken[1::2]))
+    release_all(queue, taken, delay_seconds=delay)
+    clock.advance(delay + 1 if delay else 0)
+    assert sorted(names(receive(queue, 10))) == sorted(names(held))
+    assert queue.depth().in_flight == 10
+    release_all(queue, taken, delay_seconds=0)
+    assert receive(queue, 10) == [], "every receipt is worth nothing now"
+    other.ack(theirs)
+    assert queue.depth().in_flight == 5
+
+
 def test_after_a_release_the_receipt_is_stale(queue: WholeQueue) -> None:
     queue.publish([envelope("a")])
     (taken,) = receive(queue)

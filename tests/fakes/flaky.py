@@ -131,6 +131,10 @@ class FlakyLedger:
         """See JobLedger."""
         return self.script.run("succeed", DatabaseUnavailable, lambda: self.inner.succeed(results))
 
+    def hand_back(self, holds: Mapping[str, int]) -> Collection[str]:
+        """See JobLedger."""
+        return self.script.run("hand_back", DatabaseUnavailable, lambda: self.inner.hand_back(holds))
+
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """See JobLedger."""
         return self.script.run("beat", DatabaseUnavailable, lambda: self.inner.beat(holds, lease_seconds=lease_seconds))

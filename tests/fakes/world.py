@@ -134,6 +134,19 @@ class WatchedLedger:
         self._after()
         return written
 
+    def hand_back(self, holds: Mapping[str, int]) -> Collection[str]:
+        self._before()
+        before = {job_id: self.inner.find(job_id) for job_id in holds}
+        given = self.inner.hand_back(holds)
+        for job_id in given:
+            old, new = before[job_id], self.inner.find(job_id)
+            if old is not None and new is not None and new is not old:
+                if old.fence != holds[job_id]:
+                    self.breaches.append(f"I3 {job_id}: fence {holds[job_id]} gave back what {old.fence} holds")
+                self._accepted(old, new, new.due_at)
+        self._after()
+        return given
+
     def _accepted(self, old: Job, new: Job, now: float) -> None:
         generation = (new.id, new.generation)
         if new.fence < self.highest_fence.get(new.id, 0):
@@ -415,6 +428,12 @@ class World:
         for event in events:
             station.executor.running.pop(event.run_id)
         station.settler.settle_short(events)
+
+    def return_many(self, station: Station) -> None:
+        """Nothing that runs was begun: it is given back, together."""
+        events = [Returned(run) for run in sorted(station.executor.running)]
+        station.executor.running.clear()
+        station.settler.hand_back_short(events)
 
     def end(self, station: Station, run: str, how: str) -> Job | None:
         station.executor.running.pop(run, None)

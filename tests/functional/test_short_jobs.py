@@ -110,7 +110,7 @@ def test_short_and_long_jobs_share_a_worker(fleet: Fleet) -> None:
     assert nothing_left(fleet)
 
 
-@pytest.mark.parametrize("queue", ["redis"])
+@pytest.mark.parametrize("queue", ["redis", pytest.param("postgres", marks=pytest.mark.chaos)])
 def test_what_waits_behind_a_stuck_short_job_is_done_by_others(fleet: Fleet) -> None:
     fleet.start()
     publish(fleet, names(20))

@@ -13,8 +13,12 @@ from src.domain.errors import InvalidMessage
 _TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 """The closing quote may be missing: a string that never ends must be passed over once, not once per quote in it."""
 
-_SUSPECT = re.compile(r"[0-9]{16}|[0-9][eE]")
-"""No number is too large without one of these: most bodies need no call of ours for each of their numbers."""
+_SUSPECT = re.compile(r"[0-9](?:[eE]|[0-9]{15})")
+"""No number is too large without one of these: most long bodies need no call of ours for each of their numbers."""
+
+SHORT = 1024
+"""Characters up to which that call is cheaper for each number than this look at every character (measured: a body of 110
+characters is parsed in 5 us, and was looked through in up to 13)."""
 
 BLANKS = " \t\n\r"
 """What JSON allows around a document."""
@@ -59,7 +63,7 @@ def _check_depth(text: str, limit: int) -> None:
 
 
 def _parse(text: str) -> Any:
-    decoder = _CAREFUL if _SUSPECT.search(text) else _PLAIN
+    decoder = _CAREFUL if len(text) <= SHORT or _SUSPECT.search(text) else _PLAIN
     # Not `decode`, whose look for blanks takes as long as half of a short body.
     text = text.strip(BLANKS)
     try:

@@ -49,3 +49,9 @@ def count_short(meter: Meter, done: Sequence[Held], now: float) -> None:
         meter.add(JOBS, job_type, OUTCOMES[JobState.SUCCEEDED], amount=times)
         meter.add(ATTEMPTS, job_type, OUTCOMES[JobState.SUCCEEDED], amount=times)
         meter.observe(DURATION, job_type, value=now - began, times=times)
+
+
+def count_returned(meter: Meter, back: Sequence[Held]) -> None:
+    """Attempts that were given back untried, together."""
+    for job_type, times in Counter([held.job.type for held in back]).items():
+        meter.add(ATTEMPTS, job_type, RETURNED, amount=times)

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from src.application.engine.held import Held, HeldRuns, StopReason
 from src.application.engine.intake import lock_key
-from src.application.engine.metering import count_attempt, count_short
+from src.application.engine.metering import count_attempt, count_returned, count_short
 from src.application.engine.options import EngineOptions
 from src.application.failpoints import failpoint
+from src.application.give_back import release_all
 from src.application.metrics import ATTEMPTS, LOST
 from src.application.ports.clock import Clock
 from src.application.ports.executor import ExecutorEvent, Failed, Progressed, Returned, Snoozed, Stopped, Succeeded
@@ -75,8 +76,8 @@ class Settler:
     """whether an error of this class is that of a backend which was away at some time since then (monotonic)"""
     give_back: GiveBack = to_the_queue
 
-    put_back: Callable[[Job, float], object] = lambda _job, _delay_seconds: None
-    """a message, visible after so many seconds, for a job whose own went in the commit that began it"""
+    put_back: Callable[[Sequence[tuple[Job, float]]], object] = lambda _jobs: None
+    """messages, each visible after so many seconds, for jobs whose own went in the commit that began them"""
     meter: Meter = UNMETERED
 
     def settle(self, event: ExecutorEvent) -> Job | None:
@@ -117,6 +118,41 @@ class Settler:
             return done
         finally:
             self.held.remove(*(taken.run_id for taken in many))
+
+    def hand_back_short(self, events: Sequence[Returned]) -> Sequence[Job]:
+        """Give back untried the short jobs that were never begun, rows and messages all together. What can't be given back (it was
+        to be cancelled, its lease is lost) is settled by itself; the rows of these, where the outcome was ours."""
+        many = self.held.begin_settling_all([event.run_id for event in events])
+        if not many:
+            return ()
+        try:
+            failpoint("complete.before")
+            # Of two attempts at one job (this worker stood still, and took it again) the later one counts.
+            wanted = {taken.job.id: taken.job.fence for taken in sorted(many, key=lambda taken: taken.job.fence)}
+            given = self._trying(lambda: self.ledger.hand_back(wanted), many[0])
+            if given is None:
+                return ()
+            failpoint("fail.committed")
+            back = [taken for taken in many if taken.job.id in given and wanted[taken.job.id] == taken.job.fence]
+            self._finish_given_back(back)
+            left = set(map(id, many)) - set(map(id, back))
+            settled = [self._settle(taken, Returned(taken.run_id)) for taken in many if id(taken) in left]
+            return [job for job in settled if job is not None]
+        finally:
+            self.held.remove(*(taken.run_id for taken in many))
+
+    def _finish_given_back(self, back: Sequence[Held]) -> None:
+        log.info("batch.returned", extra={"jobs": len(back)})
+        count_returned(self.meter, back)
+        for taken in back:
+            self._release_lock(taken)
+        failpoint("lock.released")
+        try:
+            release_all(self.queue, [one.delivery for one in back if one.delivery is not None], delay_seconds=0.0)
+            self.put_back([(one.job, 0.0) for one in back if one.delivery is None])
+        except QueueUnavailable as error:
+            log.warning("messages.unsettled", extra={"jobs": len(back), "reason": str(error)})
+        failpoint("message.acked")
 
     def _finish_short(self, done: Sequence[Held]) -> None:
         log.info("batch.settled", extra={"jobs": len(done)})
@@ -269,7 +305,7 @@ class Settler:
         try:
             if taken.delivery is None:
                 if not job.state.is_terminal:
-                    self.put_back(job, max(0.0, job.due_at - now))
+                    self.put_back([(job, max(0.0, job.due_at - now))])
             elif job.state.is_terminal:
                 self.queue.ack([taken.delivery])
             else:

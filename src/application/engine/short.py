@@ -168,6 +168,11 @@ class ShortRoad:
             self._over(1)
         self.freed.set()
 
+    def returned(self, count: int) -> None:
+        """So many attempts of short jobs were given back."""
+        self._over(count)
+        self.freed.set()
+
     def settle_all(self, tell: Callable[[Sequence[Held]], object]) -> None:
         """Settle until `close`; `tell` gets each batch afterwards."""
         while (events := self._next()) is not None:

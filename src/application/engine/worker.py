@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 
 from src.application.engine.alarm import Alarm
 from src.application.engine.followups import Followups
@@ -25,7 +26,7 @@ from src.application.engine.waker import Waker
 from src.application.events.relay import Relay
 from src.application.metrics import LOOP_FAILURES
 from src.application.ports.clock import Clock
-from src.application.ports.executor import Executor, ExecutorEvent, Progressed, Succeeded
+from src.application.ports.executor import Executor, ExecutorEvent, Progressed, Returned, Succeeded
 from src.application.ports.ledger import JobLedger
 from src.application.ports.meter import UNMETERED, Meter
 from src.application.ports.queue import QueueConsumer, QueueInspector
@@ -220,17 +221,29 @@ class Worker:
     # ------------------------------------------------------------------ what the executor says
     def _dispatch(self, settling: ThreadPoolExecutor, timeout_seconds: float = 0.2) -> None:
         together: list[Succeeded] = []
+        returned: list[Returned] = []
         for event in self.executor.events(timeout_seconds):
             if isinstance(event, Progressed):
                 self._progressed(event)
-            elif isinstance(event, Succeeded) and (held := self.held.get(event.run_id)) and held.short:
+            elif isinstance(event, Succeeded) and self._is_short(event):
                 together.append(event)
+            elif isinstance(event, Returned) and self._is_short(event):
+                returned.append(event)
             else:
-                future = settling.submit(self._settle, event)
-                self._settlings.add(future)
-                future.add_done_callback(self._settlings.discard)
+                self._submit(settling, partial(self._settle, event))
         if together:
             self.short.ended(together)
+        if returned:
+            self._submit(settling, partial(self._hand_back, returned))
+
+    def _is_short(self, event: Succeeded | Returned) -> bool:
+        held = self.held.get(event.run_id)
+        return held is not None and held.short
+
+    def _submit(self, settling: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+        future = settling.submit(work)
+        self._settlings.add(future)
+        future.add_done_callback(self._settlings.discard)
 
     def _ended_short(self, settled: Sequence[Held]) -> None:
         for taken in settled:
@@ -256,6 +269,16 @@ class Worker:
         if taken is not None:
             self.progress.ended(taken.job.id, succeeded=isinstance(event, Succeeded))
             self.short.left(taken)
+
+    def _hand_back(self, events: Sequence[Returned]) -> None:
+        try:
+            for job in self.settler.hand_back_short(events):
+                if job.state.is_terminal and self.followups is not None:
+                    self.followups.ended(job)
+        except Exception:
+            # The leases run out and the jobs are found again; the worker goes on.
+            log.exception("settle.broken", extra={"jobs": len(events)})
+        self.short.returned(len(events))
 
     # ------------------------------------------------------------------ the end
     def _drained(self) -> bool:

@@ -76,6 +76,11 @@ class JobLedger(Protocol):
         now, whoever wrote it (a lost reply is repeated). The others are left alone: `change` says why. For job types
         without effects."""
 
+    def hand_back(self, holds: Mapping[str, int]) -> Collection[str]:
+        """Give many jobs back untried, as `Job.hand_back` does it without delay or reason: {job id: fence} -> ids of the rows that
+        are QUEUED under that fence now, whoever wrote it (a lost reply is repeated). The others are left alone: another fence
+        holds, they have ended, or somebody asked to cancel them; `change` says which. For job types without effects."""
+
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew many leases in one go: {job id: fence} -> {job id: Beat}."""
 

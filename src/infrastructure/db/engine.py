@@ -218,24 +218,46 @@ def upsert(
 ) -> int:
     """Insert, or update the columns named when the key exists (none: leave it). `where` gets the new row and says
     whether the update may happen. Returns how many rows were written."""
-    statement = _insert(connection, table).values(**values)
-    if update:
-        new = statement.excluded
-        statement = statement.on_conflict_do_update(
-            index_elements=list(keys),
-            set_={column: new[column] for column in update},
-            where=where(new) if where else None,
-        )
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=list(keys))
+    statement = _upsert(connection, table, keys, update, where).values(**values)
     # Counted by what comes back: drivers disagree about the row count of an upsert.
     return len(connection.execute(statement.returning(table.c[keys[0]])).all())
+
+
+def upsert_all(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    keys: Sequence[str],
+    update: Collection[str] = (),
+) -> None:
+    """As `upsert`, of many rows that have the same columns, with one command of the driver."""
+    if rows:
+        connection.execute(_upsert(connection, table, keys, update), [dict(row) for row in rows])
 
 
 def insert_new(connection: Connection, table: Table, values: Mapping[str, Any], *, returning: str) -> bool:
     """Insert unless any unique index has something against it. Whether it was inserted."""
     statement = _insert(connection, table).values(**values).on_conflict_do_nothing()
     return bool(connection.execute(statement.returning(table.c[returning])).all())
+
+
+def _upsert(
+    connection: Connection,
+    table: Table,
+    keys: Sequence[str],
+    update: Collection[str],
+    where: Callable[[Any], Any] | None = None,
+) -> Any:
+    statement = _insert(connection, table)
+    if not update:
+        return statement.on_conflict_do_nothing(index_elements=list(keys))
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=list(keys),
+        set_={column: new[column] for column in update},
+        where=where(new) if where else None,
+    )
 
 
 def _insert(connection: Connection, table: Table) -> Any:

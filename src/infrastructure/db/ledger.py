@@ -13,11 +13,12 @@ from src.application.ports.ledger import Admission, Beat, Effect, Effects, Limit
 from src.domain.errors import Conflict, NotFound
 from src.domain.history import closed_attempt, is_dead_letter, is_reopened, starts_attempt
 from src.domain.job import Job, JobDraft, JobState
-from src.infrastructure.db import batches
+from src.infrastructure.db import batches, returns
 from src.infrastructure.db.engine import Answer, database_now, insert_new, serialize, upsert
 from src.infrastructure.db.queries import ACTIVE, SqlJobQueries
-from src.infrastructure.db.rows import attempt_row, job_row, letter_row, to_job
-from src.infrastructure.db.tables import dead_letters, job_attempts, jobs
+from src.infrastructure.db.returns import close_attempts
+from src.infrastructure.db.rows import job_row, letter_row, to_job
+from src.infrastructure.db.tables import dead_letters, jobs
 
 Applier = Callable[[Connection, Effect, float], None]
 """(connection, effect, now): makes it true in the caller's transaction."""
@@ -89,6 +90,10 @@ class SqlLedger(SqlJobQueries):
     def succeed(self, results: batches.Results) -> Collection[str]:
         """Write the successes whose fence holds with one statement."""
         return batches.succeed(self.database, results)
+
+    def hand_back(self, holds: Mapping[str, int]) -> Collection[str]:
+        """Give those back whose fence holds, in one commit."""
+        return returns.hand_back(self.database, holds)
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew the leases that are still held, in one commit."""
@@ -253,9 +258,7 @@ def _rejection(connection: Connection, draft: JobDraft, limits: Limits) -> str |
 def _record(connection: Connection, old: Job, new: Job, now: float) -> None:
     """History and dead letter of one move."""
     if closed := closed_attempt(old, new, now):
-        # A version before this one wrote the row when the attempt began.
-        ended = ("ended_at", "outcome", "error")
-        upsert(connection, job_attempts, attempt_row(closed), keys=["job_id", "fence"], update=ended)
+        close_attempts(connection, [closed])
     if is_reopened(old, new):
         connection.execute(delete(dead_letters).where(dead_letters.c.job_id == new.id))
     if is_dead_letter(old, new):

@@ -175,6 +175,20 @@ class MemoryLedger(MemoryJobQueries):
                     written.add(job_id)
             return written
 
+    def hand_back(self, holds: Mapping[str, int]) -> Collection[str]:
+        """Give those back whose fence still holds, in one commit."""
+        with self._lock:
+            now, given = self.clock.now(), set[str]()
+            for job_id, fence in holds.items():
+                job = self._jobs.get(job_id)
+                if job is not None and job.can_be_handed_back(fence):
+                    self._jobs[job_id] = job.hand_back(now, fence=fence)
+                    self._record(job, self._jobs[job_id], now)
+                    given.add(job_id)
+                elif job is not None and job.was_handed_back(fence):
+                    given.add(job_id)
+            return given
+
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew the leases that are still held."""
         with self._lock:

@@ -71,8 +71,12 @@ class RedisLanes:
 
     def release(self, delivery: Delivery, *, delay_seconds: float) -> None:
         """Give back to its lane, if the receipt still holds."""
-        for lane, some in self._by_lane([delivery]):
-            lane.release(some[0], delay_seconds=delay_seconds)
+        self.release_all([delivery], delay_seconds=delay_seconds)
+
+    def release_all(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        """Give back each to its lane, if its receipt still holds."""
+        for lane, some in self._by_lane(deliveries):
+            lane.release_all(some, delay_seconds=delay_seconds)
 
     def extend(self, deliveries: Sequence[Delivery], *, visibility_seconds: float) -> None:
         """Hide those whose receipt still holds for longer."""

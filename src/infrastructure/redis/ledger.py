@@ -42,6 +42,9 @@ TRIES = 100
 
 MICROS = 1_000_000
 
+BATCH = 200
+"""Moves per script: it runs some milliseconds, and nobody else is served meanwhile."""
+
 NO, YES, CANCEL = b"012"
 """Words of the scripts' answers, one letter for each job."""
 
@@ -93,7 +96,8 @@ class RedisLedger(RedisJobQueries):
             if new is row.job:
                 return new
             limit = running_per_tenant if starts_attempt(row.job, new) else 0
-            match self._write(row, new, now, seconds * MICROS + micros, limit):
+            (said,) = self._write([self._written(row, new, now, seconds * MICROS + micros, limit)])
+            match said:
                 case b"done":
                     return new
                 case b"full":
@@ -138,6 +142,25 @@ class RedisLedger(RedisJobQueries):
             return results.keys()
         return [job_id for job_id, word in zip(results, said, strict=True) if word == YES]
 
+    def hand_back(self, holds: Mapping[str, int]) -> Collection[str]:
+        """Give those back whose fence holds, with two scripts for each BATCH of them."""
+        given: list[str] = []
+        for start in range(0, len(ids := list(holds)), BATCH):
+            some = ids[start : start + BATCH]
+            seconds, micros, *texts = self.store.run("ledger_read", *map(escaped, some))
+            now, moved = at_time(seconds, micros), dict[str, Sequence[Any]]()
+            for job_id, text in zip(some, texts, strict=True):
+                row = to_row(job_id, text) if text is not None else None
+                if row is not None and row.job.was_handed_back(holds[job_id]):
+                    given.append(job_id)
+                elif row is not None and row.job.can_be_handed_back(holds[job_id]):
+                    new = row.job.hand_back(now, fence=holds[job_id])
+                    moved[job_id] = self._written(row, new, now, seconds * MICROS + micros)
+            # One that was written in between is left out.
+            words = self._write(list(moved.values())) if moved else ()
+            given += [job_id for job_id, word in zip(moved, words, strict=True) if word == b"done"]
+        return given
+
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew the leases that are still held, with one script."""
         return self._look(holds, repr(float(lease_seconds)))
@@ -181,12 +204,18 @@ class RedisLedger(RedisJobQueries):
             for job_id, word in zip(holds, said, strict=True)
         }
 
-    def _write(self, row: Row, new: Job, now: float, read_at: int, running_per_tenant: int) -> bytes:
+    def _write(self, written: Sequence[Sequence[Any]]) -> Sequence[bytes]:
+        """What became of each move, all by one script."""
+        args = chain.from_iterable((len(values), *values) for values in written)
+        said: Sequence[bytes] = self.store.run("ledger_write", *args)
+        return said
+
+    def _written(self, row: Row, new: Job, now: float, read_at: int, running_per_tenant: int = 0) -> Sequence[Any]:
+        """A move, as lua/ledger_write.lua is told of it."""
         old = row.job
         closed = closed_attempt(old, new, now)
         letter = letter_of(new, now) if is_dead_letter(old, new) else None
-        said: bytes = self.store.run(
-            "ledger_write",
+        return (
             escaped(new.id),
             row.version,
             read_at,
@@ -206,7 +235,6 @@ class RedisLedger(RedisJobQueries):
             letter.body if letter else "",
             *announced(self.effects(old, new)),
         )
-        return said
 
 
 def _asked(draft: JobDraft, most: Limits) -> Sequence[Any]:

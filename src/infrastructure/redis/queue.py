@@ -129,13 +129,17 @@ class RedisQueue:
 
     def release(self, delivery: Delivery, *, delay_seconds: float) -> None:
         """Give back, if the receipt still holds."""
-        self._run("release", *_receipt(delivery)[:2], _micros(delay_seconds))
+        self.release_all([delivery], delay_seconds=delay_seconds)
+
+    def release_all(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        """Give back those whose receipt still holds."""
+        for some in _batches(deliveries):
+            self._run("release", _micros(delay_seconds), *_held(some))
 
     def extend(self, deliveries: Sequence[Delivery], *, visibility_seconds: float) -> None:
         """Hide those whose receipt still holds for longer."""
         for some in _batches(deliveries):
-            held = (part for delivery in some for part in _receipt(delivery)[:2])
-            self._run("extend", _micros(visibility_seconds), *held)
+            self._run("extend", _micros(visibility_seconds), *_held(some))
 
     def close(self) -> None:
         """Let connections go."""
@@ -178,8 +182,7 @@ class RedisQueue:
             # A worker that is killed in its check leaves nothing for long.
             self.link.ask(lambda client: [client.expire(key, LEFT_SECONDS) for key in trial.keys])
             trial.extend(taken, visibility_seconds=60)
-            for delivery in taken:
-                trial.release(delivery, delay_seconds=0)
+            trial.release_all(taken, delay_seconds=0)
             taken = trial.receive(1, wait_seconds=0, visibility_seconds=60)
             trial.ack(taken)
             if [delivery.body for delivery in taken] != [b"{}"]:
@@ -228,6 +231,11 @@ def _receipt(delivery: Delivery) -> tuple[str, str, str]:
     count, _, rest = delivery.receipt.partition(":")
     name, _, key = rest.partition(":")
     return name, count, key
+
+
+def _held(deliveries: Sequence[Delivery]) -> Iterator[str]:
+    """Id and number of the receive, of each."""
+    return (part for delivery in deliveries for part in _receipt(delivery)[:2])
 
 
 def _texts(values: Sequence[str]) -> tuple[list[int], bytes]:

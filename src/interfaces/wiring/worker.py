@@ -128,7 +128,7 @@ def build_worker(
         dice=random.SystemRandom().random,
         must_go=lambda: any(must() for must in going),
         outage=outages.explains,
-        put_back=lambda job, delay: publisher.publish([replace(reference(job), delay_seconds=delay)]),
+        put_back=lambda jobs: publisher.publish([replace(reference(job), delay_seconds=delay) for job, delay in jobs]),
         meter=meter,
     )
     intake = Intake(

@@ -153,10 +153,23 @@ def test_t14_the_key_that_stands_twice_is_named() -> None:
         DECODERS.decode(b'{"video_id": 1, "attempt": 1, "file_key": "x", "attempt": 2}', {})
 
 
+LENGTHS = pytest.mark.parametrize("beside", ["", "x" * 3000], ids=["short", "long"])
+"""Bodies are parsed in one of two ways, by their length."""
+
+
+@LENGTHS
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**30, 10**4000])
-def test_t14_a_number_outside_64_bits_is_refused(number: int) -> None:
+def test_t14_a_number_outside_64_bits_is_refused(number: int, beside: str) -> None:
     with pytest.raises(InvalidMessage, match="64 bits"):
-        decode({**CONTENT, "payload": {"n": number}})
+        decode({**CONTENT, "payload": {"text": beside, "n": number}})
+
+
+@LENGTHS
+@pytest.mark.parametrize("number", ["1e400", "-9E999", "1.5e+309"])
+def test_t14_a_number_that_no_float_holds_is_refused(number: str, beside: str) -> None:
+    body = json.dumps({**CONTENT, "payload": {"text": beside, "n": "NUMBER"}}).replace('"NUMBER"', number)
+    with pytest.raises(InvalidMessage, match="too large"):
+        DECODERS.decode(body.encode(), {})
 
 
 def test_numbers_of_64_bits_are_kept() -> None:

@@ -147,6 +147,16 @@ def many_successes_without_a_fence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemoryLedger, "succeed", succeed)
 
 
+def many_given_back_without_a_fence(patch: pytest.MonkeyPatch) -> None:
+    original = MemoryLedger.hand_back
+
+    def hand_back(self: MemoryLedger, holds: dict[str, int]) -> Any:
+        rows = {name: self.find(name) for name in holds}
+        return original(self, {name: row.fence for name, row in rows.items() if row is not None})
+
+    patch.setattr(MemoryLedger, "hand_back", hand_back)
+
+
 def refused_successes_are_acknowledged_too(patch: pytest.MonkeyPatch) -> None:
     def finish(self: Settler, many: Any) -> None:
         self.queue.ack([taken.delivery for taken in many])
@@ -186,6 +196,7 @@ MUTANTS = [
     busy_deletes_the_message,
     terminal_states_can_be_overwritten,
     many_successes_without_a_fence,
+    many_given_back_without_a_fence,
     refused_successes_are_acknowledged_too,
     known_jobs_begin_anew,
 ]

@@ -85,6 +85,17 @@ class EngineMachine(RuleBasedStateMachine):
         if not self._at(number).paused:
             self._tolerant(lambda: self.world.end_many(self._at(number)))
 
+    @rule(number=worker)
+    def return_many(self, number: int) -> None:
+        if not self._at(number).paused:
+            self._tolerant(lambda: self.world.return_many(self._at(number)))
+
+    @rule(number=worker, point=st.sampled_from(WORKER_POINTS))
+    def killed_while_giving_many_back(self, number: int, point: str) -> None:
+        station = self._at(number)
+        if not station.paused:
+            self.world.killed_at(station, point, lambda: self.world.return_many(station))
+
     @rule(number=worker, point=st.sampled_from(WORKER_POINTS))
     def killed_while_receiving_many(self, number: int, point: str) -> None:
         station = self._at(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -158,6 +159,71 @@ def test_what_was_returned_is_given_back_untried(world: World) -> None:
     assert row is not None
     assert (row.state, row.attempts) == (JobState.QUEUED, 0)
     assert world.queue.inner.depth().ready == 1
+
+
+def test_many_returned_are_given_back_untried_with_one_call(world: World) -> None:
+    names = published(world, 5)
+    station = world.workers[0]
+    world.deliver_many(station, 10)
+    world.return_many(station)
+    assert states(world) == {JobState.QUEUED}
+    assert {row.attempts for name in names if (row := world.memory.find(name))} == {0}
+    depth = world.queue.inner.depth()
+    assert (depth.ready, depth.in_flight, len(station.held)) == (5, 0, 0)
+    world.deliver_many(world.workers[1], 10)
+    world.end_many(world.workers[1])
+    assert states(world) == {JobState.SUCCEEDED}
+    assert world.breaches == []
+
+
+def test_f03_a_worker_that_lost_its_leases_gives_nothing_of_its_successors_back(world: World) -> None:
+    published(world, 3)
+    frozen, successor = world.workers
+    world.deliver_many(frozen, 10)
+    world.clock.advance(LEASE * 2)
+    world.deliver_many(successor, 10)
+    world.return_many(frozen)
+    assert states(world) == {JobState.RUNNING}
+    assert world.queue.inner.depth().ready == 0
+    assert len(frozen.held) == 0
+    world.end_many(successor)
+    assert states(world) == {JobState.SUCCEEDED}
+    assert world.breaches == []
+
+
+def test_f08_a_lost_reply_to_many_given_back_is_found_to_be_our_own(world: World) -> None:
+    published(world, 3)
+    station = world.workers[0]
+    world.deliver_many(station, 10)
+    world.ledger.fault = "after"
+    world.return_many(station)
+    assert states(world) == {JobState.QUEUED}
+    assert world.queue.inner.depth().ready == 3
+
+
+def test_one_of_those_returned_that_was_to_be_cancelled_is_cancelled(world: World) -> None:
+    names = published(world, 3)
+    station = world.workers[0]
+    world.deliver_many(station, 10)
+    world.memory.change(names[1], lambda job, now: job.request_cancel(now))
+    world.return_many(station)
+    found = [row.state for name in names if (row := world.memory.find(name))]
+    assert found == [JobState.QUEUED, JobState.CANCELLED, JobState.QUEUED]
+    assert (world.queue.inner.depth().ready, world.queue.inner.depth().in_flight) == (2, 0)
+
+
+def test_jobs_whose_messages_went_with_their_claim_get_new_ones_all_at_once(world: World) -> None:
+    names = published(world, 3)
+    station = world.workers[0]
+    world.deliver_many(station, 10)
+    world.queue.inner.ack([held.delivery for held in station.held.active() if held.delivery is not None])
+    for held in station.held.active():
+        held.delivery = None
+    told: list[Sequence[tuple[Job, float]]] = []
+    station.settler = replace(station.settler, put_back=told.append)
+    world.return_many(station)
+    (jobs,) = told
+    assert [(job.id, delay) for job, delay in jobs] == [(name, 0.0) for name in names]
 
 
 # ---------------------------------------------------------------------- how many
