@@ -66,8 +66,9 @@ class SeveralNotifiers:
         try:
             tell(way.notifier)
         except NetworkError as error:
+            # A power of two is soon more than any number: one that is away for days still has a pause.
+            pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** min(way.failures, 60))
             way.failures += 1
-            pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** (way.failures - 1))
             way.not_before = self._clock.monotonic() + pause
             log.warning("notify.away", extra={"way": way.name, "error": str(error), "again_in_seconds": pause})
             return False

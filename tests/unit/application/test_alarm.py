@@ -125,6 +125,17 @@ def test_e7_one_who_is_away_neither_mutes_nor_repeats_the_others() -> None:
     assert alarm.tick() == 0
 
 
+def test_a_way_that_is_away_for_days_keeps_its_pause_and_nobody_from_being_told() -> None:
+    clock = FrozenClock()
+    log, webhook = MemoryNotifier(), Away()
+    several = SeveralNotifiers([("webhook", webhook), ("log", log)], clock)
+    for number in range(1100):
+        with pytest.raises(NetworkError, match="webhook"):
+            several.notify(letter(f"l{number}"))
+        clock.advance(LONGEST_PAUSE_SECONDS)
+    assert webhook.asked == len(log.told) == 1100
+
+
 def test_the_last_tick_of_a_drain_tells_what_is_there_and_never_fails_it(caplog: pytest.LogCaptureFixture) -> None:
     pager = MemoryNotifier()
     kept = letters(FrozenClock(), "l1")
