@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from src.application.ports.outbox import OutboxDesk, Unsent
+from src.application.ports.outbox import OutboxDesk, Unsent, Waiting
 from src.domain.errors import NotFound
 from src.interfaces.cli.documents import shown
 from src.interfaces.cli.errors import show_note
@@ -16,6 +16,7 @@ from src.interfaces.cli.table import moment, print_table
 
 EMPTY = "Everything was sent."
 NONE_PARKED = "Nothing is parked."
+NOTHING = Waiting(count=0, oldest_at=0.0)
 SHOWN = 80
 """Letters of an error in the table."""
 
@@ -65,43 +66,44 @@ def retry(events: Sequence[str], sink: str | None, everything: bool, as_json: bo
     if bool(events) == everything:
         raise click.UsageError("name EVENTS (`mediaworker outbox list --parked` shows them), or say --all")
     kept: OutboxDesk = open_existing("events").adapters.outbox()
-    freed: list[dict[str, str]] = []
-    for name in [sink] if sink else sorted(kept.waiting()):
-        wanted = events or [each.event.id for each in kept.kept(name, _parked(kept, name), parked=True)]
-        freed += [{"sink": name, "id": each} for each in kept.release(name, wanted)]
-    if left := sorted(set(events) - {each["id"] for each in freed}):
+    waiting = kept.waiting()
+    wanted: dict[str, Sequence[str]] = {}
+    for name in [sink] if sink else sorted(waiting):
+        there = waiting.get(name, NOTHING)
+        # One that is named may be put off only.
+        held = kept.kept(name, there.count if events else there.parked, parked=everything)
+        wanted[name] = [each.event.id for each in held if each.hold and (everything or each.event.id in events)]
+    if left := sorted(set(events).difference(*wanted.values())):
         where = f" for {sink}" if sink else ""
         raise NotFound(
             f"nothing holds {', '.join(left)}{where}", fix="`mediaworker outbox list` shows what is unsent, and why"
         )
+    freed = [{"sink": name, "id": each} for name, ids in wanted.items() for each in kept.release(name, ids)]
     print_json(freed) if as_json else click.echo(f"{len(freed)} will be sent again")
 
 
 @outbox.command()
 @click.argument("sink")
+@click.option("--parked", is_flag=True, help="Only what it did not take, and is tried no more.")
 @click.option("--yes", is_flag=True, help="Do it; without this it only says what would go.")
 @json_option
-def purge(sink: str, yes: bool, as_json: bool) -> None:
+def purge(sink: str, parked: bool, yes: bool, as_json: bool) -> None:
     """Forget what SINK has yet to be told: it will never hear of it."""
     kept: OutboxDesk = open_existing("events").adapters.outbox()
-    waiting = kept.waiting().get(sink)
-    count = waiting.count if waiting else 0
+    waiting = kept.waiting().get(sink, NOTHING)
+    count = waiting.parked if parked else waiting.count
     left = count
-    while yes and left > 0 and (events := kept.kept(sink, min(left, 500))):
+    while yes and left > 0 and (events := kept.kept(sink, min(left, 500), parked=parked)):
         kept.sent(sink, [each.event.id for each in events])
         left -= len(events)
-    document = {"sink": sink, "unsent": count, "removed": count - left if yes else 0}
+    what = "parked" if parked else "unsent"
+    document = {"sink": sink, what: count, "removed": count - left if yes else 0}
     if as_json:
         print_json(document)
     elif yes:
         click.echo(f"removed {document['removed']}")
     else:
-        click.echo(f"{count} unsent for {sink}; --yes removes them")
-
-
-def _parked(kept: OutboxDesk, sink: str) -> int:
-    waiting = kept.waiting().get(sink)
-    return waiting.parked if waiting else 0
+        click.echo(f"{count} {what} for {sink}; --yes removes them")
 
 
 def _state(each: Unsent, now: float) -> str:
