@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -62,6 +63,8 @@ class _Batch:
     failed: int = 0
     """events without a history, since the last success"""
     error: str = ""
+    more: bool = False
+    """the outbox has perhaps something else that may go"""
 
 
 @dataclass
@@ -81,20 +84,24 @@ class Relay:
     clock: Clock
     batch: int = 50
     _known: dict[str, _Sink] = field(default_factory=dict, init=False)
+    _turn: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+    """the last tick may come while another thread is at one: under one name, both would lead"""
 
     def tick(self) -> int:
         """Send what can be sent; how many events. A sink's failure is logged and tried again later. Raises
         DatabaseUnavailable."""
-        return sum(self._work_off(name, sink) for name, sink in self.sinks.items())
+        with self._turn:
+            return sum(self._work_off(name, sink) for name, sink in self.sinks.items())
 
     def last(self) -> int:
         """A tick of somebody who will not come again, and so waits for no pause to end and leaves the sinks to others: a database
         that is away is logged, and what is unsent stays for them."""
-        self._known.clear()
         try:
-            sent = self.tick()
-            for name in self._known:
-                self.outbox.lead(name, self.owner, seconds=0)
+            with self._turn:
+                self._known.clear()
+                sent = self.tick()
+                for name in self._known:
+                    self.outbox.lead(name, self.owner, seconds=0)
         except WorkerError as error:
             log.warning("relay.failed", extra={"error_class": error.code, "error": str(error)})
             return 0
@@ -131,9 +138,7 @@ class Relay:
         events = self.outbox.unsent(name, limit)
         if len(known.met) > MOST_MET or not any(_untried(events, known.met)):
             known.met.clear()
-        until, batch = self.clock.monotonic() + BATCH_SECONDS, _Batch()
-        # If it is not all, or not in turn.
-        more = len(events) == limit or bool(known.met)
+        until, batch = self.clock.monotonic() + BATCH_SECONDS, _Batch(more=len(events) == limit)
         for each in _untried(events, frozenset(known.met)):
             if each.event.job_id in batch.behind:
                 continue
@@ -141,17 +146,18 @@ class Relay:
             if batch.failed == PROBES:
                 break
             if self.clock.monotonic() > until:
-                more = True
+                batch.more = True
                 break
         self._note(name, batch)
         if known.met:
             self._put_off(name, known, batch.error)
             return len(batch.sent), False
         known.rounds, known.not_before = 0, 0.0
-        return len(batch.sent), bool(batch.sent) and more
+        return len(batch.sent), bool(batch.sent) and batch.more
 
     def _try(self, name: str, sink: EventSink, each: Unsent, known: _Sink, batch: _Batch) -> None:
-        event, tries = each.event, each.hold.tries if each.hold else 0
+        event = each.event
+        tries, _error = batch.holds.get(event.id, (each.hold.tries if each.hold else 0, ""))
         try:
             sink.send(event)
         except EventRefused as error:
@@ -168,7 +174,9 @@ class Relay:
             self._failed(each, tries, f"{type(error).__name__}: {error}", known, batch)
             return
         batch.sent.append(event.id)
+        batch.holds.pop(event.id, None)
         batch.failed = 0
+        batch.more |= bool(known.met)
         known.met.clear()
         known.suspects.pop(event.id, None)
         if not tries:

@@ -130,6 +130,55 @@ def test_f37_a_sink_that_takes_few_by_chance_parks_none(share: float) -> None:
     assert parked(outbox) == []
 
 
+def test_f37_of_two_failures_in_a_row_the_first_is_nobodys(outbox: MemoryOutbox, clock: FrozenClock) -> None:
+    sink = ListSink([BAD, BAD])
+    write(outbox, "e1", "e2", "e3")
+    relays(outbox, sink, clock).tick()
+    assert sink.ids == ["e3", "e1"]
+    (held,) = outbox.kept("a", 10)
+    assert (held.event.id, held.hold.tries if held.hold else 0) == ("e2", 1)
+
+
+def test_f37_one_that_failed_by_itself_before_judges_no_other(outbox: MemoryOutbox, clock: FrozenClock) -> None:
+    sink = ListSink(bad={"bad": BAD})
+    write(outbox, "bad", "known")
+    outbox.hold("a", "known", tries=2, error="500", seconds=0)
+    relay = relays(outbox, sink, clock)
+    relay.tick()
+    assert sink.ids == ["known"]
+    assert [each.hold for each in outbox.kept("a", 10)] == [None]
+    write(outbox, "new")
+    relay.tick()
+    (held,) = outbox.kept("a", 10)
+    assert (held.event.id, held.hold.tries if held.hold else 0) == ("bad", 1)
+
+
+def test_f37_a_failure_that_was_judged_late_counts_once_with_the_next_one(
+    outbox: MemoryOutbox, clock: FrozenClock
+) -> None:
+    """The sink's answer to "early" judges what was found out before, in the same batch in which "bad" fails again."""
+    sink = ListSink(bad={"bad": BAD})
+    write(outbox, "early", "bad")
+    outbox.hold("a", "early", tries=1, error="500", seconds=5)
+    outbox.hold("a", "bad", tries=3, error="500", seconds=0)
+    relay = relays(outbox, sink, clock)
+    relay.tick()
+    (_early, bad) = outbox.kept("a", 10)
+    assert bad.hold is not None
+    assert bad.hold.tries == 3, "nobody has judged it yet"
+    outbox.release("a", ["early"])
+    clock.advance(PAUSES[2])
+    relay.tick()
+    (bad,) = outbox.kept("a", 10)
+    assert bad.hold is not None
+    assert bad.hold.tries == 4
+    write(outbox, "late")
+    relay.tick()
+    (bad,) = outbox.kept("a", 10)
+    assert bad.hold is not None
+    assert bad.hold.tries == 5
+
+
 def test_f37_an_event_alone_with_a_sink_is_not_judged_and_delays_no_other(
     outbox: MemoryOutbox, clock: FrozenClock
 ) -> None:
