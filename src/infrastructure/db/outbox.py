@@ -41,7 +41,7 @@ class SqlOutbox:
 
     def unsent(self, sink: str, limit: int) -> Sequence[Unsent]:
         """By the number that the row got. What is held keeps back only rows of its own job; those are found by an index that has
-        nothing else in it."""
+        nothing else in it, one look for each row that is given: as a join, all that is held would be read first."""
         held, now = outbox.alias("held"), select(func.worker_now(type_=Double)).scalar_subquery()
         before = (
             select(held.c.number)
@@ -49,7 +49,9 @@ class SqlOutbox:
             .where(held.c.error.is_not(None), held.c.parked_at.is_not(None) | (held.c.retry_at > now))
         )
         may_go = outbox.c.parked_at.is_(None) & (outbox.c.retry_at.is_(None) | (outbox.c.retry_at <= now))
-        return self._found(_COLUMNS.where(outbox.c.sink == sink, may_go, ~before.exists()), limit)
+        return self._found(
+            _COLUMNS.where(outbox.c.sink == sink, may_go, before.limit(1).scalar_subquery().is_(None)), limit
+        )
 
     def sent(self, sink: str, ids: Collection[str]) -> None:
         """They go."""
