@@ -78,6 +78,12 @@ EVENTS_UNSENT = Metric(
 EVENTS_OLDEST = Metric(
     "worker_events_oldest_seconds", Kind.GAUGE, "Age of the oldest event that a sink has yet to get.", ("sink",)
 )
+EVENTS_PARKED = Metric(
+    "worker_events_parked",
+    Kind.GAUGE,
+    "Those of them that the sink does not take although it is there, and that wait for an operator.",
+    ("sink",),
+)
 CRON_TICKS = Metric(
     "worker_cron_ticks",
     Kind.COUNTER,
@@ -108,6 +114,7 @@ CATALOGUE = (
     EVENTS_UP,
     EVENTS_UNSENT,
     EVENTS_OLDEST,
+    EVENTS_PARKED,
     CRON_TICKS,
     EVENTS_HEARD,
     BACKEND_UP,

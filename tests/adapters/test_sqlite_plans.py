@@ -13,6 +13,7 @@ from src.domain.job import ACTIVE_STATES, JobDraft
 from src.infrastructure.db import schema
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.ledger import SqlLedger
+from src.infrastructure.db.outbox import SqlOutbox
 from src.infrastructure.db.queries import ACTIVE
 from src.infrastructure.db.videos import SqlVideos
 
@@ -64,3 +65,22 @@ def test_the_active_job_is_found_by_an_index(database: Database, question: str) 
 
 def test_the_states_that_count_as_active_are_the_domains() -> None:
     assert set(ACTIVE.value or ()) == {state.value for state in ACTIVE_STATES}
+
+
+def test_f37_what_is_parked_makes_no_look_longer(tmp_path: Path) -> None:
+    schema.upgrade(url := f"sqlite:///{tmp_path / 'worker.db'}")
+    database = Database(url)
+    asked: list[tuple[str, object]] = []
+
+    @event.listens_for(database._live(), "before_cursor_execute")
+    def remember(*arguments: object) -> None:
+        asked.append((str(arguments[2]), arguments[3]))
+
+    assert SqlOutbox(database).unsent("a", 1) == []
+    statement, given = asked[-1]
+    with database._live().connect() as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)]  # type: ignore[arg-type]
+    database.close()
+    assert "SEARCH outbox USING INDEX outbox_in_turn (sink=?)" in plan
+    assert any("USING INDEX outbox_held" in line or "USING COVERING INDEX outbox_held" in line for line in plan), plan
+    assert not any("TEMP B-TREE" in line for line in plan)

@@ -12,11 +12,13 @@ from typing import Any
 
 @dataclass
 class Received:
-    """What came, as (headers in lower case, body), and what is answered: `answers` in turn, then 204."""
+    """What came, as (headers in lower case, body), and what is answered: to a message what `refuses` says of its id (0: the
+    connection is cut), else `answers` in turn, then 204."""
 
     address: str = ""
     posts: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    refuses: dict[str, int] = field(default_factory=dict)
 
     @property
     def ids(self) -> list[str]:
@@ -33,7 +35,12 @@ def receiving(received: Received | None = None) -> Iterator[Received]:
         def do_POST(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             kept.posts.append((headers, self.rfile.read(int(self.headers["content-length"]))))
-            status = kept.answers.pop(0) if kept.answers else 204
+            status = kept.refuses.get(headers.get("webhook-id", ""), -1)
+            if not status:
+                self.close_connection = True
+                return
+            if status < 0:
+                status = kept.answers.pop(0) if kept.answers else 204
             self.send_response(status)
             if status in (301, 307):
                 self.send_header("location", "http://127.0.0.1:1/")

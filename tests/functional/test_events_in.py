@@ -12,10 +12,12 @@ from urllib.request import urlopen
 import pytest
 import redis
 
+from src import __version__
 from src.application.ports.ledger import DeadLetterFilter, JobFilter
 from tests.adapters.redis_servers import client, own_server
 from tests.functional.fleet import Fleet, kill, wait_for
-from tests.servers.process import free_ports
+from tests.functional.test_health import numbers
+from tests.servers.process import answers, free_ports
 from tests.servers.shared import shared
 
 LISTENER = "src.interfaces.workers.events.main"
@@ -98,23 +100,45 @@ def test_e13_a_listener_whose_redis_can_not_be_reached_is_refused(fleet: Fleet) 
     assert (done.returncode, "127.0.0.1:1" in done.stderr) == (4, True), done.stderr
 
 
-def test_i12_a_listener_is_not_ready_while_its_redis_is_away(fleet: Fleet) -> None:
+def test_i12_a_listener_tells_of_itself_truthfully(fleet: Fleet) -> None:
     (port,) = free_ports(1)
 
-    def ready() -> int:
+    def status(page: str) -> int:
         try:
-            with urlopen(f"http://127.0.0.1:{port}/healthz/ready", timeout=5) as answer:
+            with urlopen(f"http://127.0.0.1:{port}{page}", timeout=5) as answer:
                 return int(answer.status)
         except HTTPError as refused:
             return refused.code
         except OSError:
             return 0
 
-    with own_server() as server:
+    def ready() -> int:
+        return status("/healthz/ready")
+
+    def ups() -> dict[str, float]:
+        return {name: found["worker_backend_up", frozenset([name])] for name in ("database", "pubsub", "stream")}
+
+    with own_server() as server, client(server.url) as sender:
         fleet.settings = {"WORKER_REDIS__URL": server.url, "WORKER_HEALTH__PORT": str(port)}
-        fleet.run(LISTENER)
+        process = fleet.run("src.interfaces.cli.app", "run", "events")
         wait_for(lambda: ready() == 200, 30, "it is ready")
+        sender.xadd("content.events", {"type": "content.created", "payload": '{"content_id": "c1"}'})
+        wait_for(lambda: ("worker_events_heard_total", frozenset(["stream"])) in numbers(port), 30, "it counts events")
+        found = numbers(port)
+        assert found["worker_info", frozenset(["events", __version__])] == 1
+        assert found["worker_events_heard_total", frozenset(["stream"])] == 1
+        assert found["worker_ready", frozenset()] == 1
+        assert ups() == {"database": 1, "pubsub": 1, "stream": 1}
+        assert not any(metric.startswith("worker_queue") for metric, _ in found)
         server.kill()
         wait_for(lambda: ready() == 503, 10, "and is not, without Redis")
+        wait_for(lambda: numbers(port)["worker_backend_up", frozenset(["stream"])] == 0, 10, "and says why")
+        found = numbers(port)
+        assert found["worker_ready", frozenset()] == 0
+        assert found["worker_backend_up", frozenset(["database"])] == 1
+        assert status("/healthz/live") == 200, "a restart would not bring Redis back"
         server.start()
         wait_for(lambda: ready() == 200, 10, "and is again")
+        process.terminate()
+        assert process.wait(20) == 0
+        assert not answers(port)

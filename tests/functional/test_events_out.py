@@ -92,6 +92,42 @@ def test_what_a_sink_will_never_take_can_be_purged(fleet: Fleet) -> None:
     assert fleet.cli("outbox", "list").stdout.strip() == "Everything was sent."
 
 
+def test_f37_what_a_receiver_never_takes_is_listed_sent_again_and_forgotten(fleet: Fleet) -> None:
+    fleet.settings = {
+        "WORKER_EVENTS__SINKS": "webhook",
+        "WORKER_EVENTS__WEBHOOK_URL": "http://127.0.0.1:1/",
+        "WORKER_EVENTS__WEBHOOK_SECRET": SECRET,
+    }
+    for name in ("one", "two"):
+        ask(fleet, name)
+    assert fleet.drain() == 0
+    one, two = "one.1.worker.told", "two.1.worker.told"
+    outbox = fleet.adapters.outbox()
+    assert outbox.kept("webhook", 1)[0].hold is None, "it is the receiver that is away"
+    for event in (one, two):
+        outbox.hold("webhook", event, tries=12, error="webhook answered 500: \x1b[31mno", seconds=None)
+    listed = json.loads(fleet.cli("outbox", "list", "--parked", "--json").stdout)
+    assert [(each["id"], each["parked"], each["tries"]) for each in listed] == [(one, True, 12), (two, True, 12)]
+    shown = fleet.cli("outbox", "list").stdout
+    assert "parked after 12 tries: webhook answered 500" in shown
+    assert "\x1b" not in shown
+    neither = fleet.cli("outbox", "retry")
+    assert (neither.returncode, "--all" in neither.stderr) == (2, True)
+    unknown = fleet.cli("outbox", "retry", one, "nobody")
+    assert (unknown.returncode, "nobody" in unknown.stderr) == (3, True)
+    assert [each["id"] for each in json.loads(fleet.cli("outbox", "list", "--parked", "--json").stdout)] == [
+        one,
+        two,
+    ], "half of it is not done"
+    again = fleet.cli("outbox", "retry", one, "--json")
+    assert json.loads(again.stdout) == [{"sink": "webhook", "id": one}]
+    assert [each.event.id for each in outbox.unsent("webhook", 10)] == [one]
+    assert json.loads(fleet.cli("outbox", "purge", "webhook", "--parked", "--json").stdout)["parked"] == 1
+    assert fleet.cli("outbox", "retry", "--all").stdout.strip() == "1 will be sent again"
+    assert [each.event.id for each in outbox.unsent("webhook", 10)] == [one, two]
+    assert fleet.cli("outbox", "list", "--parked").stdout.strip() == "Nothing is parked."
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

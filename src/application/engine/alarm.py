@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from src.application.ports.ledger import DeadLetters
 from src.application.ports.notify import AdminNotifier
@@ -13,7 +13,11 @@ from src.domain.errors import NetworkError, WorkerError
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+MOST = 1000
+"""Letters, and events, of one look. So many wait at most for a way that is away before those after them are told nobody."""
+
+
+@dataclass(slots=True)
 class Alarm:
     """`notify_admin` from what is durable (letters; events that `is_told`): at least once, whatever dies in between."""
 
@@ -21,6 +25,9 @@ class Alarm:
     notifier: AdminNotifier
     events: OpsEvents | None = None
     batch: int = 50
+    _letters_left: int = field(default=0, init=False)
+    """of the look before: some way has yet to be told of them, and the others are not to miss what came after them"""
+    _events_left: int = field(default=0, init=False)
 
     def tick(self) -> int:
         """Tell what nobody was told yet; how many. Raises DatabaseUnavailable."""
@@ -35,8 +42,9 @@ class Alarm:
             return 0
 
     def _letters(self) -> int:
-        told = []
-        for letter in self.dead_letters.unnotified(self.batch):
+        told: list[str] = []
+        letters = self.dead_letters.unnotified(min(MOST, self.batch + self._letters_left))
+        for letter in letters:
             try:
                 self.notifier.notify(letter)
             except NetworkError as error:
@@ -48,6 +56,7 @@ class Alarm:
                 log.exception("notify.broken", extra={"letter": letter.id})
                 continue
             told.append(letter.id)
+        self._letters_left = len(letters) - len(told)
         if told:
             self.dead_letters.notified(told)
         return len(told)
@@ -55,8 +64,9 @@ class Alarm:
     def _events(self) -> int:
         if self.events is None:
             return 0
-        told = []
-        for event in self.events.untold(self.batch):
+        told: list[str] = []
+        events = self.events.untold(min(MOST, self.batch + self._events_left))
+        for event in events:
             try:
                 self.notifier.notify_event(event)
             except NetworkError as error:
@@ -66,6 +76,7 @@ class Alarm:
                 log.exception("notify.broken", extra={"event": event.id})
                 continue
             told.append(event.id)
+        self._events_left = len(events) - len(told)
         if told:
             self.events.told(told)
         return len(told)

@@ -19,6 +19,8 @@ class Health:
     answer_seconds: float = 4.0
     """a backend that has been asked this long ago and has not answered counts as away"""
     _turned_at: dict[str, float] = field(default_factory=dict)
+    _patience: dict[str, float] = field(default_factory=dict)
+    """{loop: seconds}, where it is not `wedged_after_seconds`"""
     _backends: dict[str, bool] = field(default_factory=dict)
     _asked_at: dict[str, float] = field(default_factory=dict)
     _away_at: dict[str, float] = field(default_factory=dict)
@@ -28,6 +30,12 @@ class Health:
     def turned(self, loop: str) -> None:
         """A loop came round."""
         with self._lock:
+            self._turned_at[loop] = self.clock.monotonic()
+
+    def watch(self, loop: str, seconds: float) -> None:
+        """From now on the loop is to come round, or to say that it goes on, every `seconds`."""
+        with self._lock:
+            self._patience[loop] = seconds
             self._turned_at[loop] = self.clock.monotonic()
 
     def asking(self, name: str) -> None:
@@ -62,17 +70,23 @@ class Health:
         """False when a loop has not come round for too long."""
         with self._lock:
             now = self.clock.monotonic()
-            return all(now - at < self.wedged_after_seconds for at in self._turned_at.values())
+            return all(
+                now - at < self._patience.get(loop, self.wedged_after_seconds) for loop, at in self._turned_at.items()
+            )
 
     def ready(self) -> bool:
         """True while new work can be taken."""
         with self._lock:
-            return not self._draining and bool(self._backends) and all(map(self._answers, self._backends))
+            # One that hangs at the first question has never answered.
+            used = self._backends.keys() | self._asked_at.keys()
+            return not self._draining and bool(self._backends) and all(map(self._answers, used))
 
     def backends(self) -> Mapping[str, bool]:
         """{backend: reachable}, as last used."""
         with self._lock:
-            return {name: self._answers(name) for name in self._backends}
+            return {name: self._answers(name) for name in self._backends} | {
+                name: False for name in self._asked_at if not self._answers(name)
+            }
 
     def _answers(self, name: str) -> bool:
         asked = self._asked_at.get(name)

@@ -36,35 +36,70 @@ class Announced(Effect):
     sinks: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Why an event is not sent just now: the sink did not take it, although it is there. Times are epoch seconds of the ledger."""
+
+    tries: int
+    """that count: others of the sink's events were taken right after"""
+    error: str
+    """of the latest one"""
+    retry_at: float | None
+    """None: parked, until an operator lets it go on"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """An event that a sink has yet to get."""
+
+    event: JobEvent
+    hold: Hold | None = None
+
+
 class Outbox(Protocol):
     """What was announced and not yet sent, for each sink apart, so that one that is away keeps nobody else waiting. Raises
     DatabaseUnavailable."""
 
     def lead(self, sink: str, owner: str, *, seconds: float) -> bool:
         """Whether `owner` may send to the sink for `seconds` from now: one at a time, so that events of one job arrive in
-        their order. Asking again prolongs it."""
+        their order. Asking again prolongs it; with 0 seconds it is over."""
 
-    def unsent(self, sink: str, limit: int) -> Sequence[JobEvent]:
-        """In the order in which they were written."""
+    def unsent(self, sink: str, limit: int) -> Sequence[Unsent]:
+        """What may go now, in the order in which it was written: without what is parked or put off, and without events of the
+        same job that were written after that."""
 
     def sent(self, sink: str, ids: Collection[str]) -> None:
         """The sink has them; unknown ones are passed over."""
+
+    def hold(self, sink: str, event_id: str, *, tries: int, error: str, seconds: float | None) -> None:
+        """Put the event off for `seconds`, or park it (None). An unknown one is passed over."""
 
     def waiting(self) -> Mapping[str, Waiting]:
         """{sink: what it has yet to be sent}, sinks with nothing left out."""
 
 
+class OutboxDesk(Outbox, Protocol):
+    """The outbox as an operator sees it, with what he does about it. Raises DatabaseUnavailable."""
+
+    def kept(self, sink: str, limit: int, *, parked: bool = False) -> Sequence[Unsent]:
+        """All that is unsent, whatever holds it, in the order in which it was written; with `parked`, only that."""
+
+    def release(self, sink: str, ids: Collection[str]) -> Collection[str]:
+        """These go on at once, and their tries count anew; which of them were held."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """How many events, and the time of the oldest."""
+    """How many events, the time of the oldest, and how many of them are parked."""
 
     count: int
     oldest_at: float
+    parked: int = 0
 
 
 class EventSink(Protocol):
     """One way of telling other systems."""
 
     def send(self, event: JobEvent) -> None:
-        """Returns when the other side has it. Raises NetworkError (it is sent again later, and what follows waits) or
-        EventRefused (it will never be taken)."""
+        """Returns when the other side has it. Raises NetworkError (it is sent again later; what follows of the same job waits)
+        or EventRefused (it will never be taken)."""

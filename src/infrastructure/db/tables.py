@@ -182,6 +182,10 @@ outbox = Table(
     Column("subject", String),
     Column("data", DOCUMENT, nullable=False),
     Column("trace", String),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("error", Text),
+    Column("retry_at", Double),
+    Column("parked_at", Double),
 )
 
 outbox_leads = Table(

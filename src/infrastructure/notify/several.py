@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,11 +15,14 @@ from src.domain.errors import NetworkError
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = 1000
-"""Of what was told and may be asked about again; far more than the Alarm looks at together."""
+REMEMBERED = 2000
+"""Of what was told and may be asked about again: all that the Alarm looks at together, letters and events."""
 
 LONGEST_PAUSE_SECONDS = 60.0
 """Between two tries of one that is away: 1 s, doubled each time."""
+
+TRIES_IN_TURN = 3
+"""Of what a way fails at, before it lets what comes later go first."""
 
 
 @dataclass
@@ -32,6 +35,10 @@ class _Way:
     failures: int = 0
     not_before: float = 0.0
     """monotonic"""
+    failed_at: Counter[str] = field(default_factory=Counter)
+    """how often at what"""
+    passed_over: set[str] = field(default_factory=set)
+    """what is tried again when it is asked for next"""
 
 
 class SeveralNotifiers:
@@ -63,15 +70,27 @@ class SeveralNotifiers:
             return True
         if self._clock.monotonic() < way.not_before:
             return False
+        if way.failed_at[what] >= TRIES_IN_TURN and what not in way.passed_over:
+            # It may be the one thing that this way never takes: what comes after it has a turn in between.
+            way.passed_over.add(what)
+            return False
+        way.passed_over.discard(what)
         try:
             tell(way.notifier)
         except NetworkError as error:
+            # A power of two is soon more than any number: one that is away for days still has a pause.
+            pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** min(way.failures, 60))
             way.failures += 1
-            pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** (way.failures - 1))
             way.not_before = self._clock.monotonic() + pause
+            way.failed_at[what] += 1
+            while len(way.failed_at) > REMEMBERED:
+                oldest = next(iter(way.failed_at))
+                del way.failed_at[oldest]
+                way.passed_over.discard(oldest)
             log.warning("notify.away", extra={"way": way.name, "error": str(error), "again_in_seconds": pause})
             return False
         way.failures, way.not_before = 0, 0.0
+        del way.failed_at[what]
         way.told[what] = None
         while len(way.told) > REMEMBERED:
             way.told.popitem(last=False)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -13,6 +16,8 @@ from redis.exceptions import ResponseError
 from src.application.ports.event_source import Heard
 from src.domain.errors import NetworkError
 from src.infrastructure.redis.address import RedisLink
+
+log = logging.getLogger(__name__)
 
 ORPHAN_SECONDS = 30.0
 """After this long without an answer an entry that another listener read is taken over."""
@@ -23,8 +28,20 @@ QUIET_SECONDS = 10.0
 MOST = 100
 """Entries of one read."""
 
+FORGET_SECONDS = 3600.0
+"""After this long without a question from a listener, and with nothing left that it has to answer for, the group forgets it. One that
+lives asks every few seconds."""
+
+TIDY_SECONDS = 3600.0
+"""Between two looks for such."""
+
 TYPE_FIELDS = ("event_type", "type", "event")
 BODY_FIELDS = ("payload", "body", "data", "message")
+
+
+@cache
+def _tidying() -> str:
+    return (Path(__file__).with_name("lua") / "stream_tidy.lua").read_text()
 
 
 @dataclass
@@ -129,6 +146,8 @@ class RedisStream:
     link: RedisLink = field(init=False, repr=False)
     remembers: bool = field(default=True, init=False)
     _joined: bool = field(default=False, init=False)
+    _tidy_at: float = field(default=0.0, init=False)
+    """monotonic"""
     _own: bool = field(default=True, init=False)
     """entries of this consumer's name that it was given before it started"""
 
@@ -138,6 +157,7 @@ class RedisStream:
     def receive(self, *, wait_seconds: float) -> Sequence[Heard]:
         """What was left unanswered first, then what is new."""
         self._join()
+        self._tidy()
         return self._orphans() or self._new(wait_seconds)
 
     def done(self, heard: Sequence[Heard]) -> None:
@@ -166,6 +186,21 @@ class RedisStream:
 
         self.link.ask(create)
         self._joined = True
+
+    def _tidy(self) -> None:
+        """Processes come and go, each under a name of its own."""
+        if time.monotonic() < self._tidy_at:
+            return
+        self._tidy_at = time.monotonic() + TIDY_SECONDS
+        millis = round(FORGET_SECONDS * 1000)
+        try:
+            gone = self.link.run(_tidying(), (self.name,), (self.group, self.consumer, millis))
+        except NetworkError as error:
+            # Hearing matters more: it says by itself whether the server is there.
+            log.warning("listener.untidy", extra={"stream": self.name, "error": str(error)})
+            return
+        if gone:
+            log.info("listener.forgot", extra={"stream": self.name, "consumers": [each.decode() for each in gone]})
 
     def _orphans(self) -> Sequence[Heard]:
         if self._own:

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from src.application.ports.ledger import Effect
-from src.application.ports.outbox import Announced, JobEvent, Waiting
+from src.application.ports.outbox import Announced, Hold, JobEvent, Unsent, Waiting
 from src.infrastructure.redis.ledger_store import LedgerStore
 
 
 @dataclass
 class RedisOutbox:
-    """Outbox. Thread-safe."""
+    """OutboxDesk. Thread-safe."""
 
     url: str | None = field(repr=False)
     name: str = "ledger"
@@ -25,24 +25,37 @@ class RedisOutbox:
 
     def lead(self, sink: str, owner: str, *, seconds: float) -> bool:
         """Take the sink, or keep it."""
-        return bool(self.store.run("ledger_lead", sink, owner, max(1, round(seconds * 1000))))
+        return bool(self.store.run("ledger_lead", sink, owner, max(1, round(seconds * 1000)) if seconds else 0))
 
-    def unsent(self, sink: str, limit: int) -> Sequence[JobEvent]:
+    def unsent(self, sink: str, limit: int) -> Sequence[Unsent]:
         """In the order of writing."""
-        return [_event(text) for text in self.store.run("ledger_outbox", sink, limit) if text is not None]
+        return _unsent(self.store.run("ledger_outbox", sink, limit))
 
     def sent(self, sink: str, ids: Collection[str]) -> None:
         """They go."""
         if ids:
             self.store.run("ledger_sent", sink, *ids)
 
+    def hold(self, sink: str, event_id: str, *, tries: int, error: str, seconds: float | None) -> None:
+        """Noted beside the event."""
+        later = "" if seconds is None else repr(float(seconds))
+        self.store.run("ledger_hold", sink, event_id, tries, later, error.encode("utf-8", "replace"))
+
     def waiting(self) -> Mapping[str, Waiting]:
         """Counted."""
         told = self.store.run("ledger_waiting")
         return {
-            sink.decode(): Waiting(count=int(count), oldest_at=_event(first).at)
-            for sink, count, first in zip(told[::3], told[1::3], told[2::3], strict=True)
+            sink.decode(): Waiting(count=int(count), oldest_at=_event(first).at, parked=int(parked))
+            for sink, count, parked, first in zip(told[::4], told[1::4], told[2::4], told[3::4], strict=True)
         }
+
+    def kept(self, sink: str, limit: int, *, parked: bool = False) -> Sequence[Unsent]:
+        """In the order of writing."""
+        return _unsent(self.store.run("ledger_kept", sink, limit, int(parked)))
+
+    def release(self, sink: str, ids: Collection[str]) -> Collection[str]:
+        """The note goes."""
+        return [found.decode() for found in self.store.run("ledger_release", sink, *ids)] if ids else []
 
     def close(self) -> None:
         """Let connections go."""
@@ -60,6 +73,17 @@ def announced(effects: Iterable[Effect]) -> list[str]:
         for sink in effect.sinks:
             told += (sink, effect.event.id, text)
     return told
+
+
+def _unsent(told: Sequence[bytes]) -> Sequence[Unsent]:
+    return [Unsent(_event(text), _hold(note)) for text, note in zip(told[::2], told[1::2], strict=True)]
+
+
+def _hold(note: bytes) -> Hold | None:
+    if not note:
+        return None
+    tries, retry_at, error = note.decode().split("\t", 2)
+    return Hold(tries=int(tries), error=error, retry_at=float(retry_at) if retry_at else None)
 
 
 def _event(text: bytes) -> JobEvent:

@@ -25,7 +25,7 @@ COMMANDS = {
     "jobs": ("jobs:jobs", "List, show, cancel, retry and explain jobs."),
     "dlq": ("dlq:dlq", "Dead letters: list, show, requeue, purge."),
     "events": ("events:events", "What happened that operators should know: list."),
-    "outbox": ("outbox:outbox", "Events that other systems have yet to be told: list, purge."),
+    "outbox": ("outbox:outbox", "Events that other systems have yet to be told: list, retry, purge."),
     "queues": ("queues:queues", "How much waits, and for how long."),
     "cron": ("cron:cron", "Jobs by the clock: list, next, run."),
     "search": ("search:search", "Search the index of contents."),

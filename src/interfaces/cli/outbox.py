@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
-from src.application.ports.outbox import JobEvent, Outbox
+from src.application.ports.outbox import OutboxDesk, Unsent, Waiting
+from src.domain.errors import NotFound
 from src.interfaces.cli.documents import shown
 from src.interfaces.cli.errors import show_note
 from src.interfaces.cli.output import json_option, print_json
@@ -12,62 +15,109 @@ from src.interfaces.cli.session import NoDatabase, open_existing
 from src.interfaces.cli.table import moment, print_table
 
 EMPTY = "Everything was sent."
+NONE_PARKED = "Nothing is parked."
+NOTHING = Waiting(count=0, oldest_at=0.0)
+SHOWN = 80
+"""Letters of an error in the table."""
 
 
 @click.group()
 def outbox() -> None:
-    """Events that other systems have yet to be told: list, purge."""
+    """Events that other systems have yet to be told: list, retry, purge."""
 
 
 @outbox.command("list")
 @click.option("--sink", help="Only what this one has yet to be told.")
+@click.option("--parked", is_flag=True, help="Only what it did not take, and is tried no more.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Most events of each sink.")
 @json_option
-def list_events(sink: str | None, limit: int, as_json: bool) -> None:
-    """Show what is unsent, in the order in which it goes."""
+def list_events(sink: str | None, parked: bool, limit: int, as_json: bool) -> None:
+    """Show what is unsent, in the order in which it was written."""
     try:
         session = open_existing("events")
     except NoDatabase as error:
         show_note(error)
         print_json([]) if as_json else click.echo(EMPTY)
         return
-    kept: Outbox = session.adapters.outbox()
+    kept: OutboxDesk = session.adapters.outbox()
     now: float = session.adapters.clock().now()
     sinks = [sink] if sink else sorted(kept.waiting())
-    found = [(name, event) for name in sinks for event in kept.unsent(name, limit)]
+    found = [(name, each) for name in sinks for each in kept.kept(name, limit, parked=parked)]
     if as_json:
-        print_json([{"sink": name, **_document(event)} for name, event in found])
+        print_json([{"sink": name, **_document(each)} for name, each in found])
         return
     print_table(
-        ("sink", "when", "event", "tenant", "job"),
-        [(name, moment(event.at, now), event.type, event.tenant, event.job_id) for name, event in found],
-        empty=EMPTY,
+        ("sink", "when", "event", "tenant", "state"),
+        [
+            (name, moment(each.event.at, now), each.event.id, each.event.tenant, _state(each, now))
+            for name, each in found
+        ],
+        empty=NONE_PARKED if parked else EMPTY,
     )
 
 
 @outbox.command()
+@click.argument("events", nargs=-1)
+@click.option("--sink", help="Only for this one.")
+@click.option("--all", "everything", is_flag=True, help="All that are parked.")
+@json_option
+def retry(events: Sequence[str], sink: str | None, everything: bool, as_json: bool) -> None:
+    """Send EVENTS again that were parked or put off, and what waits behind them: the receiver takes them now."""
+    if bool(events) == everything:
+        raise click.UsageError("name EVENTS (`mediaworker outbox list --parked` shows them), or say --all")
+    kept: OutboxDesk = open_existing("events").adapters.outbox()
+    waiting = kept.waiting()
+    wanted: dict[str, Sequence[str]] = {}
+    for name in [sink] if sink else sorted(waiting):
+        there = waiting.get(name, NOTHING)
+        # One that is named may be put off only.
+        held = kept.kept(name, there.count if events else there.parked, parked=everything)
+        wanted[name] = [each.event.id for each in held if each.hold and (everything or each.event.id in events)]
+    if left := sorted(set(events).difference(*wanted.values())):
+        where = f" for {sink}" if sink else ""
+        raise NotFound(
+            f"nothing holds {', '.join(left)}{where}", fix="`mediaworker outbox list` shows what is unsent, and why"
+        )
+    freed = [{"sink": name, "id": each} for name, ids in wanted.items() for each in kept.release(name, ids)]
+    print_json(freed) if as_json else click.echo(f"{len(freed)} will be sent again")
+
+
+@outbox.command()
 @click.argument("sink")
+@click.option("--parked", is_flag=True, help="Only what it did not take, and is tried no more.")
 @click.option("--yes", is_flag=True, help="Do it; without this it only says what would go.")
 @json_option
-def purge(sink: str, yes: bool, as_json: bool) -> None:
+def purge(sink: str, parked: bool, yes: bool, as_json: bool) -> None:
     """Forget what SINK has yet to be told: it will never hear of it."""
-    kept: Outbox = open_existing("events").adapters.outbox()
-    waiting = kept.waiting().get(sink)
-    count = waiting.count if waiting else 0
+    kept: OutboxDesk = open_existing("events").adapters.outbox()
+    waiting = kept.waiting().get(sink, NOTHING)
+    count = waiting.parked if parked else waiting.count
     left = count
-    while yes and left > 0 and (events := kept.unsent(sink, min(left, 500))):
-        kept.sent(sink, [event.id for event in events])
+    while yes and left > 0 and (events := kept.kept(sink, min(left, 500), parked=parked)):
+        kept.sent(sink, [each.event.id for each in events])
         left -= len(events)
-    document = {"sink": sink, "unsent": count, "removed": count - left if yes else 0}
+    what = "parked" if parked else "unsent"
+    document = {"sink": sink, what: count, "removed": count - left if yes else 0}
     if as_json:
         print_json(document)
     elif yes:
         click.echo(f"removed {document['removed']}")
     else:
-        click.echo(f"{count} unsent for {sink}; --yes removes them")
+        click.echo(f"{count} {what} for {sink}; --yes removes them")
 
 
-def _document(event: JobEvent) -> dict[str, object]:
+def _state(each: Unsent, now: float) -> str:
+    hold = each.hold
+    if hold is None:
+        return "waits"
+    shown = hold.error if len(hold.error) <= SHOWN else f"{hold.error[:SHOWN]}..."
+    if hold.retry_at is None:
+        return f"parked after {hold.tries} tries: {shown}"
+    return f"try {hold.tries + 1} in {max(0, round(hold.retry_at - now))} s: {shown}"
+
+
+def _document(each: Unsent) -> dict[str, object]:
+    event, hold = each.event, each.hold
     return {
         "id": event.id,
         "type": event.type,
@@ -76,4 +126,8 @@ def _document(event: JobEvent) -> dict[str, object]:
         "tenant": event.tenant,
         "subject": event.subject,
         "data": shown(event.data),
+        "parked": hold is not None and hold.retry_at is None,
+        "tries": hold.tries if hold else 0,
+        "retry_at": hold.retry_at if hold else None,
+        "error": hold.error if hold else None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 
 from src.application.catalog import Catalog
@@ -24,12 +25,21 @@ PUBSUB_LEAD = "heard:pubsub"
 """Under which one of several listeners acts on events that everybody hears and that have no id."""
 
 
+LONGEST_OWNER = 64
+
+
 def make_relay(settings: Settings, adapters: Adapters, owner: str) -> Relay | None:
     """None when nobody is told. Raises ConfigError for a sink that can't be made."""
     if not settings.events.sinks:
         return None
     sinks: dict[str, EventSink] = {name: SINKS[name](settings, adapters) for name in settings.events.sinks}
-    return Relay(adapters.outbox(), sinks, owner, adapters.clock())
+    return Relay(adapters.outbox(), sinks, leading(owner), adapters.clock())
+
+
+def leading(owner: str) -> str:
+    """The name under which this one leads. Of its own whatever the settings call the process: two with one name, by a mistake or
+    as process 1 of two containers, would both lead."""
+    return f"{owner[:LONGEST_OWNER]}#{uuid.uuid4().hex[:12]}"
 
 
 def _channel(settings: Settings, _adapters: Adapters) -> EventSink:
@@ -76,9 +86,14 @@ SINKS: Mapping[str, Callable[[Settings, Adapters], EventSink]] = {
 
 
 def make_listeners(
-    settings: Settings, adapters: Adapters, catalog: Catalog, owner: str, meter: Meter = UNMETERED
+    settings: Settings,
+    adapters: Adapters,
+    catalog: Catalog,
+    owner: str,
+    meter: Meter = UNMETERED,
+    goes_on: Callable[[str], object] = str,
 ) -> Mapping[str, Listener]:
-    """{road: its listener}. Raises ConfigError when there is no road, or no job type for any event."""
+    """{road: its listener}. `goes_on` is told the road at each event that was heard. Raises ConfigError when there is no road, or no job type for any event."""
     routes = {
         event: wanted for event, wanted in ROUTES.items() if {each.type for each in wanted} <= set(catalog.names())
     }
@@ -98,7 +113,12 @@ def make_listeners(
         adapters.clock(),
         routes,
     )
-    listeners: dict[str, Listener] = {}
+    leader, listeners = leading(owner), dict[str, Listener]()
+
+    def heard(road: str) -> None:
+        meter.add(EVENTS_HEARD, road)
+        goes_on(road)
+
     if "pubsub" in settings.events.listen:
         from src.infrastructure.redis.event_sources import RedisChannels
 
@@ -106,12 +126,12 @@ def make_listeners(
         listeners["pubsub"] = Listener(
             channels,
             hearing,
-            lambda: outbox.lead(PUBSUB_LEAD, owner, seconds=LEAD_SECONDS),
-            lambda: meter.add(EVENTS_HEARD, "pubsub"),
+            lambda: outbox.lead(PUBSUB_LEAD, leader, seconds=LEAD_SECONDS),
+            lambda: heard("pubsub"),
         )
     if "stream" in settings.events.listen:
         from src.infrastructure.redis.event_sources import RedisStream
 
         stream = RedisStream(settings.redis_url, settings.events.inbox, settings.events.group, owner)
-        listeners["stream"] = Listener(stream, hearing, count=lambda: meter.add(EVENTS_HEARD, "stream"))
+        listeners["stream"] = Listener(stream, hearing, count=lambda: heard("stream"))
     return listeners

@@ -14,6 +14,7 @@ from src.application.metrics import (
     DURATION,
     ENDS,
     EVENTS_OLDEST,
+    EVENTS_PARKED,
     EVENTS_UNSENT,
     EVENTS_UP,
     INFO,
@@ -117,8 +118,9 @@ def _unsent(settings: Settings, adapters: Adapters, outbox: Outbox) -> Sequence[
     waiting, now = outbox.waiting(), adapters.clock().now()
     readings = []
     for sink in sorted({*settings.events.sinks, *waiting}):
-        count = waiting[sink].count if sink in waiting else 0
-        readings.append(Reading(EVENTS_UNSENT, (sink,), float(count)))
-        if sink in waiting:
-            readings.append(Reading(EVENTS_OLDEST, (sink,), max(0.0, now - waiting[sink].oldest_at)))
+        there = waiting.get(sink)
+        readings.append(Reading(EVENTS_UNSENT, (sink,), float(there.count if there else 0)))
+        readings.append(Reading(EVENTS_PARKED, (sink,), float(there.parked if there else 0)))
+        if there:
+            readings.append(Reading(EVENTS_OLDEST, (sink,), max(0.0, now - there.oldest_at)))
     return readings

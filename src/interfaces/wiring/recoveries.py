@@ -194,10 +194,10 @@ class _Makers:
 
 
 def make_schedules(
-    settings: Settings, adapters: Adapters, catalog: Catalog, *, clock: Clock, stopping: Callable[[], bool]
+    settings: Settings, adapters: Adapters, catalog: Catalog, *, clock: Clock, stopping: Callable[[str], bool]
 ) -> Mapping[str, Schedule]:
     """{name: schedule} that `mediaworker run recovery` goes by, each in a thread of its own: a sweep lists a whole bucket, which may
-    take an hour, and nobody's job waits for it."""
+    take an hour, and nobody's job waits for it. `stopping` is asked, with the schedule's name, at each thing that a run looks at."""
     recovery = settings.recovery
     intervals = {
         "scan-stuck": recovery.scan_stuck_seconds,
@@ -214,18 +214,18 @@ def make_schedules(
     if not batch_types(settings):
         intervals |= {"scan-stuck": 0.0, "reconcile": 0.0}
 
-    def made(names: Collection[str]) -> Schedule:
+    def made(schedule: str, names: Collection[str]) -> Schedule:
         return Schedule(
             jobs=recovery_jobs(settings, adapters, catalog),
             intervals={name: intervals[name] for name in names},
-            flight=SingleFlight(adapters.lock(), stopping),
+            flight=SingleFlight(adapters.lock(), lambda: stopping(schedule)),
             clock=clock,
             dice=random.SystemRandom().random,
             limit=recovery.limit,
             delete=recovery.delete,
         )
 
-    return {"recovery": made(intervals.keys() - SLOW), "sweeps": made(SLOW)}
+    return {name: made(name, names) for name, names in (("recovery", intervals.keys() - SLOW), ("sweeps", SLOW))}
 
 
 def make_alarm(adapters: Adapters) -> Alarm:

@@ -12,7 +12,7 @@ from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.ops_events import OpsEvents
-from src.application.ports.outbox import Announced, Outbox
+from src.application.ports.outbox import Announced, OutboxDesk
 from src.application.ports.progress import Progress
 from src.application.ports.submissions import Submissions
 from src.application.ports.videos import ChunkRepository, VideoRepository
@@ -91,7 +91,7 @@ class MemoryState:
         """One object."""
         return self._once("submissions", MemorySubmissions(self.clock))
 
-    def outbox(self) -> Outbox:
+    def outbox(self) -> OutboxDesk:
         """One object."""
         return self._outbox()
 

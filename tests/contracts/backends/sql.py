@@ -14,7 +14,7 @@ from src.application.ports.deletion import VideoStandings
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.ops_events import OpsEvents
-from src.application.ports.outbox import Outbox
+from src.application.ports.outbox import OutboxDesk
 from src.application.ports.progress import Progress
 from src.application.ports.submissions import Submissions
 from src.application.ports.videos import ChunkRepository, VideoRepository
@@ -96,7 +96,7 @@ class SqlState:
         """A handle."""
         return SqlSubmissions(self.database())
 
-    def outbox(self) -> Outbox:
+    def outbox(self) -> OutboxDesk:
         """A handle."""
         return SqlOutbox(self.database())
 

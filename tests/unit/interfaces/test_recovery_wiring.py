@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from src.application.engine.health import Health
 from src.application.video.recovery.run import Run
 from src.application.video.recovery.schedule import INTERVALS, Schedule
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.recoveries import make_schedules
-from src.interfaces.workers.turns import keep_turning
+from src.interfaces.workers.turns import Loop, at_its_pace, keep_turning
 from tests.fakes.clock import FrozenClock
 
 
@@ -31,7 +32,11 @@ class Standing:
             self.waits.wait(60)
 
 
-def schedules(tmp_path: Path, clock: FrozenClock) -> list[Schedule]:
+def never(_schedule: str) -> bool:
+    return False
+
+
+def schedules(tmp_path: Path, clock: FrozenClock, stopping: Callable[[str], bool] = never) -> list[Schedule]:
     settings = load(
         {
             "WORKER_DATA_DIR": str(tmp_path),
@@ -45,7 +50,7 @@ def schedules(tmp_path: Path, clock: FrozenClock) -> list[Schedule]:
         }
     )
     catalog = build_catalog(settings)
-    made = make_schedules(settings, build(settings, catalog), catalog, clock=clock, stopping=lambda: False)
+    made = make_schedules(settings, build(settings, catalog), catalog, clock=clock, stopping=stopping)
     return list(made.values())
 
 
@@ -66,7 +71,7 @@ def test_a_sweep_that_takes_hours_keeps_no_job_waiting_for_its_owner(tmp_path: P
     for schedule in schedules(tmp_path, clock):
         own = replace(schedule, jobs={name: of(name) for name in INTERVALS}, dice=lambda: 0.0)
         own._next = dict.fromkeys(schedule.intervals, 0.0)
-        threads.append(keep_turning("one", stop, [_turn(own)]))
+        threads.append(keep_turning(Loop("one", [at_its_pace(own.turn)]), stop, Health(clock)))
     try:
         late = [name for name in sorted(INTERVALS.keys() - hold) if not made[name].ran.wait(10)]
         assert late == []
@@ -78,8 +83,13 @@ def test_a_sweep_that_takes_hours_keeps_no_job_waiting_for_its_owner(tmp_path: P
             thread.join(10)
 
 
-def _turn(schedule: Schedule) -> Callable[[], None]:
-    def turn() -> None:
-        schedule.turn()
+def test_f45_a_run_tells_its_own_schedule_that_it_goes_on(tmp_path: Path) -> None:
+    told: list[str] = []
 
-    return turn
+    def stopping(schedule: str) -> bool:
+        told.append(schedule)
+        return False
+
+    for schedule in schedules(tmp_path, FrozenClock(), stopping):
+        schedule.flight.stopping()
+    assert told == ["recovery", "sweeps"]

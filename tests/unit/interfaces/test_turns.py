@@ -1,37 +1,150 @@
-"""Processes that take nothing from a queue end when told to and stay live, whatever their backends do."""
+"""Processes that take nothing from a queue end when told to, and are live as long as their loops turn, whatever their backends do."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
 from src.application.engine.health import Health
 from src.application.engine.probes import Probe
+from src.domain.errors import DatabaseUnavailable
 from src.infrastructure.clock import SystemClock
-from src.interfaces.workers.turns import watch
+from src.interfaces.workers.turns import QUICK_SECONDS, SLOW_SECONDS, Loop, heed_signals, work
+from tests.fakes.clock import FrozenClock
+
+
+@contextmanager
+def working(loops: Sequence[Loop], health: Health, probes: Sequence[Probe] = ()) -> Iterator[Callable[[], bool]]:
+    """Gives what ends it; whether it has ended."""
+    told, stop = threading.Event(), threading.Event()
+    thread = threading.Thread(target=work, args=(loops, probes, told.is_set, stop, health), daemon=True)
+    thread.start()
+
+    def end() -> bool:
+        told.set()
+        thread.join(10)
+        return not thread.is_alive()
+
+    try:
+        yield end
+    finally:
+        told.set()
+        stop.set()
+
+
+def soon(what: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 20
+    while not what() and time.monotonic() < until:
+        time.sleep(0.01)
+    return what()
+
+
+def test_f45_a_loop_that_hangs_is_told_and_one_that_goes_on_is_live_again() -> None:
+    clock, begun, hung, other = FrozenClock(), threading.Event(), threading.Event(), threading.Event()
+    health = Health(clock)
+
+    def turn() -> None:
+        begun.set()
+        hung.wait(60)
+
+    with working([Loop("hangs", [turn]), Loop("turns", [other.set])], health) as end:
+        assert begun.wait(10)
+        assert health.live()
+        clock.advance(QUICK_SECONDS + 1)
+        other.clear()
+        assert other.wait(10), "the other one goes on"
+        assert not health.live(), "which makes up for nothing"
+        hung.set()
+        assert soon(health.live)
+        assert end()
+
+
+def test_f45_a_loop_that_never_comes_to_its_first_turn_is_wedged() -> None:
+    clock = FrozenClock()
+    health = Health(clock)
+    health.watch("recovery", SLOW_SECONDS)
+    clock.advance(SLOW_SECONDS - 1)
+    assert health.live()
+    clock.advance(2)
+    assert not health.live()
+
+
+def test_f45_a_long_turn_that_says_that_it_goes_on_is_live() -> None:
+    clock = FrozenClock()
+    health = Health(clock)
+    seen: list[bool] = []
+    done = threading.Event()
+
+    def sweep() -> None:
+        for _thing in range(10):
+            clock.advance(SLOW_SECONDS - 1)
+            seen.append(health.live())
+            health.turned("sweeps")
+        done.set()
+
+    with working([Loop("sweeps", [sweep], SLOW_SECONDS)], health) as end:
+        assert done.wait(10)
+        assert end()
+    assert seen[:10] == [True] * 10
+
+
+def test_a_turn_that_fails_is_a_turn(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FrozenClock()
+    health = Health(clock)
+    turns: list[int] = []
+
+    def turn() -> None:
+        turns.append(1)
+        clock.advance(QUICK_SECONDS - 1)
+        if len(turns) == 1:
+            raise DatabaseUnavailable("no answer")
+        raise ValueError("nobody foresaw this")
+
+    with working([Loop("scheduler", [turn])], health) as end:
+        assert soon(lambda: len(turns) > 2)
+        assert health.live()
+        assert end()
+    said = {record.message for record in caplog.records}
+    assert {"loop.failed", "loop.broken"} <= said
 
 
 def test_a_backend_that_hangs_keeps_nobody_from_ending_and_is_no_wedge() -> None:
-    stop, hung = threading.Event(), threading.Event()
-    health = Health(SystemClock(), wedged_after_seconds=2.0, answer_seconds=0.5)
+    hung = threading.Event()
+    health = Health(SystemClock(), answer_seconds=0.2)
+    health.backend("queue", reachable=True)
     probe = Probe("database", lambda: hung.wait(30), health)
-    watching = threading.Thread(target=watch, args=("scheduler", stop, health, [probe]), daemon=True)
-    watching.start()
     try:
-        time.sleep(3)
-        assert health.live()
-        assert not health.ready()
-        stop.set()
-        watching.join(2)
-        assert not watching.is_alive()
+        with working([Loop("scheduler", [lambda: None])], health, [probe]) as end:
+            assert soon(lambda: not health.ready())
+            assert health.live()
+            assert end()
+    finally:
+        hung.set()
+
+
+def test_a_turn_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.interfaces.workers.turns.LAST_SECONDS", 0.1)
+    hung, begun = threading.Event(), threading.Event()
+
+    def turn() -> None:
+        begun.set()
+        hung.wait(30)
+
+    try:
+        with working([Loop("recovery", [turn])], Health(SystemClock())) as end:
+            assert begun.wait(10)
+            assert end()
     finally:
         hung.set()
 
 
 def test_a_probe_that_trips_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
-    stop = threading.Event()
     health = Health(SystemClock(), answer_seconds=0.5)
     asked: list[int] = []
 
@@ -40,14 +153,21 @@ def test_a_probe_that_trips_is_asked_again(caplog: pytest.LogCaptureFixture) -> 
         if len(asked) == 1:
             raise ValueError("nobody foresaw this")
 
-    watching = threading.Thread(
-        target=watch, args=("events", stop, health, [Probe("database", ask, health)]), daemon=True
-    )
-    watching.start()
-    until = time.monotonic() + 20
-    while not health.ready() and time.monotonic() < until:
-        time.sleep(0.05)
-    stop.set()
-    watching.join(2)
+    with working([Loop("events", [lambda: None])], health, [Probe("database", ask, health)]) as end:
+        assert soon(health.ready)
+        assert end()
     assert len(asked) > 1
     assert "loop.broken" in [record.message for record in caplog.records]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_heeded(number: signal.Signals) -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        asked = heed_signals()
+        assert not asked()
+        os.kill(os.getpid(), number)
+        assert soon(asked)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -10,6 +10,9 @@
 -- letter:<id>         hash    head, body, told; a job's expires with its row
 -- letters, untold     zset    ids of letters by creation
 -- outbox:<sink>       zset    ids of events that the sink has yet to be sent, in the order of their writing
+-- parked:<sink>       zset    those of them that are parked, and no longer in outbox:<sink>; by the same numbers
+-- holds:<sink>        hash    id -> tries, when it may go again (nothing: parked), error; by tabs
+-- behind:<sink>       hash    job -> its parked event, which its later ones wait for
 -- events:<sink>       hash    id -> the event
 -- turn                number  of the latest event
 -- sinks               set     of the sinks that events were written for
