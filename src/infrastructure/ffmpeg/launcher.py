@@ -229,6 +229,14 @@ def check() -> dict[str, Any]:
     return done
 
 
+def die_with(parent: int) -> None:
+    """Be killed when the parent's thread that started this process ends; at once if it has ended."""
+    if sys.platform.startswith("linux"):
+        _prctl(PR_SET_PDEATHSIG, SIGKILL)
+        if os.getppid() != parent:
+            os._exit(LAUNCH_FAILED)  # nobody is left to read a message
+
+
 def confine(spec: dict[str, Any], *also_read: str) -> list[str]:
     """Take away from this process what `spec` says; what is missing on this host of a sandbox that is required."""
     missing: list[str] = []
@@ -241,10 +249,7 @@ def confine(spec: dict[str, Any], *also_read: str) -> list[str]:
 
 def launch(spec: dict[str, Any], argv: list[str]) -> None:
     """Become `argv`. Never returns."""
-    if sys.platform.startswith("linux"):
-        _prctl(PR_SET_PDEATHSIG, SIGKILL)
-        if os.getppid() != spec["parent"]:
-            os._exit(LAUNCH_FAILED)  # nobody is left to read a message
+    die_with(spec["parent"])
     for number in (SIGPIPE, SIGXFSZ):
         # Python ignores these two, and an ignored signal stays ignored after exec. By libc: the module `signal` takes its time.
         _libc().signal(number, None)

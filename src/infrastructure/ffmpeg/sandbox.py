@@ -136,9 +136,14 @@ class Sandbox:
     ) -> list[str]:
         """`argv` behind the launcher. `argv[0]` is an absolute path; `read` (files or folders) beside the system's
         libraries, `write` folders that the tool may fill."""
+        return [*START, *self.words(read=read, write=write, limits=limits), "--", *argv]
+
+    def words(
+        self, *, read: Sequence[Path | str] = (), write: Sequence[Path | str] = (), limits: Limits | None = None
+    ) -> list[str]:
+        """What may be done, as the launcher reads it."""
         allowed = (limits or self.limits).to_json()
         return [
-            *START,
             f"parent={os.getpid()}",
             f"mode={self.mode}",
             *(f"{name}={value}" for name, value in allowed.items()),
@@ -146,6 +151,4 @@ class Sandbox:
             *(f"read={os.path.realpath(path)}" for path in read),
             "write=/dev/null",
             *(f"write={os.path.realpath(path)}" for path in write),
-            "--",
-            *argv,
         ]
