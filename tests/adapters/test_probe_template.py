@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from src.domain.errors import DecoderCrash, FfmpegFailed
 from src.infrastructure.ffmpeg import probe_template
-from src.infrastructure.ffmpeg.probe_template import Template, Templates
+from src.infrastructure.ffmpeg.probe_template import ROOT, Template, Templates
 from src.infrastructure.ffmpeg.prober import ProbeLimits, PyAvProber
 from src.infrastructure.ffmpeg.sandbox import Sandbox
 from tests.adapters.test_hostile_sources import children, instead
@@ -134,3 +136,28 @@ def test_f23_a_probing_process_has_the_processor_time_of_one_source(monkeypatch:
     monkeypatch.setattr(probe_template, "BOOT", instead(script))
     with pytest.raises(DecoderCrash, match=r"cpu=\(30, 35\)"):
         probe(make("moov_first"))
+
+
+def test_f20_a_template_dies_with_the_process_that_made_it() -> None:
+    """A middle process makes one and is killed; the pipe that the template alone still holds then ends."""
+    code = (
+        "import os, signal\n"
+        "from src.infrastructure.ffmpeg.probe_template import Templates\n"
+        "from src.infrastructure.ffmpeg.sandbox import Sandbox\n"
+        "import subprocess\n"
+        "start, held = subprocess.Popen, os.dup(1)\n"
+        "subprocess.Popen = lambda argv, **how: start(argv, **how, pass_fds=(held,))\n"
+        "templates = Templates()\n"
+        "template = templates.get(Sandbox())\n"
+        "ours, theirs = os.pipe()\n"
+        "template.start(os.open('/dev/null', os.O_RDONLY), theirs)\n"
+        "print('up', flush=True)\n"
+        "signal.pause()\n"
+    )
+    middle = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert middle.stdout is not None
+    assert middle.stdout.readline() == "up\n"
+    middle.kill()
+    middle.wait()
+    assert middle.stdout.read() == ""
+    middle.stdout.close()
