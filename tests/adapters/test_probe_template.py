@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -159,5 +160,6 @@ def test_f20_a_template_dies_with_the_process_that_made_it() -> None:
     assert middle.stdout.readline() == "up\n"
     middle.kill()
     middle.wait()
+    assert select.select([middle.stdout], [], [], 30)[0], "the template outlives its maker"
     assert middle.stdout.read() == ""
     middle.stdout.close()
