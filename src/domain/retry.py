@@ -37,6 +37,8 @@ POLICIES: dict[str, RetryPolicy] = {
     "default": RetryPolicy(4, 10, factor=3, cap_seconds=600, jitter=0.2),
     "stalled": RetryPolicy(2, 60),
     "resource": RetryPolicy(1, 60),
+    # An event before the commit that it tells of: 2, 8, 32 and 128 s (application/content/late.py ends it).
+    "late_commit": RetryPolicy(5, 2, factor=4, cap_seconds=600),
     "crash": RetryPolicy(2, 5, factor=4),
     "worker_lost": RetryPolicy(4, 0),
 }

@@ -12,8 +12,9 @@ import av
 import pytest
 
 from src.domain.errors import DecoderCrash, JobError, LimitsExceeded, Permanent, UnsupportedFormat
-from src.infrastructure.ffmpeg import probe_process
+from src.infrastructure.ffmpeg import probe_process, probe_template
 from src.infrastructure.ffmpeg.probe_reply import BrokenReply, parse, refusal, source_media
+from src.infrastructure.ffmpeg.probe_template import IMPORT, Templates
 from src.infrastructure.ffmpeg.prober import ProbeLimits, PyAvProber
 from src.infrastructure.ffmpeg.sandbox import Sandbox
 from tests.adapters.test_prober import check, outcome, probe
@@ -156,7 +157,7 @@ for name, act in (("file", lambda: open({str(secret)!r})), ("passwd", lambda: op
         sys.stderr.write(name + "=denied ")
 sys.exit(7)
 """
-    monkeypatch.setattr(probe_process, "BOOT", script)
+    monkeypatch.setattr(probe_template, "BOOT", instead(script))
     with pytest.raises(DecoderCrash, match="exit code 7") as caught:
         probe(make("moov_first"))
     assert "open" not in caught.value.message.split("last words")[1]
@@ -179,18 +180,23 @@ sys.exit(7)
 def test_a_probe_process_that_dies_or_lies_is_a_decoder_crash(
     script: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe_process, "BOOT", script)
+    monkeypatch.setattr(probe_template, "BOOT", instead(script))
     with pytest.raises(DecoderCrash, match=words):
         probe(make("moov_first"))
 
 
 @pytest.mark.parametrize("script", ["import time; time.sleep(600)", "while True: pass"])
 def test_a_probe_process_that_hangs_is_killed_and_leaves_nothing(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe_process, "BOOT", script)
+    monkeypatch.setattr(probe_template, "BOOT", instead(script))
     before = children()
     with pytest.raises(DecoderCrash, match="no answer within"):
         probe(make("moov_first"), PyAvProber(limits=ProbeLimits(wall_seconds=0.5)))
     assert children() <= before
+
+
+def instead(script: str) -> str:
+    """A template whose processes do this instead of probing."""
+    return f"{IMPORT}\nmain(lambda: exec({script!r}, {{}}), sys.argv[2:])"
 
 
 def children() -> set[str]:
@@ -199,7 +205,7 @@ def children() -> set[str]:
 
 
 def test_a_slow_storage_is_not_a_hung_probe() -> None:
-    with probe_process.ProbeProcess(Sandbox(), wall_seconds=0) as process:
+    with probe_process.ProbeProcess(Templates(), Sandbox(), wall_seconds=0) as process:
         with pytest.raises(probe_process.ChildGone, match="no answer"):
             process.send(b"{}")
         process.grant(60)
@@ -224,7 +230,7 @@ while True:
     while left:
         left -= len(os.read(0, left))
 """
-    monkeypatch.setattr(probe_process, "BOOT", script)
+    monkeypatch.setattr(probe_template, "BOOT", instead(script))
     size = 1 << 32
     limits = ProbeLimits(read_bytes=4 << 20)
     head = make("moov_first").read_bytes()[:4096]

@@ -113,7 +113,8 @@ def test_f20_a_tool_dies_with_the_process_that_started_it(tmp_path: Path) -> Non
     )
     starter = (
         "import json, os, subprocess, sys, signal\n"
-        "argv = json.loads(sys.argv[1]); spec = json.loads(argv[4]); spec['parent'] = os.getpid(); argv[4] = json.dumps(spec)\n"
+        "argv = json.loads(sys.argv[1])\n"
+        "argv = [f'parent={os.getpid()}' if word.startswith('parent=') else word for word in argv]\n"
         "subprocess.Popen(argv)\nsignal.pause()"
     )
     middle = subprocess.Popen([PYTHON, "-I", "-S", "-c", starter, json.dumps(tool)], stdout=subprocess.PIPE, text=True)
@@ -126,9 +127,9 @@ def test_f20_a_tool_dies_with_the_process_that_started_it(tmp_path: Path) -> Non
 
 
 def test_a_tool_whose_starter_is_already_gone_is_not_started(tmp_path: Path) -> None:
-    command = Sandbox(mode="off").command([PYTHON, "-c", "print('ran')"])
-    spec = json.loads(command[4]) | {"parent": 1 if os.getpid() != 1 else 2}
-    command[4] = json.dumps(spec)
+    other = f"parent={1 if os.getpid() != 1 else 2}"
+    tool = Sandbox(mode="off").command([PYTHON, "-c", "print('ran')"])
+    command = [other if word == f"parent={os.getpid()}" else word for word in tool]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (LAUNCH_FAILED, "")
 

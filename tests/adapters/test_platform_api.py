@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from src.application.ports.content import ContentMissing, ContentRefused, ContentUnavailable
+from src.application.ports.content import ContentGone, ContentMissing, ContentRefused, ContentUnavailable
 from src.domain.errors import ErrorReport
 from src.infrastructure.http.api import Api
 from tests.servers.platform_api import TOKEN, PlatformApi
@@ -33,7 +33,7 @@ def api(platform: PlatformApi) -> Api:
         (409, ContentRefused, False),
         (302, ContentRefused, False),
         (404, ContentMissing, False),
-        (410, ContentMissing, False),
+        (410, ContentGone, False),
         (408, ContentUnavailable, True),
         (429, ContentUnavailable, True),
         (500, ContentUnavailable, True),

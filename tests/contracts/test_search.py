@@ -277,3 +277,34 @@ def test_what_a_dead_rebuild_left_does_not_come_to_light(place: SearchPlace, ind
         build.add([{"id": "whole", "title": "whole"}])
         build.publish()
     assert ids(index) == ["whole"]
+
+
+def test_what_is_removed_for_good_is_told_apart_by_what_was_last(place: SearchPlace, index: SearchIndex) -> None:
+    other = place.index()
+    with index.rebuild() as build:
+        other.remove(["main", "unknown"], for_good=True)
+        other.remove(["tour"])
+        other.put([{"id": "world", "title": "newer"}])
+        assert build.changed() == {"main": True, "unknown": True, "tour": False, "world": False}
+        other.remove(["main"], for_good=True)
+        other.put([{"id": "main", "title": "once more"}])
+        other.put([{"id": "tour", "title": "once more"}])
+        other.remove(["tour"], for_good=True)
+        assert build.changed() == {"main": False, "tour": True}
+        assert build.changed() == {}
+
+
+def test_a_rebuild_that_is_shown_can_be_mended_and_tells_others_changes_alone(
+    place: SearchPlace, index: SearchIndex
+) -> None:
+    other = place.index()
+    with index.rebuild() as build:
+        build.add([{"id": "a", "title": "old"}, {"id": "b", "title": "old"}])
+        build.publish()
+        build.add([{"id": "a", "title": "new"}])
+        build.remove(["b", "unknown"])
+        assert list(other.search(Query())) == [{"id": "a", "title": "new"}]
+        assert build.changed() == {}
+        other.remove(["a"], for_good=True)
+        assert build.changed() == {"a": True}
+    assert ids(other) == []

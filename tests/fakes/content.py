@@ -47,8 +47,10 @@ class ScriptedViewer:
         yield self.looked[-1]
 
 
-def a_run(folder: Path, reports: list[ProgressReport] | None = None, *, tenant: str = "t1") -> Run:
-    """The first attempt of a job."""
+def a_run(
+    folder: Path, reports: list[ProgressReport] | None = None, *, tenant: str = "t1", attempt: int = 1, most: int = 6
+) -> Run:
+    """The first attempt of a job, or another one of `most`."""
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     return Run(
@@ -56,8 +58,8 @@ def a_run(folder: Path, reports: list[ProgressReport] | None = None, *, tenant: 
         tenant=tenant,
         generation=1,
         fence=1,
-        attempt=1,
-        max_attempts=6,
+        attempt=attempt,
+        max_attempts=most,
         open_scratch=lambda: scratch,
         report=(reports if reports is not None else []).append,
     )

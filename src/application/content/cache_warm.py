@@ -31,7 +31,7 @@ class WarmCacheHandler:
 
     def handle(self, request: ContentFile, run: Run) -> Outcome:
         """See Handler. Waits for its turn without counting an attempt while somebody else copies this film."""
-        film = self.files.of(request, self.contents, run.tenant)
+        film = self.files.of(request, self.contents, run)
         steady = Steady(self.clock, self.settings.tries)
 
         def on_share(share: float) -> None:

@@ -30,7 +30,7 @@ TOLD = 20
 
 
 class Target(Protocol):
-    """Where single documents go: the index itself or, before it is shown, a rebuild of it."""
+    """Where single documents go: the index itself, or a rebuild of it."""
 
     def put(self, documents: Sequence[Document]) -> None:
         """Add or replace."""
@@ -62,7 +62,7 @@ class IndexContentHandler:
         if request.content_id is None:
             return self._all(run)
         if request.removed:
-            self.index.remove([request.content_id])
+            self.index.remove([request.content_id], for_good=True)
             return Done({"content_id": request.content_id, "indexed": False})
         indexed = self._one(self.index, request.content_id)
         if indexed is None:
@@ -98,23 +98,29 @@ class IndexContentHandler:
                 refused += _added(build, [document_of(record) for record in page])
                 count, after = count + len(page), str(page[-1]["id"])
                 run.report(_progress(count))
-            meanwhile = self._again(_Building(build), build.changed(), refused)
+            meanwhile = self._again(build, build.changed(), refused)
             build.publish()
             # What changed while the last changes were caught up with: in the index that is live now.
-            meanwhile += self._again(self.index, build.changed(), refused)
+            noted = build.changed()
+            while noted:
+                meanwhile += self._again(build, noted, refused)
+                # Others wrote there too: whom we put back, or took out, against what was said of it since, is dealt with once more.
+                noted = {each: gone for each, gone in build.changed().items() if noted.get(each, gone) != gone}
         if refused:
             log.warning("index.refused", extra={"count": len(refused), "ids": refused[:TOLD]})
         told = {"refused": len(refused), "refused_ids": refused[:TOLD]} if refused else {}
         return Done({"indexed": count - len(refused), "changed_meanwhile": meanwhile, **told})
 
-    def _again(self, target: Target, ids: Sequence[str], refused: list[str]) -> int:
-        for each in ids:
+    def _again(self, build: Rebuild, noted: Mapping[str, bool], refused: list[str]) -> int:
+        if gone_for_good := [each for each, gone in noted.items() if gone]:
+            build.remove(gone_for_good)
+        for each in (each for each, gone in noted.items() if not gone):
             try:
-                self._one(target, each)
+                self._one(_Building(build), each)
             except SearchRefused:
                 # Told with the others; its own job has failed with the reason.
                 refused += [each] if each not in refused else []
-        return len(ids)
+        return len(noted)
 
 
 def _added(build: Rebuild, documents: Sequence[Document]) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.application.content.late import record_of
 from src.application.content.request import ContentFile, checked_path
+from src.application.outcome import Run
 from src.application.ports.content import Contents
 from src.application.ports.media import ReadRange
 from src.application.ports.storage import Storage, StoredObject
@@ -38,11 +40,14 @@ class MediaFiles:
     local: Storage | None = None
     root: Path | None = None
 
-    def of(self, request: ContentFile, contents: Contents, tenant: str) -> MediaFile:
-        """The request's film; its record is asked when the request names no path. Raises what `find` and Contents raise."""
+    def of(self, request: ContentFile, contents: Contents, run: Run) -> MediaFile:
+        """The request's film; its record is asked when the request names no path. Raises what `find`, `record_of` and Contents
+        raise."""
         path = request.file_path
         if path is None:
-            path = checked_path(contents.get_file_path(request.content_id), tenant)
+            with record_of(run):
+                path = contents.get_file_path(request.content_id)
+            path = checked_path(path, run.tenant)
         return self.find(path)
 
     def find(self, path: str) -> MediaFile:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from src.application.content.late import record_of
 from src.application.content.media_files import MediaFiles
 from src.application.content.request import ContentFile
 from src.application.content.settings import ContentSettings
@@ -30,13 +31,14 @@ class ReadMetadataHandler:
 
     def handle(self, request: ContentFile, run: Run) -> Outcome:
         """See Handler. Reads the headers, not the film."""
-        film = self.files.of(request, self.contents, run.tenant)
+        film = self.files.of(request, self.contents, run)
         steady = Steady(self.clock, self.settings.tries)
         run.report(ProgressReport(percent=10, step="probing", step_index=1, step_total=2))
         media = self.prober.probe(film.reader(steady), film.found.size)
         metadata = metadata_of(media)
         run.report(ProgressReport(percent=90, step="writing", step_index=2, step_total=2))
-        self.contents.update_metadata(request.content_id, metadata)
+        with record_of(run):
+            self.contents.update_metadata(request.content_id, metadata)
         cost = {"bytes_read": media.probed_bytes, "reads": media.probed_reads}
         return Done({"content_id": request.content_id, "metadata": metadata, **cost})
 

@@ -40,7 +40,7 @@ class MakeThumbnailHandler:
 
     def handle(self, request: ContentFile, run: Run) -> Outcome:
         """See Handler. Reads what the picture needs, not the film."""
-        film = self.files.of(request, self.contents, run.tenant)
+        film = self.files.of(request, self.contents, run)
         steady = Steady(self.clock, self.settings.tries)
         run.report(ProgressReport(percent=10, step="looking", step_index=1, step_total=2))
         with self.viewer.view(film.reader(steady), film.found.size) as view:

@@ -17,6 +17,12 @@ class ContentMissing(Permanent):
     code = "content_missing"
 
 
+class ContentGone(ContentMissing):
+    """There was one, and the platform says that it is gone."""
+
+    code = "content_gone"
+
+
 class ContentRefused(Permanent):
     """The platform answered, and says no: not permitted, or not in this form."""
 
@@ -30,7 +36,7 @@ class ContentUnavailable(NetworkError):
 
 
 class Contents(Protocol):
-    """Records of films. Raises ContentMissing, ContentRefused (both permanent), and ContentUnavailable or DatabaseUnavailable,
+    """Records of films. Raises ContentMissing (ContentGone where the platform knows), ContentRefused (all permanent), and ContentUnavailable or DatabaseUnavailable,
     which may pass."""
 
     def get(self, content_id: str) -> Mapping[str, Any]:

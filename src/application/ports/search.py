@@ -75,19 +75,19 @@ class Rebuild(Protocol):
     rebuild began meanwhile, by `publish` at the latest: the newest one wins."""
 
     def add(self, documents: Sequence[Document]) -> None:
-        """Add or replace in it."""
+        """Add or replace in it; also when it has been published."""
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Remove from it; unknown ids are fine."""
+        """Remove from it, also when it has been published; unknown ids are fine."""
 
-    def changed(self) -> Sequence[str]:
-        """Ids that others put into or removed from the live index since the rebuild began, or since this was asked last: what
-        was added of them here may be older. Ask before and after `publish`, and read the record after asking; an id may come
-        although nothing is newer."""
+    def changed(self) -> Mapping[str, bool]:
+        """Ids that others put into or removed from the live index since the rebuild began, or since this was asked last, each
+        with whether the last of it was a removal for good. Of the others, what was added here may be older: read the record
+        after asking. Ask before and after `publish`; an id may come although nothing is newer. What this rebuild itself adds
+        and removes is not told."""
 
     def publish(self) -> None:
-        """At one moment the index is this one, for every reader, and the one before is gone. Once; nothing but `changed` is
-        asked after it."""
+        """At one moment the index is this one, for every reader, and the one before is gone. Once."""
 
 
 class SearchIndex(Protocol):
@@ -97,8 +97,8 @@ class SearchIndex(Protocol):
     def put(self, documents: Sequence[Document]) -> None:
         """Add, or replace those with the same ids. Any number."""
 
-    def remove(self, ids: Sequence[str]) -> None:
-        """Remove; unknown ids are fine."""
+    def remove(self, ids: Sequence[str], *, for_good: bool = False) -> None:
+        """Remove; unknown ids are fine. `for_good`: whatever their records say, so a rebuild that is going on is told so."""
 
     def rebuild(self) -> AbstractContextManager[Rebuild]:
         """Begin a second index. Left without `publish`, by an error or by a crash, it changes nothing for readers; what it

@@ -1,29 +1,32 @@
 """The last step before a media tool runs: takes rights away from this process, then becomes the tool.
 
-Run as a script of its own, `python -I -S launcher.py SPEC_JSON -- TOOL ARGUMENTS...` (src/infrastructure/ffmpeg/sandbox.py
-builds that line); standard library only, so that it starts in about 10 ms and has nothing of the worker in memory.
+Run in a python of its own with the words WORDS... -- TOOL ARGUMENTS... (src/infrastructure/ffmpeg/sandbox.py builds that line).
 It stays in the process group of whoever started it: killing that group kills the tool.
 
-SPEC_JSON: {"parent": pid, "limits": {"as": bytes, "cpu": seconds, "fsize": bytes, "nofile": count},
-"read": [paths], "write": [paths], "mode": "required" | "best_effort" | "off"}. `--check` prints what this host gives.
+WORDS, any order: parent=PID mode=required|best_effort|off read=PATH write=PATH (as often as wanted) and limits: as=BYTES cpu=SECONDS
+fsize=BYTES nofile=COUNT. `--check` instead prints what this host gives.
 Kernel numbers are those of linux/landlock.h, linux/seccomp.h, linux/prctl.h and linux/audit.h.
+
+Every picture and every chunk waits for this to start. So it imports what a bare interpreter has loaded anyway, ctypes and
+resource, and nothing that brings `re` or `enum`: json, signal, socket, platform and typing cost twice as much as all of the rest.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
-import platform
 import resource
-import signal
-import socket
 import stat
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LAUNCH_FAILED = 120
 """Exit code when the tool was never started; stderr says why."""
+
+SIGKILL, SIGPIPE, SIGXFSZ, AF_UNIX = 9, 13, 25, 1
 
 PR_SET_PDEATHSIG = 1
 PR_SET_SECCOMP = 22
@@ -138,7 +141,7 @@ def _allow(libc: Any, ruleset: int, path: str, rights: int) -> bool:
 def restrict_calls() -> bool:
     """No socket but AF_UNIX, and none of the calls that reach into other processes; refused with EPERM, so that the tool
     reports an error instead of dying. False on machines whose call numbers are not known here."""
-    known = SYSCALLS.get(platform.machine())
+    known = SYSCALLS.get(os.uname().machine)
     if known is None or not sys.platform.startswith("linux"):
         return False
     lines = _filter_lines(*known)
@@ -168,7 +171,7 @@ def _filter_lines(arch: int, socket_call: int, refused: tuple[int, ...]) -> list
     lines += [
         (equal, 0, 3, socket_call),
         (load, 0, 0, 16),
-        (equal, 1, 0, socket.AF_UNIX),
+        (equal, 1, 0, AF_UNIX),
         (give, 0, 0, 0x00050000 | EPERM),
         (give, 0, 0, 0x7FFF0000),
     ]
@@ -209,6 +212,8 @@ def _fail(reason: str) -> None:
 
 def check() -> dict[str, Any]:
     """Take the rights away and try to use them: what this host really gives."""
+    import socket
+
     done: dict[str, Any] = give_up_rights(["/usr"], [])
     try:
         os.close(os.open("/", os.O_RDONLY))
@@ -224,37 +229,65 @@ def check() -> dict[str, Any]:
     return done
 
 
+def die_with(parent: int) -> None:
+    """Be killed when the parent's thread that started this process ends; at once if it has ended."""
+    if sys.platform.startswith("linux"):
+        _prctl(PR_SET_PDEATHSIG, SIGKILL)
+        if os.getppid() != parent:
+            os._exit(LAUNCH_FAILED)  # nobody is left to read a message
+
+
+def confine(spec: dict[str, Any], *also_read: str) -> list[str]:
+    """Take away from this process what `spec` says; what is missing on this host of a sandbox that is required."""
+    missing: list[str] = []
+    if spec["mode"] != "off":
+        done = give_up_rights([*spec["read"], *also_read], spec["write"])
+        missing = [name for name, given in done.items() if not given and spec["mode"] == "required"]
+    limit(spec["limits"])
+    return missing
+
+
 def launch(spec: dict[str, Any], argv: list[str]) -> None:
     """Become `argv`. Never returns."""
-    if sys.platform.startswith("linux"):
-        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != spec["parent"]:
-            os._exit(LAUNCH_FAILED)  # nobody is left to read a message
-    for name in (
-        "SIGPIPE",
-        "SIGXFSZ",
-    ):  # Python ignores these two, and an ignored signal stays ignored after exec
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
-    if spec["mode"] != "off":
-        done = give_up_rights([*spec["read"], argv[0]], spec["write"])
-        missing = [name for name, given in done.items() if not given]
-        if missing and spec["mode"] == "required":
-            _fail(f"this host gives no {', '.join(missing)}, and the sandbox is required")
-    limit(spec["limits"])
+    die_with(spec["parent"])
+    for number in (SIGPIPE, SIGXFSZ):
+        # Python ignores these two, and an ignored signal stays ignored after exec. By libc: the module `signal` takes its time.
+        _libc().signal(number, None)
+    if missing := confine(spec, argv[0]):
+        _fail(f"this host gives no {', '.join(missing)}, and the sandbox is required")
     try:
         os.execve(argv[0], argv, {})  # noqa: S606  # this is what the script is for
     except OSError as error:
         _fail(f"{argv[0]} can't be started: {error.strerror}")
 
 
+def spec_of(words: list[str]) -> dict[str, Any]:
+    """What WORDS say. Raises ValueError, KeyError."""
+    spec: dict[str, Any] = {"read": [], "write": [], "limits": {}}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name in ("read", "write"):
+            spec[name].append(value)
+        elif name == "mode":
+            spec[name] = value
+        elif name == "parent":
+            spec[name] = int(value)
+        else:
+            spec["limits"][name] = int(value)
+    return spec
+
+
 def main(arguments: list[str]) -> None:
-    """`--check`, or SPEC_JSON -- TOOL ARGUMENTS..."""
+    """`--check`, or WORDS... -- TOOL ARGUMENTS..."""
     if arguments == ["--check"]:
+        import json
+
         sys.stdout.write(json.dumps(check()) + "\n")
         return
-    if len(arguments) < 3 or arguments[1] != "--":
-        _fail("usage: launcher.py SPEC_JSON -- TOOL ARGUMENTS...")
-    launch(json.loads(arguments[0]), arguments[2:])
+    if "--" not in arguments[:-1]:
+        _fail("usage: launcher.py WORDS... -- TOOL ARGUMENTS...")
+    end = arguments.index("--")
+    launch(spec_of(arguments[:end]), arguments[end + 1 :])
 
 
 if __name__ == "__main__":

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
-import subprocess
-import sys
-import sysconfig
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from src.infrastructure.ffmpeg.sandbox import Limits, Sandbox
-
-ROOT = Path(__file__).resolve().parents[3]
-PACKAGE = ROOT / "src"
-BOOT = """
-import importlib.util as u, sys
-spec = u.spec_from_file_location("src", sys.argv[1] + "/__init__.py", submodule_search_locations=[sys.argv[1]])
-sys.modules["src"] = module = u.module_from_spec(spec)
-spec.loader.exec_module(module)
-from src.infrastructure.ffmpeg.probe_child import main
-sys.exit(main())
-"""
-"""Imports our package without looking into the folder around it, which the sandbox hides: storage may lie there."""
+from src.domain.errors import FfmpegFailed
+from src.infrastructure.ffmpeg.probe_template import Template, TemplateGone, Templates
+from src.infrastructure.ffmpeg.sandbox import Sandbox
 
 MOST_REPLY_BYTES = 1024 * 1024
 MOST_LAST_WORDS = 800
-LIMITS = Limits(address_space=2 << 30, cpu_seconds=30, file_bytes=0, open_files=64)
-"""The process writes nothing at all; PyAV's libraries alone map 300 MB of address space."""
 
 
 class ChildGone(Exception):
@@ -40,25 +25,20 @@ class ChildGone(Exception):
 class ProbeProcess:
     """One probing process, used in a `with` block at whose end it is dead."""
 
-    def __init__(self, sandbox: Sandbox, wall_seconds: float) -> None:
+    def __init__(self, templates: Templates, sandbox: Sandbox, wall_seconds: float) -> None:
         ours, theirs = socket.socketpair()
+        saying, said = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                sandbox.command(
-                    [sys.executable, "-I", "-B", "-c", BOOT, str(PACKAGE)], read=python_folders(), limits=LIMITS
-                ),
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env={},
-                cwd="/",
-            )
+            self._template, self._pid = _started(templates, sandbox, theirs.fileno(), said)
         except BaseException:
             ours.close()
+            os.close(saying)
             raise
         finally:
             theirs.close()
+            os.close(said)
         self._socket = ours
+        self._stderr = saying
         self._wall_seconds = wall_seconds
         self._deadline = time.monotonic() + wall_seconds
 
@@ -69,10 +49,10 @@ class ProbeProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._socket.close()
-        self._process.kill()
-        self._process.wait()
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+        os.close(self._stderr)
+        # Its processes have ended with a template that is gone.
+        with contextlib.suppress(TemplateGone):
+            self._template.kill(self._pid)
 
     def grant(self, seconds: float) -> None:
         """Put the deadline off: time that storage took is not the process's."""
@@ -101,10 +81,9 @@ class ProbeProcess:
 
     def last_words(self) -> str:
         """The end of what it wrote to standard error, on one line."""
-        pipe = self._process.stderr
-        if pipe is None or not select.select([pipe], [], [], 0)[0]:
+        if not select.select([self._stderr], [], [], 0)[0]:
             return ""
-        text = os.read(pipe.fileno(), 65_536).decode("utf-8", "replace")
+        text = os.read(self._stderr, 65_536).decode("utf-8", "replace")
         return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[-MOST_LAST_WORDS:]
 
     def _exactly(self, length: int) -> bytes:
@@ -133,23 +112,22 @@ class ProbeProcess:
 
     def _gone(self) -> ChildGone:
         try:
-            code = self._process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
+            code = self._template.wait(self._pid, 2.0)
+        except TemplateGone as error:
+            return ChildGone(str(error))
+        if code is None:
             return ChildGone("it closed its socket without an answer")
         return ChildGone(f"it was ended by signal {-code}" if code < 0 else f"it ended with exit code {code}")
 
 
-def python_folders() -> list[str]:
-    """What this interpreter reads to start and to import PyAV, and our own code: nothing that belongs to a tenant."""
-    paths = sysconfig.get_paths()
-    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    library = sysconfig.get_config_var("LIBDIR")
-    return sorted(
-        {
-            *folders,
-            *([library] if library else []),
-            os.path.realpath(sys.executable),
-            str(Path(sys.prefix) / "pyvenv.cfg"),
-            str(PACKAGE),
-        }
-    )
+def _started(templates: Templates, sandbox: Sandbox, stdin: int, stderr: int) -> tuple[Template, int]:
+    """Raises FfmpegFailed. A template that is gone since it was last used gives way to a new one."""
+    for is_last in (False, True):
+        template = templates.get(sandbox)
+        try:
+            return template, template.start(stdin, stderr)
+        except TemplateGone as error:
+            template.close()
+            if is_last:
+                raise FfmpegFailed(f"no source can be probed: {error}", fix="see `mediaworker doctor`") from error
+    raise AssertionError("unreachable")

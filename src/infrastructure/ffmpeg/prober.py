@@ -16,6 +16,7 @@ from src.infrastructure.ffmpeg.probe_look import MIB, Conversation, Look
 from src.infrastructure.ffmpeg.probe_process import ChildGone, ProbeProcess
 from src.infrastructure.ffmpeg.probe_reply import BrokenReply, crashed, source_media
 from src.infrastructure.ffmpeg.probe_sniff import HEAD_BYTES, sniff
+from src.infrastructure.ffmpeg.probe_template import Templates
 from src.infrastructure.ffmpeg.sandbox import Sandbox
 
 
@@ -39,6 +40,7 @@ class PyAvProber:
     limits: ProbeLimits = field(default_factory=ProbeLimits)
     sandbox: Sandbox = field(default_factory=Sandbox)
     allow_partial: bool = False
+    templates: Templates = field(default_factory=Templates, compare=False)
 
     def probe(self, read: ReadRange, size: int) -> SourceMedia:
         """See the port. Raises SourceEmpty as well, for a source of no bytes."""
@@ -58,7 +60,7 @@ class PyAvProber:
             raise UnsupportedFormat(
                 f"the source is not a video or sound file: it is {sniffed.found}", fix="upload the media file itself"
             )
-        with ProbeProcess(self.sandbox, self.limits.wall_seconds) as process:
+        with ProbeProcess(self.templates, self.sandbox, self.limits.wall_seconds) as process:
             try:
                 process.send(self._request(size, sniffed.demuxer, cuts=cuts))
                 conversation = Conversation(process, blocks)

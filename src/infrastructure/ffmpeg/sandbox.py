@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,10 @@ from src.domain.errors import ConfigError
 SandboxMode = Literal["required", "best_effort", "off"]
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
+BOOT = "import sys; sys.path.append(sys.argv.pop(1)); import launcher; launcher.main(sys.argv[1:])"
+"""As a module, not as a script: a script is compiled anew each time. Its folder comes last, so that none of its neighbours is
+taken for a module of the standard library."""
+START = (sys.executable, "-I", "-S", "-c", BOOT, str(LAUNCHER.parent))
 SYSTEM_FOLDERS = (
     "/lib",
     "/lib64",
@@ -78,7 +82,7 @@ class HostSandbox:
 @functools.cache
 def host_sandbox() -> HostSandbox:
     """Ask the host once. Raises ConfigError when even the launcher can't run."""
-    command = [sys.executable, "-I", "-S", str(LAUNCHER), "--check"]
+    command = [*START, "--check"]
     try:
         done = subprocess.run(
             command,
@@ -132,19 +136,19 @@ class Sandbox:
     ) -> list[str]:
         """`argv` behind the launcher. `argv[0]` is an absolute path; `read` (files or folders) beside the system's
         libraries, `write` folders that the tool may fill."""
-        spec: Mapping[str, object] = {
-            "parent": os.getpid(),
-            "limits": (limits or self.limits).to_json(),
-            "read": [*SYSTEM_FOLDERS, *(os.path.realpath(path) for path in read)],
-            "write": ["/dev/null", *(os.path.realpath(path) for path in write)],
-            "mode": self.mode,
-        }
+        return [*START, *self.words(read=read, write=write, limits=limits), "--", *argv]
+
+    def words(
+        self, *, read: Sequence[Path | str] = (), write: Sequence[Path | str] = (), limits: Limits | None = None
+    ) -> list[str]:
+        """What may be done, as the launcher reads it."""
+        allowed = (limits or self.limits).to_json()
         return [
-            sys.executable,
-            "-I",
-            "-S",
-            str(LAUNCHER),
-            json.dumps(spec),
-            "--",
-            *argv,
+            f"parent={os.getpid()}",
+            f"mode={self.mode}",
+            *(f"{name}={value}" for name, value in allowed.items()),
+            *(f"read={path}" for path in SYSTEM_FOLDERS),
+            *(f"read={os.path.realpath(path)}" for path in read),
+            "write=/dev/null",
+            *(f"write={os.path.realpath(path)}" for path in write),
         ]

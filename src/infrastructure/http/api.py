@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from src.application.ports.content import ContentMissing, ContentRefused, ContentUnavailable
+from src.application.ports.content import ContentGone, ContentMissing, ContentRefused, ContentUnavailable
 
 MOST_BYTES = 4 * 1024 * 1024
 """Of one answer: a record, not a list."""
@@ -17,12 +17,12 @@ MOST_BYTES = 4 * 1024 * 1024
 PASSING = frozenset({408, 425, 429})
 """Refusals that say "later"."""
 
-MISSING = frozenset({404, 410})
+NOT_FOUND, GONE = 404, 410
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """`url` is the API's root; `token` goes as a bearer token and never into a message. Raises ContentMissing (404, 410),
+    """`url` is the API's root; `token` goes as a bearer token and never into a message. Raises ContentMissing (404), ContentGone (410),
     ContentRefused (any other 4xx, and answers that are no JSON object), ContentUnavailable (5xx, 408, 425, 429, no answer
     within `timeout_seconds`)."""
 
@@ -52,8 +52,9 @@ class Api:
 def _check(status: int, what: str) -> None:
     if 200 <= status < 300:
         return
-    if status in MISSING:
-        raise ContentMissing(f"{what}: the API answers {status}")
+    if status in (NOT_FOUND, GONE):
+        kind = ContentGone if status == GONE else ContentMissing
+        raise kind(f"{what}: the API answers {status}")
     if status >= 500 or status in PASSING:
         raise ContentUnavailable(f"{what}: the API answers {status}")
     fix = "check the token" if status in (401, 403) else "check the API's address and version"

@@ -29,18 +29,18 @@ class MemorySearchIndex:
         with self._lock:
             for document in documents:
                 self.documents[key_of(document)] = copy.deepcopy(dict(document))
-            self._touched([key_of(document) for document in documents])
+            self._touched([key_of(document) for document in documents], for_good=False)
 
-    def remove(self, ids: Sequence[str]) -> None:
+    def remove(self, ids: Sequence[str], *, for_good: bool = False) -> None:
         """By id."""
         with self._lock:
             for each in ids:
                 self.documents.pop(each, None)
-            self._touched(ids)
+            self._touched(ids, for_good=for_good)
 
-    def _touched(self, ids: Sequence[str]) -> None:
+    def _touched(self, ids: Sequence[str], *, for_good: bool) -> None:
         if self._build is not None:
-            self._build.touched.update(dict.fromkeys(ids))
+            self._build.touched.update(dict.fromkeys(ids, for_good))
 
     @contextmanager
     def rebuild(self) -> Iterator[MemoryRebuild]:
@@ -75,26 +75,28 @@ class MemoryRebuild:
 
     index: MemorySearchIndex
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
-    touched: dict[str, None] = field(default_factory=dict)
+    touched: dict[str, bool] = field(default_factory=dict)
 
     def add(self, documents: Sequence[Document]) -> None:
         """Copies."""
-        self._check()
-        for document in documents:
-            self.documents[key_of(document)] = copy.deepcopy(dict(document))
+        with self.index._lock:  # noqa: SLF001 - two halves of one thing
+            self._check()
+            for document in documents:
+                self.documents[key_of(document)] = copy.deepcopy(dict(document))
 
     def remove(self, ids: Sequence[str]) -> None:
         """By id."""
-        self._check()
-        for each in ids:
-            self.documents.pop(each, None)
+        with self.index._lock:  # noqa: SLF001 - two halves of one thing
+            self._check()
+            for each in ids:
+                self.documents.pop(each, None)
 
-    def changed(self) -> Sequence[str]:
+    def changed(self) -> Mapping[str, bool]:
         """And forget them."""
         with self.index._lock:  # noqa: SLF001 - two halves of one thing
             self._check()
-            ids, self.touched = list(self.touched), {}
-            return ids
+            told, self.touched = self.touched, {}
+            return told
 
     def publish(self) -> None:
         """Put the dictionary in the place of the other."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -52,12 +52,12 @@ class EmbeddedSearchIndex:
         for some in _batches(documents):
             self._write(partial(_put, documents=some))
 
-    def remove(self, ids: Sequence[str]) -> None:
+    def remove(self, ids: Sequence[str], *, for_good: bool = False) -> None:
         """In one transaction."""
 
         def run(connection: sqlite3.Connection) -> None:
             _live(connection).remove(ids)
-            _note_changed(connection, ids)
+            _note_changed(connection, ids, for_good=for_good)
 
         self._write(run)
 
@@ -152,12 +152,15 @@ class EmbeddedRebuild:
         """In one transaction."""
         self._write(lambda connection: Generation(connection, self.number).remove(ids))
 
-    def changed(self) -> Sequence[str]:
+    def changed(self) -> Mapping[str, bool]:
         """What writers have noted; the notes are removed."""
 
-        def run(connection: sqlite3.Connection) -> list[str]:
-            rows = connection.execute("DELETE FROM changed WHERE build = ? RETURNING id", (self.number,))
-            return [each for (each,) in rows.fetchall()]
+        def run(connection: sqlite3.Connection) -> dict[str, bool]:
+            told = dict[str, bool]()
+            for table, for_good in (("changed", False), ("removed", True)):
+                rows = connection.execute(f"DELETE FROM {table} WHERE build = ? RETURNING id", (self.number,))  # noqa: S608 - our words
+                told.update((each, for_good) for (each,) in rows.fetchall())
+            return told
 
         return self._write(run)
 
@@ -232,23 +235,35 @@ def _count(connection: sqlite3.Connection) -> int:
 
 def _put(connection: sqlite3.Connection, documents: Sequence[Document]) -> None:
     _live(connection).put(documents)
-    _note_changed(connection, [key_of(document) for document in documents])
+    _note_changed(connection, [key_of(document) for document in documents], for_good=False)
 
 
 def _put_into(connection: sqlite3.Connection, number: int, documents: Sequence[Document]) -> None:
     Generation(connection, number).put(documents)
 
 
-def _note_changed(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
-    """For rebuilds that are going on: what they read of these may be older."""
+def _note_changed(connection: sqlite3.Connection, ids: Sequence[str], *, for_good: bool) -> None:
+    """For rebuilds that are going on: what they read of these may be older. An id is in one of the two lists, by what was last."""
+    _make_removed(connection)
+    into, out_of = ("removed", "changed") if for_good else ("changed", "removed")
     for (build,) in connection.execute("SELECT number FROM builds").fetchall():
-        connection.executemany("INSERT OR IGNORE INTO changed VALUES (?, ?)", [(build, each) for each in ids])
+        rows = [(build, each) for each in ids]
+        connection.executemany(f"DELETE FROM {out_of} WHERE build = ? AND id = ?", rows)  # noqa: S608 - our words
+        connection.executemany(f"INSERT OR IGNORE INTO {into} VALUES (?, ?)", rows)  # noqa: S608 - our words
+
+
+def _make_removed(connection: sqlite3.Connection) -> None:
+    """Files that were made before there were removals for good do not have it."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS removed (build INTEGER, id TEXT, PRIMARY KEY (build, id)) WITHOUT ROWID"
+    )
 
 
 def _sweep(connection: sqlite3.Connection) -> None:
     """Every rebuild that has not ended ends here: its process died, or finds out at its next step."""
-    connection.execute("DELETE FROM builds")
-    connection.execute("DELETE FROM changed")
+    _make_removed(connection)
+    for table in ("builds", "changed", "removed"):
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our words
     kept = _live(connection).number
     names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
     numbers = {

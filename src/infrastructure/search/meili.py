@@ -31,7 +31,8 @@ from src.application.ports.search import (
     SearchUnavailable,
 )
 from src.domain.errors import ConfigError
-from src.infrastructure.search.meili_errors import NO_INDEX, failed_task, is_denied, is_missing, translated
+from src.infrastructure.search.meili_errors import NO_INDEX, Missing, failed_task, is_denied, or_missing, translated
+from src.infrastructure.search.meili_notes import CHANGED, FIELDS, notes, opposites, told
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,6 @@ UNREADABLE = "embedders"
 """A setting that the server doesn't tell whole (it hides keys), so that it can't be given to a second index."""
 
 BUILD = "__build_"
-CHANGED = "__changed"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,13 +78,13 @@ class MeiliSearchIndex:
         """In batches, by number and by size."""
         if documents:
             self._ensure()
-            self._note_changed([key_of(document) for document in documents])
+            self._note([key_of(document) for document in documents], for_good=False)
             self._add(self.name, documents)
 
-    def remove(self, ids: Sequence[str]) -> None:
+    def remove(self, ids: Sequence[str], *, for_good: bool = False) -> None:
         """In one request; an index that is not there has nothing to remove."""
         if ids and self._exists(self.name):
-            self._note_changed(ids)
+            self._note(ids, for_good=for_good)
             self._delete(self.name, ids)
 
     def _add(self, uid: str, documents: Sequence[Document]) -> None:
@@ -103,12 +103,13 @@ class MeiliSearchIndex:
             task = TaskInfo(**self._client.http.post(f"indexes/{uid}/documents/delete-batch", list(ids)))
         self._wait(what, task, fine=NO_INDEX)
 
-    def _note_changed(self, ids: Sequence[str]) -> None:
+    def _note(self, ids: Sequence[str], *, for_good: bool, but: str = "") -> None:
         """For rebuilds that are going on, before the change itself: the server works off its queue in order, so a change that
         the swap of the indexes overtakes has been noted before the swap."""
         for build in self._builds():
-            if not build.endswith(CHANGED):
-                self._add(build + CHANGED, [{KEY: each} for each in ids])
+            if not build.endswith(CHANGED) and build != but:
+                self._delete(build + CHANGED, opposites(ids, for_good=for_good))
+                self._add(build + CHANGED, notes(ids, for_good=for_good))
 
     # ------------------------------------------------------------------ rebuild
     @contextmanager
@@ -156,9 +157,9 @@ class MeiliSearchIndex:
     def _made_at(self, uid: str) -> str | None:
         """When the index was made, or None: there is none."""
         try:
-            with _or_missing(f"look at index {uid}"):
+            with or_missing(f"look at index {uid}"):
                 return str(self._client.http.get(f"indexes/{uid}")["createdAt"])
-        except _Missing:
+        except Missing:
             return None
 
     # ------------------------------------------------------------------ search
@@ -171,10 +172,10 @@ class MeiliSearchIndex:
             "sort": [f"{each.field}:{'desc' if each.descending else 'asc'}" for each in query.sort],
         }
         try:
-            with _or_missing(f"search {self.name}"):
+            with or_missing(f"search {self.name}"):
                 hits: list[Document] = self._client.index(self.name).search(query.text, options)["hits"]
                 return hits
-        except _Missing:
+        except Missing:
             return []
 
     # ------------------------------------------------------------------ settings
@@ -195,9 +196,9 @@ class MeiliSearchIndex:
 
     def _settings(self, uid: str) -> dict[str, Any] | None:
         try:
-            with _or_missing(f"read the settings of {uid}"):
+            with or_missing(f"read the settings of {uid}"):
                 return dict(self._client.http.get(f"indexes/{uid}/settings"))
-        except _Missing:
+        except Missing:
             return None
 
     def _make(self, uid: str, settings: dict[str, Any]) -> None:
@@ -280,42 +281,52 @@ class MeiliSearchIndex:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MeiliRebuild:
     """Rebuild. `made_at` tells our index from one of the same name that a late request would make after ours was removed."""
 
     index: MeiliSearchIndex
     uid: str
     made_at: str | None
+    _target: str = ""
+
+    def __post_init__(self) -> None:
+        self._target = self.uid
 
     def add(self, documents: Sequence[Document]) -> None:
         """In batches."""
         if documents:
-            self.index._add(self.uid, documents)  # noqa: SLF001 - two halves of one thing
+            self._note_shown([key_of(document) for document in documents])
+            self.index._add(self._target, documents)  # noqa: SLF001 - two halves of one thing
 
     def remove(self, ids: Sequence[str]) -> None:
         """In one request."""
         if ids:
-            self.index._delete(self.uid, ids)  # noqa: SLF001 - two halves of one thing
+            self._note_shown(ids)
+            self.index._delete(self._target, ids)  # noqa: SLF001 - two halves of one thing
 
-    def changed(self) -> Sequence[str]:
+    def _note_shown(self, ids: Sequence[str]) -> None:
+        if self._target == self.index.name:
+            self.index._note(ids, for_good=False, but=self.uid)  # noqa: SLF001 - two halves of one thing
+
+    def changed(self) -> Mapping[str, bool]:
         """What writers have noted. The list is read, then shortened by what was read. A note that is made between the two may
-        go with it: its writer had read the record by then, and who asked here reads it after that."""
-        noted: list[str] = []
+        go with it: its writer had read the record by then, and who asked here reads it, or removes it, after that."""
+        rows: list[Mapping[str, Any]] = []
         client = self.index._client  # noqa: SLF001 - two halves of one thing
         try:
             while True:
-                with _or_missing(f"read what changed since {self.uid} was begun"):
-                    asked = {"limit": PAGE, "offset": len(noted), "fields": [KEY]}
+                with or_missing(f"read what changed since {self.uid} was begun"):
+                    asked = {"limit": PAGE, "offset": len(rows), "fields": FIELDS}
                     page = client.http.post(f"indexes/{self.uid}{CHANGED}/documents/fetch", asked)["results"]
-                    noted += [str(each[KEY]) for each in page]
+                    rows += page
                 if len(page) < PAGE:
                     break
-        except _Missing:
-            return []
-        if noted:
-            self.index._delete(self.uid + CHANGED, noted)  # noqa: SLF001 - two halves of one thing
-        return noted
+        except Missing:
+            return {}
+        if rows:
+            self.index._delete(self.uid + CHANGED, [str(row[KEY]) for row in rows])  # noqa: SLF001 - two halves of one thing
+        return told(rows)
 
     def publish(self) -> None:
         """One swap, which the server does as a whole."""
@@ -326,22 +337,7 @@ class MeiliRebuild:
         with translated(what):
             task = index._client.swap_indexes([{"indexes": [index.name, self.uid]}])  # noqa: SLF001 - two halves of one thing
         index._wait(what, task)  # noqa: SLF001 - two halves of one thing
-
-
-class _Missing(Exception):
-    """There is no such index."""
-
-
-@contextmanager
-def _or_missing(what: str) -> Iterator[None]:
-    """As `translated`, but an index that is not there is a case of its own."""
-    with translated(what):
-        try:
-            yield
-        except MeilisearchApiError as error:
-            if is_missing(error):
-                raise _Missing from error
-            raise
+        self._target = index.name
 
 
 def key_of(document: Document) -> str:

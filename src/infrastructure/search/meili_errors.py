@@ -72,3 +72,19 @@ def failed_task(what: str, uid: int, error: Mapping[str, Any] | None) -> WorkerE
     if error.get("type") in PASSING_TYPES or error.get("code") in PASSING_CODES:
         return SearchUnavailable(said)
     return SearchRefused(said)
+
+
+class Missing(Exception):
+    """There is no such index."""
+
+
+@contextmanager
+def or_missing(what: str) -> Iterator[None]:
+    """As `translated`, but an index that is not there is a case of its own."""
+    with translated(what):
+        try:
+            yield
+        except MeilisearchApiError as error:
+            if is_missing(error):
+                raise Missing from error
+            raise

@@ -207,7 +207,7 @@ class Adapters(containers.DeclarativeContainer):
     # One of each per attempt: stopping them is final.
     encoder = providers.Factory(lazy("src.interfaces.wiring.media:make_encoder"), ffmpeg, settings)
     pictures = providers.Factory(lazy("src.interfaces.wiring.media:make_pictures"), ffmpeg, settings)
-    viewer = providers.Factory(lazy("src.interfaces.wiring.media:make_viewer"), ffmpeg, settings)
+    viewer = providers.Factory(lazy("src.interfaces.wiring.media:make_viewer"), ffmpeg, prober, settings)
     platform_database = providers.Singleton(
         lazy("src.interfaces.wiring.contents:platform_database"), settings, database
     )

@@ -42,9 +42,9 @@ def make_prober(settings: Settings) -> PyAvProber:
     )
 
 
-def make_viewer(binary: Path, settings: Settings) -> CutViewer:
+def make_viewer(binary: Path, prober: PyAvProber, settings: Settings) -> CutViewer:
     """Looks at sources and takes stills of them; every view has a tool of its own, since stopping one is final."""
-    return CutViewer(make_prober(settings), lambda: make_pictures(binary, settings))
+    return CutViewer(prober, lambda: make_pictures(binary, settings))
 
 
 def limits(settings: Settings) -> Limits:
