@@ -158,7 +158,7 @@ def test_of_many_given_back_one_that_was_written_in_between_is_left_out(
             done.append(other.change("b", lambda job, now: job.request_cancel(now)).id)
 
     interfere(ledger, monkeypatch, cancel)
-    assert list(ledger.hand_back({"a": 1, "b": 1, "c": 1})) == ["a", "c"]
+    assert set(ledger.hand_back({"a": 1, "b": 1, "c": 1})) == {"a", "c"}
     row = ledger.find("b")
     assert row is not None
     assert (row.state, row.attempts) == (JobState.RUNNING, 1)

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 def test_c1_ten_thousand_jobs_in_a_storm_are_done_once_each(tmp_path: Path) -> None:
-    account = storm(tmp_path / "data", Plan(jobs=10_000, kill_every=2.0, restarts=3, push_every=4.0, patience=800))
+    account = storm(tmp_path / "data", Plan(jobs=10_000, kill_every=2.0, restarts=3, portion=250, patience=800))
     p50, p99 = account.late_at(0.5), account.late_at(0.99)
     print(f"\n{account.seconds:.1f} s, {account.kills} kills, {account.restarts} restarts, {account.orphans} orphans")
     print(

@@ -178,6 +178,99 @@ def test_a_reopened_success_stays_in_history(ledger: WholeLedger) -> None:
     assert [(one.generation, one.owner, one.outcome) for one in history] == [(1, "w1", "SUCCEEDED"), (2, "w2", None)]
 
 
+# ---------------------------------------------------------------------- change_many
+def test_many_moves_are_those_of_one_by_one(ledger: WholeLedger, ledgers: LedgerPlace, clock: FrozenClock) -> None:
+    ids = [f"job-{number}" for number in range(MANY)]
+    begin(ledger, *ids)
+    ledger.admit(draft("queued"))
+    clock.advance(31)
+    rows = ledger.change_many([*ids, "queued", "unknown"], lambda job, now: _claimed(job, now, "w2"))
+    assert set(rows) == {*ids, "queued"}
+    for name in (ids[0], ids[-1]):
+        began = Job.begun(draft(name), clock.now() - 31, owner="w1", lease_seconds=30)
+        assert rows[name] == ledgers.ledger().find(name) == _claimed(began, clock.now(), "w2")
+        assert [(one.number, one.owner, one.ended_at, one.outcome) for one in ledger.attempts(name)] == [
+            (1, "w1", clock.now(), "LOST"),
+            (2, "w2", None, None),
+        ]
+    assert ledger.counts() == {("work", JobState.RUNNING): MANY + 1}
+    assert ledger.to_wake(MANY) == []
+
+
+def test_what_a_move_leaves_as_it_is_is_not_written(ledger: WholeLedger, clock: FrozenClock) -> None:
+    begin(ledger, "job-1", "job-2")
+    before = ledger.find("job-1")
+    clock.advance(5)
+    rows = ledger.change_many(
+        ["job-1", "job-2"],
+        lambda job, now: job if job.id == "job-1" else job.beat(now, fence=1, lease_seconds=30),
+    )
+    assert rows["job-1"] == before == ledger.find("job-1")
+    assert rows["job-2"] == ledger.find("job-2") != before
+    assert ledger.change_many([], lambda job, _now: job) == {}
+
+
+def test_many_ends_leave_their_letters(ledger: WholeLedger, ledgers: LedgerPlace) -> None:
+    begin(ledger, "job-1", "job-2")
+    end = failing(1, InvalidPayload("never"))
+    rows = ledger.change_many(["job-1", "job-2"], end)
+    assert {row.state for row in rows.values()} == {JobState.FAILED}
+    letters = ledgers.dead_letters().list(DeadLetterFilter())
+    assert {letter.job_id for letter in letters} == {"job-1", "job-2"}
+    reopened = ledger.change_many(["job-1", "job-2"], lambda job, now: job.reopen(now))
+    assert {row.generation for row in reopened.values()} == {2}
+    assert ledgers.dead_letters().list(DeadLetterFilter()) == []
+
+
+def test_of_many_a_second_active_job_about_a_subject_is_left_alone(ledger: WholeLedger) -> None:
+    for name, subject in (("old", "v1"), ("other", "v2")):
+        begin(ledger, name, subject=subject)
+        ledger.change(name, failing(1, InvalidPayload("never")))
+    begin(ledger, "new", subject="v1")
+    before = ledger.find("old")
+    rows = ledger.change_many(["old", "other"], lambda job, now: job.reopen(now))
+    assert set(rows) == {"other"}
+    assert ledger.find("old") == before
+    other = ledger.find("other")
+    assert other is not None
+    assert other.state is JobState.QUEUED
+
+
+def test_two_that_claim_the_same_many_share_them(ledgers: LedgerPlace, clock: FrozenClock) -> None:
+    ids = [f"job-{number}" for number in range(60)]
+    one, other = ledgers.ledger(), ledgers.ledger()
+    begin(one, *ids)
+    clock.advance(31)
+
+    def take(number: int) -> set[str]:
+        owner = f"claimer-{number}"
+        rows = (other if number else one).change_many(
+            ids[:: -1 if number else 1], lambda job, now: _claimed(job, now, owner)
+        )
+        return {name for name, row in rows.items() if row.lease_owner == owner}
+
+    taken = at_once(2, take)
+    assert set.union(*taken) <= set(ids)
+    assert set.intersection(*taken) == set()
+    left = one.change_many(ids, lambda job, now: _claimed(job, now, "last"))
+    assert {row.fence for row in left.values()} == {2}, "each was claimed once more, by somebody"
+
+
+def test_f08_a_lost_reply_to_many_moves_is_safe_to_repeat(ledger: WholeLedger, clock: FrozenClock) -> None:
+    begin(ledger, "job-1", "job-2")
+    clock.advance(31)
+    flaky = FlakyLedger(ledger)
+    flaky.script.plan("change_many", AFTER)
+    with pytest.raises(DatabaseUnavailable):
+        flaky.change_many(["job-1", "job-2"], lambda job, now: _claimed(job, now, "w2"))
+    before = {name: ledger.find(name) for name in ("job-1", "job-2")}
+    assert flaky.change_many(list(before), lambda job, now: _claimed(job, now, "w2")) == before
+
+
+def _claimed(job: Job, now: float, owner: str) -> Job:
+    return job.claim(now, owner=owner, lease_seconds=30)[0]
+
+
 # ---------------------------------------------------------------------- hand_back
 def test_many_given_back_are_those_of_one_by_one(ledger: WholeLedger, ledgers: LedgerPlace, clock: FrozenClock) -> None:
     ids = [f"job-{number}" for number in range(MANY)]

@@ -122,6 +122,10 @@ class FlakyLedger:
         call = partial(self.inner.change, job_id, move, running_per_tenant=running_per_tenant)
         return self.script.run("change", DatabaseUnavailable, call)
 
+    def change_many(self, job_ids: Collection[str], move: Move) -> Mapping[str, Job]:
+        """See JobLedger."""
+        return self.script.run("change_many", DatabaseUnavailable, lambda: self.inner.change_many(job_ids, move))
+
     def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
         """See JobLedger."""
         call = partial(self.inner.begin, drafts, owner=owner, lease_seconds=lease_seconds)

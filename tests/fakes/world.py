@@ -113,6 +113,23 @@ class WatchedLedger:
         self._after()
         return row
 
+    def change_many(self, job_ids: Collection[str], move: Move) -> Mapping[str, Job]:
+        self._before()
+        seen: dict[str, tuple[Job, Job, float]] = {}
+
+        def watched(job: Job, now: float) -> Job:
+            after = move(job, now)
+            seen[job.id] = job, after, now
+            return after
+
+        rows = self.inner.change_many(job_ids, watched)
+        for job_id in rows:
+            old, new, now = seen[job_id]
+            if new is not old:
+                self._accepted(old, new, now)
+        self._after()
+        return rows
+
     def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
         self._before()
         begun = self.inner.begin(drafts, owner=owner, lease_seconds=lease_seconds)
@@ -409,7 +426,7 @@ class World:
         return None
 
     def deliver_many(self, station: Station, limit: int = 4) -> None:
-        """As a worker receives short jobs: those that are new together, the others one by one."""
+        """As a worker receives short jobs: those that are new together, those that are known together, the others one by one."""
         visibility = station.keeper.options.visibility_seconds
         deliveries = self.queue.receive(limit, wait_seconds=0, visibility_seconds=visibility)
         wanted, others = station.intake.sort(deliveries)
@@ -417,6 +434,8 @@ class World:
             held, known = station.intake.take_short(wanted)
             station.executor.start_short([work_order(one) for one in held], processes=1)
             others = [*others, *known]
+        held, others = station.intake.take_known(others)
+        station.executor.start_short([work_order(one) for one in held], processes=1)
         for delivery in others:
             taken = station.intake.take(delivery)
             if taken is not None:

@@ -88,13 +88,18 @@ class Fleet:
         self.folder.mkdir(parents=True, exist_ok=True)
         return (self.folder / f"worker-{len(self.processes)}.log").open("ab")
 
-    def drain(self, timeout: float = 90, **environment: str) -> int:
-        """Run one worker until the queue is empty; its exit code."""
+    def fork(self, *arguments: str, **environment: str) -> zygote.Copy:
+        """A worker process like `start`'s, from a process that has the program loaded: for tests in which the start of Python
+        (2 s of CPU with its first handler process) would take more of the machine than what they look at."""
         with self._log() as sink, Path(os.devnull).open("rb") as nothing:
             streams = [nothing.fileno(), sink.fileno(), sink.fileno()]
-            copy = zygote.Copy(WORKER, ["--drain"], self.environ(**environment), streams)
+            copy = zygote.Copy(WORKER, arguments, self.environ(**environment), streams)
         self.processes.append(copy)
-        return copy.wait(timeout)
+        return copy
+
+    def drain(self, timeout: float = 90, **environment: str) -> int:
+        """Run one worker until the queue is empty; its exit code."""
+        return self.fork("--drain", **environment).wait(timeout)
 
     def cli(self, *arguments: str, timeout: float = 90, **environment: str) -> subprocess.CompletedProcess[str]:
         """The command line, as an operator types it."""
@@ -208,7 +213,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 30, what: str = "
         time.sleep(0.02)
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[bytes] | zygote.Copy) -> None:
     """kill -9."""
     process.send_signal(signal.SIGKILL)
     process.wait()

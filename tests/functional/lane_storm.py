@@ -1,12 +1,14 @@
 """A storm on the content platform's three lists: short jobs by plain RPUSH, workers that are killed, a Redis that is restarted.
 
-Everything is in Redis, the ledger too. Each job's effect is its success in the ledger: the attempts say how often one was
-committed, and the handlers' own diary how often work was begun.
+A worker that is killed is followed at once by one that has its program loaded (`Fleet.fork`): else the starts of Python alone
+would be half of what two cores can do, and half of each worker's life. Everything is in Redis, the ledger too. Each job's effect
+is its success in the ledger: the attempts say how often one was committed, and the handlers' own diary how often work was begun.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import signal
 import time
 from collections import Counter
@@ -26,7 +28,8 @@ from tests.servers.process import Server
 
 LANES = ("worker:high", "worker:normal", "worker:low")
 TTL, SCAN = 5.0, 1.0
-PUSHED_AT_ONCE = 500
+IN_HAND_SECONDS = 0.1
+"""A portion of no-op jobs is done soon after: a kill that comes later finds nothing in anybody's hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +41,9 @@ class Plan:
     restarts: int
     workers: int = 2
     job_seconds: float = 0.0
-    push_every: float = 0.0
-    """between two pushes of PUSHED_AT_ONCE jobs"""
+    portion: int
+    """jobs pushed at once: the first at the beginning, the others one before each kill"""
+    seed: int = 1
     patience: float = 300.0
 
 
@@ -93,24 +97,25 @@ def storm(folder: Path, plan: Plan) -> Account:
 
 def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
     names = [f"job-{number:05}" for number in range(plan.jobs)]
+    dice = random.Random(plan.seed)
     began = time.time()
-    running = [fleet.start() for _ in range(plan.workers)]
-    batches = [names[start : start + PUSHED_AT_ONCE] for start in range(0, len(names), PUSHED_AT_ONCE)]
-    next_push = 0.0
+    running = [fleet.fork() for _ in range(plan.workers)]
+    batches = [names[start : start + plan.portion] for start in range(0, len(names), plan.portion)]
+    _push(server, batches.pop(0), plan)
     killed_at: list[float] = []
     outages: list[tuple[float, float]] = []
     restarts, next_kill = 0, time.monotonic() + plan.kill_every
     while (left := _unfinished(server, plan.jobs)) or batches or restarts < plan.restarts:
         assert time.time() - began < plan.patience, f"{left} jobs did not end"
-        if batches and time.monotonic() >= next_push:
-            _push(server, batches.pop(0), plan)
-            next_push = time.monotonic() + plan.push_every
         if time.monotonic() >= next_kill:
+            next_kill = time.monotonic() + plan.kill_every
+            if batches:
+                _push(server, batches.pop(0), plan)
+                time.sleep(dice.uniform(0, IN_HAND_SECONDS))
             victim = len(killed_at) % plan.workers
             killed_at.append(time.time())
             kill(running[victim])
-            running[victim] = fleet.start()
-            next_kill = time.monotonic() + plan.kill_every
+            running[victim] = fleet.fork()
         if restarts < plan.restarts and left <= plan.jobs * (plan.restarts - restarts) // (plan.restarts + 1):
             away = time.time()
             server.kill()

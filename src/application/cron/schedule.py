@@ -15,6 +15,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import floor
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -61,8 +62,9 @@ class Schedule:
     def moments(self, after: float, until: float) -> Iterator[float]:
         """Epoch seconds, later than `after` and not later than `until`, in order, each once. Where the walk begins makes no
         difference to what is found."""
-        last = after
-        for moment in self._walk(after):
+        # Moments are whole seconds; less than a microsecond before one, a clock's reading would be rounded up to it.
+        last = float(floor(after))
+        for moment in self._walk(last):
             if moment > until:
                 return
             if moment > last:

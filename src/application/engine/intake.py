@@ -5,22 +5,20 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from src.application.decoders.decoded import Newer, Reference, Requests
-from src.application.engine.held import Held, HeldRuns
+from src.application.engine.batch_intake import BatchIntake
+from src.application.engine.held import Held
 from src.application.engine.metering import count_end
-from src.application.engine.options import EngineOptions, OnLockFailure
-from src.application.engine.uncertain import UncertainClaims
+from src.application.engine.options import OnLockFailure
 from src.application.failpoints import failpoint
 from src.application.metrics import DEAD_LETTERS
-from src.application.ports.clock import Clock
-from src.application.ports.exchange import MessageExchange, Wanted
-from src.application.ports.ledger import DeadLetter, DeadLetters, JobLedger, TenantFull
+from src.application.ports.ledger import DeadLetter, DeadLetters, TenantFull
 from src.application.ports.lock import Idempotency
 from src.application.ports.meter import UNMETERED, Meter
-from src.application.ports.queue import Delivery, QueueConsumer
+from src.application.ports.queue import Delivery
 from src.domain.errors import (
     DatabaseUnavailable,
     ErrorReport,
@@ -34,7 +32,7 @@ from src.domain.errors import (
 from src.domain.job import Busy, ClaimAnswer, Claimed, Finished, Job, JobDraft, JobState, NotDue, Throttled
 
 if TYPE_CHECKING:
-    from src.application.decoders import Decoders
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -62,33 +60,17 @@ def lock_key(job_id: str) -> str:
     return f"job:{job_id}:lock"
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake(BatchIntake):
     """Decode, admit, lock, claim. Whatever a message says, it ends acknowledged with a durable outcome, given back, or held."""
 
-    decoders: Decoders
-    ledger: JobLedger
     dead_letters: DeadLetters
     lock: Idempotency
-    queue: QueueConsumer
-    held: HeldRuns
-    clock: Clock
-    options: EngineOptions
     queue_name: str
-    knows: Callable[[str], bool] = lambda _type: True
-    """whether a job type is registered in this worker"""
-    is_short: Callable[[str], bool] = lambda _type: False
-    """whether a job type is short"""
-    has_short: bool = False
-    """whether there are any"""
     redact: Callable[[str], str] = str
     """takes secrets out of an error's texts before they are stored"""
-    uncertain: UncertainClaims | None = None
-    """is told of claims whose commit may have happened"""
     ended: Callable[[Job], object] = lambda _job: None
     """is told of jobs that ended when they were to be claimed (cancelled, attempts used up)"""
-    database_was_away: Callable[[], bool] = lambda: False
-    """whether the database has only just come back: nobody could renew a lease meanwhile"""
     meter: Meter = UNMETERED
 
     def take(self, delivery: Delivery, room: Callable[[], bool] = lambda: True) -> Held | None:
@@ -112,89 +94,6 @@ class Intake:
                 return None
             case Reference(job_id):
                 return self._take_job(delivery, job_id, room)
-
-    def sort(self, deliveries: Sequence[Delivery]) -> tuple[Sequence[Wanted], Sequence[Delivery]]:
-        """Those that ask for one short job each, and the others, which `take` has to look at. Changes and raises nothing."""
-        if self.options.running_per_tenant:
-            # Counted one claim at a time.
-            return (), deliveries
-        short: dict[str, Wanted] = {}
-        others: list[Delivery] = []
-        for delivery in deliveries:
-            failpoint("message.received")
-            draft = self._short_draft(delivery)
-            if draft is None or draft.id in short:
-                others.append(delivery)
-            else:
-                short[draft.id] = delivery, draft
-        return list(short.values()), others
-
-    def _short_draft(self, delivery: Delivery) -> JobDraft | None:
-        try:
-            decoded = self.decoders.decode(delivery.body, delivery.attributes)
-        except Exception:  # noqa: BLE001 - `take` meets it again, and says what it means
-            return None
-        if not isinstance(decoded, Requests) or len(decoded.drafts) != 1:
-            return None
-        (draft,) = decoded.drafts
-        return draft if self.is_short(draft.type) and not draft.delay_seconds else None
-
-    def take_short(self, wanted: Sequence[Wanted]) -> tuple[Sequence[Held], Sequence[Delivery]]:
-        """Claim new short jobs, all in one commit: those that are held now, and the messages whose jobs the ledger knows
-        already, which `take` has to look at. Raises DatabaseUnavailable; the messages then come back by themselves."""
-        drafts = [draft for _, draft in wanted]
-        try:
-            begun = self.ledger.begin(drafts, owner=self.options.owner, lease_seconds=self.options.lease_seconds)
-        except DatabaseUnavailable:
-            self._note(drafts)
-            raise
-        held = self._hold([(begun[draft.id], delivery) for delivery, draft in wanted if draft.id in begun])
-        return held, [delivery for delivery, draft in wanted if draft.id not in begun]
-
-    def exchange(
-        self,
-        exchange: MessageExchange,
-        limit: int,
-        wait_seconds: float,
-        found: Callable[[Sequence[Wanted], Sequence[Delivery]], object] = lambda _wanted, _others: None,
-    ) -> tuple[Sequence[Held], Sequence[Delivery]]:
-        """Receive, and claim what is short and new in the same commit: those that are held now, and the messages that `take`
-        has to look at. `found` is told before the claim what came. Raises DatabaseUnavailable."""
-        drafts: list[JobDraft] = []
-
-        def sort(deliveries: Sequence[Delivery]) -> tuple[Sequence[Wanted], Sequence[Delivery]]:
-            wanted, others = self.sort(deliveries)
-            drafts[:] = [draft for _, draft in wanted]
-            found(wanted, others)
-            return wanted, others
-
-        try:
-            jobs, others = exchange.receive(
-                limit,
-                wait_seconds=wait_seconds,
-                visibility_seconds=self.options.visibility_seconds,
-                owner=self.options.owner,
-                lease_seconds=self.options.lease_seconds,
-                sort=sort,
-            )
-        except DatabaseUnavailable:
-            self._note(drafts)
-            raise
-        return self._hold([(job, None) for job in jobs]) if jobs else (), others
-
-    def _note(self, drafts: Sequence[JobDraft]) -> None:
-        if self.uncertain is None:
-            return
-        for draft in drafts:
-            claimed = Job.begun(draft, 0.0, owner=self.options.owner, lease_seconds=self.options.lease_seconds)
-            self.uncertain.note(replace(claimed, started_at=None))
-
-    def _hold(self, begun: Sequence[tuple[Job, Delivery | None]]) -> Sequence[Held]:
-        failpoint("claim.committed")
-        now = self.clock.monotonic()
-        held = [Held(job, delivery, None, now, now, short=True) for job, delivery in begun]
-        self.held.add_all(held)
-        return held
 
     def broken(self, delivery: Delivery, error: Exception) -> None:
         """Taking the message failed in a way nobody foresaw: give it back, and after several tries keep it aside."""

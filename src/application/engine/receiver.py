@@ -204,6 +204,12 @@ class Receiver:
         self._take_each(others)
 
     def _take_each(self, deliveries: Sequence[Delivery]) -> None:
+        if self.short.used and len(deliveries) > 1 and not self.stopping.is_set():
+            try:
+                deliveries = self.short.take_known(deliveries)
+            except (DatabaseUnavailable, DiskFull):
+                self._give_back(deliveries, delay_seconds=BACKOFF_SECONDS[-1])
+                raise
         for position, delivery in enumerate(deliveries):
             if self.stopping.is_set():
                 self._give_back(deliveries[position:], delay_seconds=0)

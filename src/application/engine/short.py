@@ -101,6 +101,15 @@ class ShortRoad:
             self.start(held)
         return others
 
+    def take_known(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Claim and start short jobs that have a row already; the messages that `Intake.take` has to look at. Raises
+        DatabaseUnavailable or QueueUnavailable."""
+        held, others = self.intake.take_known(deliveries)
+        if held:
+            log.info("batch.resumed", extra={"jobs": len(held)})
+            self.start(held)
+        return others
+
     def receive(
         self, limit: int, *, wait_seconds: float, sorted_out: Callable[[], object] = lambda: None
     ) -> tuple[int, Sequence[Delivery]] | None:

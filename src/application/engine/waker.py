@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from src.application.failpoints import failpoint
 from src.application.ports.clock import Clock
 from src.application.ports.ledger import JobLedger
 from src.application.ports.queue import Envelope, QueuePublisher
-from src.domain.errors import NotFound
 from src.domain.job import Job
 
 log = logging.getLogger(__name__)
@@ -47,16 +46,15 @@ class Waker:
 
     def tick(self) -> int:
         """Wake what is due; how many. Raises DatabaseUnavailable or QueueUnavailable: the next tick tries again."""
-        woken = 0
-        for seen in self.ledger.to_wake(self.batch, self.types):
-            if not self._take(seen):
-                continue
-            self.publisher.publish([reference(seen)])
-            failpoint("wake.published")
-            self.ledger.change(seen.id, lambda job, now: job.published(now))
+        ours = self._take(self.ledger.to_wake(self.batch, self.types))
+        if not ours:
+            return 0
+        self.publisher.publish([reference(seen) for seen in ours])
+        failpoint("wake.published")
+        self.ledger.change_many([seen.id for seen in ours], lambda job, now: job.published(now))
+        for seen in ours:
             log.info("job.woken", extra={"job": seen.id, "state": seen.state.value})
-            woken += 1
-        return woken
+        return len(ours)
 
     def work_off(self, clock: Clock, over: Callable[[], bool]) -> None:
         """Wake all that is due, as far as the time goes: a worker that dies leaves many short jobs, and where their messages
@@ -65,16 +63,13 @@ class Waker:
         while not over() and self.tick() and clock.monotonic() < until:
             pass
 
-    def _take(self, seen: Job) -> bool:
-        taken: list[bool] = []
+    def _take(self, due: Sequence[Job]) -> Sequence[Job]:
+        """Those that no other waker takes."""
+        seen, ours = {job.id: job.wake_at for job in due}, dict[str, bool]()
 
         def move(job: Job, now: float) -> Job:
-            after, ours = job.waking(now, seen=seen.wake_at, hold_seconds=self.hold_seconds)
-            taken.append(ours)
+            after, ours[job.id] = job.waking(now, seen=seen[job.id], hold_seconds=self.hold_seconds)
             return after
 
-        try:
-            self.ledger.change(seen.id, move)
-        except NotFound:
-            return False
-        return taken[-1]
+        rows = self.ledger.change_many(seen, move) if seen else {}
+        return [job for job in due if job.id in rows and ours[job.id]]

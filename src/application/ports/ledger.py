@@ -66,6 +66,11 @@ class JobLedger(Protocol):
         other jobs of the tenant are RUNNING with a live lease. They are counted in the same transaction, one claim of
         the tenant at a time, so that two workers can't both take the last place."""
 
+    def change_many(self, job_ids: Collection[str], move: Move) -> Mapping[str, Job]:
+        """As `change` on each, in few commits: {id: row as it now stands}. Left alone and left out: what has no row, what
+        somebody else is writing at this moment, and what would be a second active job about a subject; `change` says why.
+        The move must not raise, and may be made again: its last run for a row is the one that counts."""
+
     def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
         """Admit and claim new jobs, all in one commit: {id: row as `Job.begun` makes it} of those that were not in the
         ledger and whose subject nobody works on. The others are left alone: `admit` and `change` say why. For job types
@@ -89,6 +94,19 @@ class JobLedger(Protocol):
 
     def to_wake(self, limit: int, types: Collection[str] | None = None) -> Sequence[Job]:
         """Active rows (of these job types) whose wake_at has passed, oldest first."""
+
+
+def given_back(ledger: JobLedger, holds: Mapping[str, int]) -> Collection[str]:
+    """JobLedger.hand_back, where many moves are one commit."""
+    given: set[str] = set()
+
+    def move(job: Job, now: float) -> Job:
+        fence = holds[job.id]
+        held = job.can_be_handed_back(fence)
+        (given.add if held or job.was_handed_back(fence) else given.discard)(job.id)
+        return job.hand_back(now, fence=fence) if held else job
+
+    return given & ledger.change_many(holds, move).keys()
 
 
 class RevocableLedger(JobLedger, Protocol):

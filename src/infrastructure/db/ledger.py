@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
-from sqlalchemy import ColumnElement, Connection, Double, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Double, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from src.application.catalog import no_effects
-from src.application.ports.ledger import Admission, Beat, Effect, Effects, Limits, Move, TenantFull, letter_of
+from src.application.ports.ledger import (
+    Admission,
+    Beat,
+    Effect,
+    Effects,
+    Limits,
+    Move,
+    TenantFull,
+    given_back,
+    letter_of,
+)
 from src.domain.errors import Conflict, NotFound
 from src.domain.history import closed_attempt, is_dead_letter, is_reopened, starts_attempt
 from src.domain.job import Job, JobDraft, JobState
-from src.infrastructure.db import batches, returns
-from src.infrastructure.db.engine import Answer, database_now, insert_new, serialize, upsert
+from src.infrastructure.db import batches
+from src.infrastructure.db.engine import Answer, database_now, insert_new, serialize, upsert, upsert_all
 from src.infrastructure.db.queries import ACTIVE, SqlJobQueries
-from src.infrastructure.db.returns import close_attempts
-from src.infrastructure.db.rows import job_row, letter_row, to_job
-from src.infrastructure.db.tables import dead_letters, jobs
+from src.infrastructure.db.rows import attempt_row, job_row, letter_row, to_job
+from src.infrastructure.db.tables import dead_letters, job_attempts, jobs
 
 Applier = Callable[[Connection, Effect, float], None]
 """(connection, effect, now): makes it true in the caller's transaction."""
 
 ADMIT_TRIES = 4
 """Looks at a subject whose active job ends and is followed by another one between our insert and our look."""
+
+
+MOVE_ONE = update(jobs).where(jobs.c.id == bindparam("moved"))
+"""A row of values as it is; executed for many."""
 
 
 class _Gone(Exception):
@@ -71,6 +86,21 @@ class SqlLedger(SqlJobQueries):
         except IntegrityError as error:
             raise Conflict(f"another job is active for what job {job_id} is about") from error
 
+    def change_many(self, job_ids: Collection[str], move: Move) -> Mapping[str, Job]:
+        """Apply a move to each, in one commit for each BATCH of them."""
+        rows: dict[str, Job] = {}
+        # Everybody who locks many rows does so in this order.
+        for start in range(0, len(ids := sorted(job_ids)), batches.BATCH):
+            some = ids[start : start + batches.BATCH]
+            try:
+                rows |= self.database.write(partial(self._change_many, job_ids=some, move=move))
+            except IntegrityError:
+                # One of them would be a second active job about its subject; it must not keep the others.
+                for job_id in some:
+                    with suppress(NotFound, Conflict):
+                        rows[job_id] = self.change(job_id, move)
+        return rows
+
     def withdraw(self, job_id: str) -> Job | None:
         """Remove a row that nobody has touched."""
 
@@ -93,7 +123,7 @@ class SqlLedger(SqlJobQueries):
 
     def hand_back(self, holds: Mapping[str, int]) -> Collection[str]:
         """Give those back whose fence holds, in one commit."""
-        return returns.hand_back(self.database, holds)
+        return given_back(self, holds)
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew the leases that are still held, in one commit."""
@@ -183,9 +213,23 @@ class SqlLedger(SqlJobQueries):
             if _running(connection, new.tenant, other_than=job_id) >= running_per_tenant:
                 raise TenantFull(new.tenant)
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(**job_row(new)))
-        _record(connection, old, new, now)
+        _record(connection, [(old, new)], now)
         self._apply(connection, old, new, now)
         return new
+
+    def _change_many(self, connection: Connection, *, job_ids: Sequence[str], move: Move) -> dict[str, Job]:
+        there = select(jobs).where(jobs.c.id.in_(job_ids)).order_by(jobs.c.id).with_for_update(skip_locked=True)
+        rows, moved, now = dict[str, Job](), list[tuple[Job, Job]](), database_now(connection)
+        for old in map(to_job, connection.execute(there).all()):
+            rows[old.id] = new = move(old, now)
+            if new is not old:
+                moved.append((old, new))
+        if moved:
+            connection.execute(MOVE_ONE, [{"moved": new.id, **job_row(new)} for _, new in moved])
+            _record(connection, moved, now)
+            for old, new in moved:
+                self._apply(connection, old, new, now)
+        return rows
 
     def _apply(self, connection: Connection, old: Job | None, new: Job, now: float) -> None:
         for effect in self.effects(old, new):
@@ -255,11 +299,14 @@ def _rejection(connection: Connection, draft: JobDraft, limits: Limits) -> str |
     return None
 
 
-def _record(connection: Connection, old: Job, new: Job, now: float) -> None:
-    """History and dead letter of one move."""
-    if closed := closed_attempt(old, new, now):
-        close_attempts(connection, [closed])
-    if is_reopened(old, new):
-        connection.execute(delete(dead_letters).where(dead_letters.c.job_id == new.id))
-    if is_dead_letter(old, new):
-        upsert(connection, dead_letters, letter_row(letter_of(new, now)), keys=["id"])
+def _record(connection: Connection, moved: Sequence[tuple[Job, Job]], now: float) -> None:
+    """History and dead letters of moves."""
+    if closed := [attempt for old, new in moved if (attempt := closed_attempt(old, new, now)) is not None]:
+        # A version before this one wrote the row when the attempt began.
+        ended = ("ended_at", "outcome", "error")
+        upsert_all(connection, job_attempts, list(map(attempt_row, closed)), keys=["job_id", "fence"], update=ended)
+    for old, new in moved:
+        if is_reopened(old, new):
+            connection.execute(delete(dead_letters).where(dead_letters.c.job_id == new.id))
+        if is_dead_letter(old, new):
+            upsert(connection, dead_letters, letter_row(letter_of(new, now)), keys=["id"])

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from src.application.ports.ledger import (
     Limits,
     Move,
     TenantFull,
+    given_back,
     letter_of,
 )
 from src.domain.errors import Conflict, NotFound
@@ -145,6 +147,15 @@ class MemoryLedger(MemoryJobQueries):
             self._record(old, new, now)
             return new
 
+    def change_many(self, job_ids: Collection[str], move: Move) -> Mapping[str, Job]:
+        """Apply the moves that can be made."""
+        rows: dict[str, Job] = {}
+        with self._lock:
+            for job_id in job_ids:
+                with suppress(NotFound, Conflict):
+                    rows[job_id] = self.change(job_id, move)
+        return rows
+
     def withdraw(self, job_id: str) -> Job | None:
         """Remove a row that nobody has touched."""
         with self._lock:
@@ -176,18 +187,8 @@ class MemoryLedger(MemoryJobQueries):
             return written
 
     def hand_back(self, holds: Mapping[str, int]) -> Collection[str]:
-        """Give those back whose fence still holds, in one commit."""
-        with self._lock:
-            now, given = self.clock.now(), set[str]()
-            for job_id, fence in holds.items():
-                job = self._jobs.get(job_id)
-                if job is not None and job.can_be_handed_back(fence):
-                    self._jobs[job_id] = job.hand_back(now, fence=fence)
-                    self._record(job, self._jobs[job_id], now)
-                    given.add(job_id)
-                elif job is not None and job.was_handed_back(fence):
-                    given.add(job_id)
-            return given
+        """Give those back whose fence still holds."""
+        return given_back(self, holds)
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew the leases that are still held."""

@@ -13,7 +13,7 @@ from itertools import chain, compress
 from typing import Any
 
 from src.application.catalog import no_effects
-from src.application.ports.ledger import Admission, Beat, Effects, Limits, Move, TenantFull, letter_of
+from src.application.ports.ledger import Admission, Beat, Effects, Limits, Move, TenantFull, given_back, letter_of
 from src.domain.errors import Conflict, DatabaseUnavailable, ErrorReport, NotFound
 from src.domain.history import closed_attempt, is_dead_letter, is_reopened, starts_attempt
 from src.domain.job import Job, JobDraft, JobState
@@ -106,6 +106,27 @@ class RedisLedger(RedisJobQueries):
                     raise Conflict(f"another job is active for what job {job_id} is about")
         raise DatabaseUnavailable(f"job {job_id} was written by others {TRIES} times while it was to be changed")
 
+    def change_many(self, job_ids: Collection[str], move: Move) -> Mapping[str, Job]:
+        """Apply a move to each, with two scripts for each BATCH of them."""
+        rows: dict[str, Job] = {}
+        for start in range(0, len(ids := list(job_ids)), BATCH):
+            some = ids[start : start + BATCH]
+            seconds, micros, *texts = self.store.run("ledger_read", *map(escaped, some))
+            now, moved = at_time(seconds, micros), dict[str, tuple[Job, Sequence[Any]]]()
+            for job_id, text in zip(some, texts, strict=True):
+                if text is None:
+                    continue
+                row = to_row(job_id, text)
+                new = move(row.job, now)
+                if new is row.job:
+                    rows[job_id] = new
+                else:
+                    moved[job_id] = new, self._written(row, new, now, seconds * MICROS + micros)
+            words = self._write([values for _, values in moved.values()]) if moved else ()
+            # One that was written in between is left out.
+            rows |= {job_id: moved[job_id][0] for job_id, word in zip(moved, words, strict=True) if word == b"done"}
+        return rows
+
     def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
         """Admit and claim the new ones with one script."""
         if not drafts:
@@ -143,23 +164,8 @@ class RedisLedger(RedisJobQueries):
         return [job_id for job_id, word in zip(results, said, strict=True) if word == YES]
 
     def hand_back(self, holds: Mapping[str, int]) -> Collection[str]:
-        """Give those back whose fence holds, with two scripts for each BATCH of them."""
-        given: list[str] = []
-        for start in range(0, len(ids := list(holds)), BATCH):
-            some = ids[start : start + BATCH]
-            seconds, micros, *texts = self.store.run("ledger_read", *map(escaped, some))
-            now, moved = at_time(seconds, micros), dict[str, Sequence[Any]]()
-            for job_id, text in zip(some, texts, strict=True):
-                row = to_row(job_id, text) if text is not None else None
-                if row is not None and row.job.was_handed_back(holds[job_id]):
-                    given.append(job_id)
-                elif row is not None and row.job.can_be_handed_back(holds[job_id]):
-                    new = row.job.hand_back(now, fence=holds[job_id])
-                    moved[job_id] = self._written(row, new, now, seconds * MICROS + micros)
-            # One that was written in between is left out.
-            words = self._write(list(moved.values())) if moved else ()
-            given += [job_id for job_id, word in zip(moved, words, strict=True) if word == b"done"]
-        return given
+        """Give those back whose fence holds."""
+        return given_back(self, holds)
 
     def beat(self, holds: Mapping[str, int], *, lease_seconds: float) -> Mapping[str, Beat]:
         """Renew the leases that are still held, with one script."""

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from src.application.cron.schedule import Schedule
 from src.domain.errors import ConfigError
@@ -109,6 +109,7 @@ TURNS = (
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(EXPRESSIONS), st.sampled_from(TURNS), st.floats(-7200, 7200) | st.floats(-90_000, 180_000))
+@example(expression="0 * * * *", turn=("Asia/Seoul", "2026-03-29T01:00"), offset=-1.192092896e-07)
 def test_where_a_search_begins_makes_no_difference(expression: str, turn: tuple[str, str], offset: float) -> None:
     """A scheduler that starts in the middle of an overlap finds what the others find."""
     zone, at = turn[0], utc(turn[1])

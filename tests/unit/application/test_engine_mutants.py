@@ -90,11 +90,10 @@ def attempts_counted_at_the_end(patch: pytest.MonkeyPatch) -> None:
 
 def mark_sent_before_publish(patch: pytest.MonkeyPatch) -> None:
     def tick(self: Waker) -> int:
-        for seen in self.ledger.to_wake(self.batch, self.types):
-            if self._take(seen):
-                self.ledger.change(seen.id, lambda job, now: job.published(now))
-                failpoint("wake.published")
-                self.publisher.publish([reference(seen)])
+        ours = self._take(self.ledger.to_wake(self.batch, self.types))
+        self.ledger.change_many([seen.id for seen in ours], lambda job, now: job.published(now))
+        failpoint("wake.published")
+        self.publisher.publish([reference(seen) for seen in ours])
         return 0
 
     patch.setattr(Waker, "tick", tick)

@@ -14,6 +14,7 @@ from src.application.engine.short import MIXED_SECONDS, ShortRoad
 from src.application.engine.uncertain import UncertainClaims
 from src.application.ports.executor import Succeeded
 from src.application.ports.ledger import Effect
+from src.application.ports.queue import Delivery
 from src.domain.errors import ConfigError, DatabaseUnavailable, InvalidPayload
 from src.domain.job import Job, JobState
 from tests.fakes.clock import FrozenClock
@@ -30,6 +31,10 @@ def published(world: World, count: int) -> list[str]:
     for name in names:
         world.foreign([name])
     return names
+
+
+def received(world: World) -> Sequence[Delivery]:
+    return world.queue.receive(10, wait_seconds=0, visibility_seconds=LEASE)
 
 
 def states(world: World) -> set[JobState]:
@@ -147,6 +152,51 @@ def test_f08_a_batch_whose_claim_was_answered_by_nobody_is_given_back_when_the_d
     assert {row.attempts for name in names if (row := world.memory.find(name))} == {0}
     assert uncertain.settle() == 0
     assert world.breaches == []
+
+
+def test_what_a_dead_worker_left_is_taken_up_together(world: World) -> None:
+    names = published(world, 6)
+    dead, alive = world.workers
+    world.deliver_many(dead, 10)
+    world.kill(dead)
+    world.clock.advance(2 * LEASE)
+    held, others = alive.intake.take_known(received(world))
+    assert {taken.job.id for taken in held} == set(names)
+    assert others == []
+    assert {taken.job.fence for taken in held} == {2}
+    assert all(taken.short and taken.lock_token is None for taken in held)
+    assert world.breaches == []
+
+
+def test_done_and_foreign_ones_among_known_jobs_are_told_apart(world: World) -> None:
+    published(world, 3)
+    station = world.workers[0]
+    world.deliver_many(station, 10)
+    world.end_many(station)
+    published(world, 3)
+    world.foreign(["live-1", "live-2"])
+    deliveries = received(world)
+    held, others = station.intake.take_known(deliveries)
+    assert held == []
+    assert [delivery for delivery in others if b"job-" in delivery.body] == [], "the ended ones are acknowledged"
+    assert len(others) == 1, "several jobs in one message are looked at by themselves"
+    assert world.breaches == []
+
+
+def test_f08_known_jobs_whose_claim_was_answered_by_nobody_are_given_back(world: World) -> None:
+    names = published(world, 3)
+    dead, alive = world.workers
+    world.deliver_many(dead, 10)
+    world.kill(dead)
+    world.clock.advance(2 * LEASE)
+    uncertain = UncertainClaims(world.ledger)
+    alive.intake = replace(alive.intake, uncertain=uncertain)
+    deliveries = received(world)
+    world.ledger.fault = "after"
+    with pytest.raises(DatabaseUnavailable):
+        alive.intake.take_known(deliveries)
+    assert uncertain.settle() == len(names)
+    assert states(world) == {JobState.QUEUED}
 
 
 def test_what_was_returned_is_given_back_untried(world: World) -> None:
