@@ -24,7 +24,7 @@ from src.application.ports.executor import (
     Succeeded,
     WorkOrder,
 )
-from src.infrastructure.process.executor import READY_SECONDS, ProcessExecutor, Recycling
+from src.infrastructure.process.executor import READY_SECONDS, STUCK_SECONDS, ProcessExecutor, Recycling
 from src.infrastructure.process.mark import SIZE, Mark
 from src.interfaces.wiring.worker import executor_argv
 from tests.functional.fleet import Fleet
@@ -158,6 +158,37 @@ def test_what_waits_behind_a_run_that_takes_long_is_returned(bench: Bench) -> No
     assert slow.run_id not in bench.said
     assert bench.kinds(slow) == [Succeeded]
     assert bench.started() == [slow.run_id]
+
+
+SLOW_TO_BEGIN = """
+import select, socket, sys
+from src.infrastructure.process import wire
+from src.infrastructure.process.mark import Mark
+channel, mark = socket.socket(fileno=int(sys.argv[1])), Mark(int(sys.argv[3]))
+wire.send_text(channel, '{"ready":true}')
+while (frame := wire.receive(channel)) is not None:
+    orders = [wire.unpack_order(text) for text in frame["orders"]]
+    if select.select([channel], [], [], 0.3)[0]:
+        sys.exit(f"told before anything had begun: {wire.receive(channel)}")
+    for number, order in orders:
+        mark.write(number)
+    done = ",".join(f'["{order.run_id}",{{}}]' for _, order in orders)
+    wire.send_text(channel, f'{{"done":[{done}]}}')
+"""
+
+
+def test_runs_that_come_after_a_pause_are_not_stuck_before_they_begin(tmp_path: Path) -> None:
+    """What was begun last was begun before the pause: the time since then is nobody's fault."""
+    bench = Bench(tmp_path / "data", Recycling())
+    bench.executor.argv = [sys.executable, "-c", SLOW_TO_BEGIN]
+    try:
+        for pause in (0.0, STUCK_SECONDS + 0.2):
+            time.sleep(pause)
+            orders = [bench.order("noop") for _ in range(5)]
+            bench.start(*orders)
+            assert bench.kinds(*orders) == [Succeeded] * 5
+    finally:
+        bench.executor.close()
 
 
 def test_a_waiting_run_is_stopped_without_its_process(bench: Bench) -> None:

@@ -100,13 +100,13 @@ def given_back(ledger: JobLedger, holds: Mapping[str, int]) -> Collection[str]:
     """JobLedger.hand_back, where many moves are one commit."""
     given: set[str] = set()
 
-    def move(job: Job, now: float) -> Job:
+    def _move(job: Job, now: float) -> Job:
         fence = holds[job.id]
         held = job.can_be_handed_back(fence)
         (given.add if held or job.was_handed_back(fence) else given.discard)(job.id)
         return job.hand_back(now, fence=fence) if held else job
 
-    return given & ledger.change_many(holds, move).keys()
+    return given & ledger.change_many(holds, _move).keys()
 
 
 class RevocableLedger(JobLedger, Protocol):

@@ -8,6 +8,7 @@ import logging
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,9 @@ class ChildProcess:
         """These runs are the child's now; their orders as JSON text, some in each."""
         self.short = short
         self.jobs += 1
+        if not self.runs:
+            # What was begun last has ended long ago, perhaps; these have only just come.
+            self.seen = self.seen[0], time.monotonic()
         texts: list[str] = []
         for start in range(0, len(orders), TOGETHER):
             packed = []
