@@ -21,6 +21,7 @@ from src.infrastructure.db.server import ServerOptions
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.environment import load
 from tests.adapters.postgres import execute, make_database
+from tests.functional.fleet import wait_for
 from tests.servers.shared import shared
 
 LONG = 3600.0
@@ -144,7 +145,8 @@ def test_closing_gives_every_connection_back(queue: Open, url: str) -> None:
     assert list(one.check())[-1] == "is woken by NOTIFY"
     one.close()
     ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'mediaworker' AND datname = current_database()"
-    assert not execute(url, ours)
+    # The server's process for a connection takes a moment to go after the connection.
+    wait_for(lambda: not execute(url, ours), 30, "no connection of ours is left")
 
 
 # ---------------------------------------------------------------------- many messages
