@@ -19,6 +19,7 @@ from src.infrastructure.ffmpeg.prober import ProbeLimits, PyAvProber
 from src.infrastructure.ffmpeg.sandbox import Sandbox
 from tests.adapters.test_hostile_sources import children, instead
 from tests.adapters.test_prober import probe
+from tests.functional.fleet import wait_for
 from tests.media import make
 
 
@@ -84,7 +85,8 @@ def test_a_template_that_dies_under_a_source_takes_the_process_along_and_is_told
     before = children()
     with pytest.raises(DecoderCrash, match="the process that probes are forked from"):
         probe(make("moov_first"), PyAvProber(sandbox=Sandbox(mode="off")))
-    assert children() <= before
+    # The kernel ends the fork with its parent; that takes a moment.
+    wait_for(lambda: children() <= before, 30, "the fork is gone")
 
 
 def test_a_template_that_can_not_start_is_our_trouble_and_not_the_source_s(monkeypatch: pytest.MonkeyPatch) -> None:
