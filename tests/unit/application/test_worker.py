@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -174,8 +176,48 @@ def test_i9_all_that_a_dead_worker_leaves_is_woken_in_one_turn(world: World, sta
     worker = worker_of(world, station)
     worker.waker = world.waker
     world.clock.advance(31)
-    worker._duties()
+    worker._wake()
     assert world.queue.inner.depth().ready == len(names)
+
+
+class Stuck(Nobody):
+    """A way of telling administrators that takes its time."""
+
+    def __init__(self) -> None:
+        self.asked, self.goes_on = threading.Event(), threading.Event()
+
+    def notify(self, _letter: DeadLetter) -> None:
+        self.asked.set()
+        self.goes_on.wait()
+
+
+@pytest.fixture
+def told(world: World, station: Station, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stuck]:
+    """Whom a worker that runs tells of a dead letter."""
+    world.rubbish()
+    world.deliver(station)
+    worker, way = worker_of(world, station), Stuck()
+    worker.alarm, worker.waker = Alarm(world.dead_letters, way), world.waker
+    worker.options = replace(worker.options, scan_seconds=0.01)
+    running = threading.Thread(target=worker.run, daemon=True)
+    running.start()
+    yield way
+    way.goes_on.set()
+    monkeypatch.setattr(station.executor, "events", passing(world.clock))
+    worker.request_stop()
+    running.join(timeout=30)
+
+
+def test_i9_a_slow_way_of_telling_administrators_keeps_nothing_from_being_woken(world: World, told: Stuck) -> None:
+    assert told.asked.wait(10)
+    world.ledger.begin([draft("job-1")], owner="dead", lease_seconds=30)
+    world.clock.advance(31)
+
+    until = time.monotonic() + 10
+    while (row := world.memory.find("job-1")) is not None and row.fence == 1 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert row is not None
+    assert row.fence > 1, "nobody woke what a dead worker left"
 
 
 # ---------------------------------------------------------------------- backends that say nothing
