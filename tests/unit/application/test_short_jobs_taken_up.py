@@ -10,7 +10,7 @@ import pytest
 from src.application.engine.held import run_id
 from src.application.engine.uncertain import UncertainClaims
 from src.application.ports.ledger import Move
-from src.domain.errors import DiskFull
+from src.domain.errors import DatabaseUnavailable, DiskFull
 from src.domain.job import Job, JobState
 from tests.fakes.flaky import FlakyLedger
 from tests.fakes.world import LEASE, World
@@ -69,4 +69,23 @@ def test_f07_what_was_claimed_before_the_disk_was_full_is_given_back(world: Worl
     rows = [row for number in range(4) if (row := world.memory.find(f"job-{number}"))]
     assert [row.state for row in rows[:2]] == [JobState.QUEUED, JobState.QUEUED]
     assert [row.attempts for row in rows] == [1, 1, 1, 1], "nothing was tried"
+    assert world.breaches == []
+
+
+def test_f08_what_the_other_hand_has_begun_meanwhile_is_not_given_back_under_its_feet(world: World) -> None:
+    """Where messages and jobs change places in one commit, two hands take jobs: one's connection broke, the other took the same."""
+    world.foreign(["new-1"])
+    station = world.workers[1]
+    uncertain = UncertainClaims(world.ledger, station.held)
+    station.intake = replace(station.intake, uncertain=uncertain)
+    wanted, _ = station.intake.sort(world.queue.receive(10, wait_seconds=0, visibility_seconds=LEASE))
+    world.ledger.fault = "before"
+    with pytest.raises(DatabaseUnavailable):
+        station.intake.take_short(wanted)
+    (taken,), _ = station.intake.take_short(wanted)
+    assert uncertain.settle() == 0
+    row = world.memory.find("new-1")
+    assert row is not None
+    assert (row.state, row.fence) == (JobState.RUNNING, taken.job.fence), "it runs"
+    assert uncertain.settle() == 0
     assert world.breaches == []
