@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.application.ports.executor import Returned, Succeeded
+from src.application.ports.executor import Returned, Stopped, Succeeded
 from src.infrastructure.process.executor import Recycling
 from tests.adapters.test_process_executor import Bench
 
@@ -27,6 +27,20 @@ def test_nothing_more_is_put_behind_a_run_that_takes_long_while_another_process_
             assert bench.kinds(*some) == [Succeeded] * 4
         assert slow.run_id not in bench.said
         assert len(bench.pids()) == 2
+    finally:
+        bench.executor.close()
+
+
+def test_what_has_not_begun_when_a_batch_stalls_is_returned_and_not_blamed(tmp_path: Path) -> None:
+    """A job that holds the interpreter lets its process give nothing back: the whole batch is told to stop at one time."""
+    bench = Bench(tmp_path / "data", Recycling())
+    try:
+        slow, *waiting = bench.order("hold_the_interpreter", 60.0), *(bench.order("noop") for _ in range(3))
+        bench.start(slow, *waiting)
+        bench.until(bench.started)
+        for order in (slow, *waiting):
+            bench.executor.stop(order.run_id, "stalled")
+        assert bench.kinds(slow, *waiting) == [Stopped, *[Returned] * 3]
     finally:
         bench.executor.close()
 

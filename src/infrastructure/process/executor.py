@@ -365,7 +365,8 @@ class ProcessExecutor:
         # A process that dies before it begins anything has a fault too; were nobody's attempt counted, it would go on for ever.
         last = max(last, min(runs.values(), default=0))
         for run, number in runs.items():
-            if number > last and not (run in child.stopping or self._closing):
+            if number > last and not self._closing:
+                # Also when it was to be stopped: whatever the reason was, it was none of its own doing.
                 self._events.put([Returned(run)])
                 continue
             try:
