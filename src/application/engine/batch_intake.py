@@ -16,7 +16,7 @@ from src.application.ports.clock import Clock
 from src.application.ports.exchange import MessageExchange, Wanted
 from src.application.ports.ledger import JobLedger
 from src.application.ports.queue import Delivery, QueueConsumer
-from src.domain.errors import DatabaseUnavailable, DiskFull, QueueUnavailable
+from src.domain.errors import DatabaseUnavailable, QueueUnavailable
 from src.domain.job import ClaimAnswer, Claimed, Finished, Job, JobDraft, JobState
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ class BatchIntake:
 
         try:
             rows = self.ledger.change_many(known, move)
-        except (DatabaseUnavailable, DiskFull):
-            # It may be several commits: some are there, although the last was refused.
+        except Exception:
+            # It may be several commits: some are there, whatever kept the next one from being made.
             self._note([answer.job for answer in answers.values() if isinstance(answer, Claimed)])
             raise
         sure = {job_id: answer for job_id, answer in answers.items() if job_id in rows}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from src.application.engine.progress_writer import ProgressWriter
 from src.application.engine.short import ShortRoad
 from src.application.engine.worker import Worker
 from src.application.ports.exchange import Sort
-from src.application.ports.ledger import DeadLetter
+from src.application.ports.ledger import DeadLetter, Move
 from src.application.ports.ops_events import OpsEvent
 from src.application.ports.queue import Delivery
 from src.domain.errors import DatabaseUnavailable, LockUnavailable, NetworkError, QueueUnavailable
@@ -166,6 +166,31 @@ def passing(clock: FrozenClock) -> Callable[[float], Sequence[object]]:
         return ()
 
     return events
+
+
+# ---------------------------------------------------------------------- bugs
+def test_e11_a_bug_that_one_row_meets_keeps_no_other_from_being_taken_up(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, deliveries = worker_of(world, station), received(world, 3)
+    many, one = world.ledger.change_many, world.ledger.change
+
+    def broken_many(job_ids: Collection[str], move: Move) -> Mapping[str, Job]:
+        if "job-1" in job_ids:
+            raise ValueError("nobody foresaw this row")
+        return many(job_ids, move)
+
+    def broken(job_id: str, move: Move, *, running_per_tenant: int = 0) -> Job:
+        if job_id == "job-1":
+            raise ValueError("nobody foresaw this row")
+        return one(job_id, move, running_per_tenant=running_per_tenant)
+
+    monkeypatch.setattr(world.ledger, "change_many", broken_many)
+    monkeypatch.setattr(world.ledger, "change", broken)
+    worker._receiver._take_each(deliveries)
+    assert {taken.job.id for taken in station.held.active()} == {"job-0", "job-2"}
+    assert len(station.executor.running) == 2
+    assert world.queue.inner.depth().delayed == 1, "and it is looked at a few times more, then kept aside"
 
 
 # ---------------------------------------------------------------------- recovery
