@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass, field
 
 from src.application.ports.ledger import DeadLetters
@@ -28,10 +29,13 @@ class Alarm:
     _letters_left: int = field(default=0, init=False)
     """of the look before: some way has yet to be told of them, and the others are not to miss what came after them"""
     _events_left: int = field(default=0, init=False)
+    _turn: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    """the last tick may come while another thread is at one: both would tell the same"""
 
     def tick(self) -> int:
         """Tell what nobody was told yet; how many. Raises DatabaseUnavailable."""
-        return self._letters() + self._events()
+        with self._turn:
+            return self._letters() + self._events()
 
     def last(self) -> int:
         """A tick of somebody who will not come again: a database that is away is logged, and what is untold stays for others."""

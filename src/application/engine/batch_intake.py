@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,11 +16,13 @@ from src.application.ports.clock import Clock
 from src.application.ports.exchange import MessageExchange, Wanted
 from src.application.ports.ledger import JobLedger
 from src.application.ports.queue import Delivery, QueueConsumer
-from src.domain.errors import DatabaseUnavailable
+from src.domain.errors import DatabaseUnavailable, QueueUnavailable
 from src.domain.job import ClaimAnswer, Claimed, Finished, Job, JobDraft, JobState
 
 if TYPE_CHECKING:
     from src.application.decoders import Decoders
+
+log = logging.getLogger(__name__)
 
 TOGETHER = 2
 """Fewer known jobs than this are taken one by one, with the idempotency lock that spares work."""
@@ -86,8 +89,8 @@ class BatchIntake:
 
     def take_known(self, deliveries: Sequence[Delivery]) -> tuple[Sequence[Held], Sequence[Delivery]]:
         """Claim short jobs that have a row already, many at a time: what a dead worker left, what is due again, what was brought
-        twice. Those that are held now, and the messages that `take` has to look at. Raises DatabaseUnavailable or
-        QueueUnavailable; the messages then come back by themselves."""
+        twice. Those that are held now, and the messages that `take` has to look at. Raises DatabaseUnavailable or DiskFull; the
+        messages then come back by themselves."""
         known: dict[str, Delivery] = {}
         drafts: dict[str, JobDraft | None] = {}
         for delivery in deliveries if not self.options.running_per_tenant else ():
@@ -115,17 +118,25 @@ class BatchIntake:
 
         try:
             rows = self.ledger.change_many(known, move)
-        except DatabaseUnavailable:
+        except Exception:
+            # It may be several commits: some are there, whatever kept the next one from being made.
             self._note([answer.job for answer in answers.values() if isinstance(answer, Claimed)])
             raise
         sure = {job_id: answer for job_id, answer in answers.items() if job_id in rows}
         held = self._hold([(one.job, known[job_id]) for job_id, one in sure.items() if isinstance(one, Claimed)])
         done = [known[job_id] for job_id, one in sure.items() if isinstance(one, Finished)]
         if done:
-            self.queue.ack(done)
-            failpoint("message.acked")
+            self._acknowledge(done)
         dealt = {id(delivery) for delivery in done} | {id(one.delivery) for one in held}
         return held, [delivery for delivery in deliveries if id(delivery) not in dealt]
+
+    def _acknowledge(self, done: Sequence[Delivery]) -> None:
+        """Of jobs that have ended. What is claimed beside them has to be started whatever the queue says."""
+        try:
+            self.queue.ack(done)
+        except QueueUnavailable as error:
+            log.warning("messages.unsettled", extra={"jobs": len(done), "reason": str(error)})
+        failpoint("message.acked")
 
     def _named(self, delivery: Delivery) -> tuple[str | None, JobDraft | None]:
         """The one job that a message is about, and what it says of it."""

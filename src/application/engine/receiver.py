@@ -210,6 +210,9 @@ class Receiver:
             except (DatabaseUnavailable, DiskFull):
                 self._give_back(deliveries, delay_seconds=BACKOFF_SECONDS[-1])
                 raise
+            except Exception:
+                # A bug met one of the rows. Looked at by itself, it keeps none of the others.
+                log.exception("batch.broken", extra={"messages": len(deliveries), "then": "one by one"})
         for position, delivery in enumerate(deliveries):
             if self.stopping.is_set():
                 self._give_back(deliveries[position:], delay_seconds=0)

@@ -103,7 +103,7 @@ class ShortRoad:
 
     def take_known(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Claim and start short jobs that have a row already; the messages that `Intake.take` has to look at. Raises
-        DatabaseUnavailable or QueueUnavailable."""
+        DatabaseUnavailable or DiskFull."""
         held, others = self.intake.take_known(deliveries)
         if held:
             log.info("batch.resumed", extra={"jobs": len(held)})

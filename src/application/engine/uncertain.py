@@ -10,6 +10,7 @@ import logging
 import threading
 from dataclasses import dataclass, field
 
+from src.application.engine.held import HeldRuns, run_id
 from src.application.ports.ledger import JobLedger
 from src.domain.errors import NotFound
 from src.domain.job import Job
@@ -22,6 +23,8 @@ class UncertainClaims:
     """Thread-safe. What a worker that dies forgets in here is found by the end of its lease, as any job of a dead worker."""
 
     ledger: JobLedger
+    held: HeldRuns = field(default_factory=HeldRuns)
+    """what this worker runs: the messages of a claim that failed may have come again, to its other hand"""
     _claims: dict[str, Job] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -50,7 +53,8 @@ class UncertainClaims:
             same = (job.state, job.fence, job.lease_owner) == (claimed.state, claimed.fence, claimed.lease_owner)
             # The time of the claim tells ours from that of another worker that has the same name and got the same fence. Of
             # a claim of many it was in the answer that was lost.
-            ours.append(same and claimed.started_at in (None, job.started_at))
+            lost = same and claimed.started_at in (None, job.started_at)
+            ours.append(lost and self.held.get(run_id(job)) is None)
             return job.hand_back(now, fence=claimed.fence) if ours[-1] else job
 
         try:

@@ -134,7 +134,7 @@ class Worker:
             threading.Thread(target=self._loop, args=(name, turn, pause), name=name, daemon=True)
             for name, turn, pause in (
                 ("keeper", self.keeper.tick, self.options.watch_seconds),
-                ("duties", self._duties, self.options.scan_seconds),
+                ("waker", self._wake, self.options.scan_seconds),
                 ("progress", self.progress.tick, 0.25),
             )
         ]
@@ -142,6 +142,9 @@ class Worker:
             # Not in `loops`: nobody waits for it, and a long listing is not a wedged worker.
             sweeping = ("sweep", self.sweep, self.options.scan_seconds, False)
             threading.Thread(target=self._loop, args=sweeping, name="sweep", daemon=True).start()
+        # Nor for administrators: fifty letters to one who takes ten seconds for each are no reason to wake nothing.
+        alarming = ("alarm", self.alarm.tick, self.options.scan_seconds, False)
+        telling = threading.Thread(target=self._loop, args=alarming, name="alarm", daemon=True)
         if self.followups is not None:
             # Nor is it for this one.
             following = ("followups", self.followups.tick, FOLLOWUP_SECONDS, False)
@@ -162,7 +165,7 @@ class Worker:
         batches = threading.Thread(target=self.short.settle_all, args=(self._ended_short,), name="batches", daemon=True)
         if self.short.used:
             self.executor.warm()
-        for thread in (*loops, batches, *receivers):
+        for thread in (*loops, telling, batches, *receivers):
             thread.start()
         try:
             while not self._stopping.is_set():
@@ -181,7 +184,7 @@ class Worker:
             if not len(self.held):
                 wait(self._settlings.copy(), timeout=LAST_SETTLING_SECONDS)
                 batches.join(timeout=LAST_SETTLING_SECONDS)
-            for thread in loops:
+            for thread in (*loops, telling):
                 thread.join(timeout=2)
             for thread in receivers:
                 thread.join(timeout=LAST_RECEIVE_SECONDS)
@@ -213,10 +216,9 @@ class Worker:
             extra = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1] if failures else 0.0
             self._finished.wait(pause + extra)
 
-    def _duties(self) -> None:
+    def _wake(self) -> None:
         if self.waker is not None:
             self.waker.work_off(self.clock, self._stopping.is_set)
-        self.alarm.tick()
 
     # ------------------------------------------------------------------ what the executor says
     def _dispatch(self, settling: ThreadPoolExecutor, timeout_seconds: float = 0.2) -> None:

@@ -95,7 +95,8 @@ class Executor(Protocol):
 
     def stop(self, run_id: str, reason: str) -> None:
         """End the run: its handler sees `reason` raised (Cancelled for "cancelled", else Interrupted) and has a moment to
-        clean up, then the whole process group is killed. A Stopped event follows, unless the run had already ended."""
+        clean up, then the whole process group is killed. A Stopped event follows, unless the run had already ended; or Returned,
+        when its process was killed before it had begun."""
 
     def events(self, timeout_seconds: float) -> Sequence[ExecutorEvent]:
         """What happened since the last call; waits at most this long for the first."""

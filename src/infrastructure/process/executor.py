@@ -198,11 +198,12 @@ class ProcessExecutor:
         self._send(*found)
 
     def _take(self, orders: Sequence[WorkOrder], *, processes: int) -> tuple[ChildProcess, list[str]] | None:
-        """A child for these, under the lock: where so many have short runs already, the one that has fewest; else an idle one."""
+        """A child for these, under the lock: where so many have short runs already, the one that has fewest, and
+        none that is stuck if another goes on; else an idle one."""
         usable = [child for child in self._children if child.usable]
         busy = [child for child in usable if child.runs and child.short and not child.stopping]
         if 0 < processes <= len(busy):
-            child = min(busy, key=lambda one: len(one.runs))
+            child = min(busy, key=lambda one: (one.stuck, len(one.runs)))
         elif idle := [child for child in usable if not child.runs]:
             child = idle[0]
         else:
@@ -291,7 +292,7 @@ class ProcessExecutor:
                 if number != child.seen[0] or len(child.runs) < 2:
                     child.seen = number, now
                 elif now - child.seen[1] >= STUCK_SECONDS and number:
-                    child.seen = number, now
+                    child.seen, child.freed = (number, now), number
                     stuck.append(child)
         for child in stuck:
             with contextlib.suppress(OSError):  # already dead: its reader says so
@@ -364,7 +365,8 @@ class ProcessExecutor:
         # A process that dies before it begins anything has a fault too; were nobody's attempt counted, it would go on for ever.
         last = max(last, min(runs.values(), default=0))
         for run, number in runs.items():
-            if number > last and not (run in child.stopping or self._closing):
+            if number > last and not self._closing:
+                # Also when it was to be stopped: whatever the reason was, it was none of its own doing.
                 self._events.put([Returned(run)])
                 continue
             try:

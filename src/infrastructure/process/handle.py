@@ -59,6 +59,8 @@ class ChildProcess:
     retired: bool = False
     seen: tuple[int, float] = (0, 0.0)
     """(number that was begun last, monotonic time since when that is so)"""
+    freed: int = 0
+    """number of the run behind which others waited for too long: they were taken back. 0: there was none"""
     sending: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, orders: Sequence[WorkOrder], *, short: bool) -> list[str]:
@@ -67,7 +69,7 @@ class ChildProcess:
         self.jobs += 1
         if not self.runs:
             # What was begun last has ended long ago, perhaps; these have only just come.
-            self.seen = self.seen[0], time.monotonic()
+            self.seen, self.freed = (self.seen[0], time.monotonic()), 0
         texts: list[str] = []
         for start in range(0, len(orders), TOGETHER):
             packed = []
@@ -93,6 +95,11 @@ class ChildProcess:
             return wire.send_now(self.channel, text)
         finally:
             self.sending.release()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether that run still goes on."""
+        return bool(self.freed) and self.mark.read() == self.freed
 
     @property
     def usable(self) -> bool:

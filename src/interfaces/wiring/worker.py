@@ -114,7 +114,7 @@ def build_worker(
     publisher = adapters.queue_publisher()
     probes = make_probes(settings, adapters, catalog, health)
     outages = Outages(health, {probe.name: probe for probe in probes})
-    uncertain = UncertainClaims(ledger)
+    uncertain = UncertainClaims(ledger, held)
     followups = _followups(settings, adapters, catalog)
     # The settler asks the worker whether there is time left; the worker exists only after it.
     going: list[Callable[[], bool]] = []

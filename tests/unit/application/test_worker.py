@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +17,7 @@ from src.application.engine.progress_writer import ProgressWriter
 from src.application.engine.short import ShortRoad
 from src.application.engine.worker import Worker
 from src.application.ports.exchange import Sort
-from src.application.ports.ledger import DeadLetter
+from src.application.ports.ledger import DeadLetter, Move
 from src.application.ports.ops_events import OpsEvent
 from src.application.ports.queue import Delivery
 from src.domain.errors import DatabaseUnavailable, LockUnavailable, NetworkError, QueueUnavailable
@@ -166,6 +168,31 @@ def passing(clock: FrozenClock) -> Callable[[float], Sequence[object]]:
     return events
 
 
+# ---------------------------------------------------------------------- bugs
+def test_e11_a_bug_that_one_row_meets_keeps_no_other_from_being_taken_up(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, deliveries = worker_of(world, station), received(world, 3)
+    many, one = world.ledger.change_many, world.ledger.change
+
+    def broken_many(job_ids: Collection[str], move: Move) -> Mapping[str, Job]:
+        if "job-1" in job_ids:
+            raise ValueError("nobody foresaw this row")
+        return many(job_ids, move)
+
+    def broken(job_id: str, move: Move, *, running_per_tenant: int = 0) -> Job:
+        if job_id == "job-1":
+            raise ValueError("nobody foresaw this row")
+        return one(job_id, move, running_per_tenant=running_per_tenant)
+
+    monkeypatch.setattr(world.ledger, "change_many", broken_many)
+    monkeypatch.setattr(world.ledger, "change", broken)
+    worker._receiver._take_each(deliveries)
+    assert {taken.job.id for taken in station.held.active()} == {"job-0", "job-2"}
+    assert len(station.executor.running) == 2
+    assert world.queue.inner.depth().delayed == 1, "and it is looked at a few times more, then kept aside"
+
+
 # ---------------------------------------------------------------------- recovery
 def test_i9_all_that_a_dead_worker_leaves_is_woken_in_one_turn(world: World, station: Station) -> None:
     names = [f"job-{number}" for number in range(3 * world.waker.batch)]
@@ -174,8 +201,48 @@ def test_i9_all_that_a_dead_worker_leaves_is_woken_in_one_turn(world: World, sta
     worker = worker_of(world, station)
     worker.waker = world.waker
     world.clock.advance(31)
-    worker._duties()
+    worker._wake()
     assert world.queue.inner.depth().ready == len(names)
+
+
+class Stuck(Nobody):
+    """A way of telling administrators that takes its time."""
+
+    def __init__(self) -> None:
+        self.asked, self.goes_on = threading.Event(), threading.Event()
+
+    def notify(self, _letter: DeadLetter) -> None:
+        self.asked.set()
+        self.goes_on.wait()
+
+
+@pytest.fixture
+def told(world: World, station: Station, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stuck]:
+    """Whom a worker that runs tells of a dead letter."""
+    world.rubbish()
+    world.deliver(station)
+    worker, way = worker_of(world, station), Stuck()
+    worker.alarm, worker.waker = Alarm(world.dead_letters, way), world.waker
+    worker.options = replace(worker.options, scan_seconds=0.01)
+    running = threading.Thread(target=worker.run, daemon=True)
+    running.start()
+    yield way
+    way.goes_on.set()
+    monkeypatch.setattr(station.executor, "events", passing(world.clock))
+    worker.request_stop()
+    running.join(timeout=30)
+
+
+def test_i9_a_slow_way_of_telling_administrators_keeps_nothing_from_being_woken(world: World, told: Stuck) -> None:
+    assert told.asked.wait(10)
+    world.ledger.begin([draft("job-1")], owner="dead", lease_seconds=30)
+    world.clock.advance(31)
+
+    until = time.monotonic() + 10
+    while (row := world.memory.find("job-1")) is not None and row.fence == 1 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert row is not None
+    assert row.fence > 1, "nobody woke what a dead worker left"
 
 
 # ---------------------------------------------------------------------- backends that say nothing
