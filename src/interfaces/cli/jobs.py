@@ -138,8 +138,9 @@ def retry_job(job_id: str, as_json: bool) -> None:
 
     A queued one is sent for by another message, in case its own was lost. An ended one gets a new generation, with all its
     attempts."""
-    session = open_existing(f"job {job_id[:80]!r}", queue=True)
+    session = open_existing(f"job {job_id[:80]!r}")
     before = session.job(job_id)
+    session.check_road(before)
     job = RetryJob(session.ledger, session.adapters.dispatch(), SourceIsThere(session.adapters.storage())).retry(
         before.id
     )
