@@ -129,6 +129,26 @@ def test_b1_a_system_without_a_video_queue_submits_and_looks_after_its_videos(ro
     assert not {each["check"]: each for each in json.loads(named.stdout)["checks"]}["queue"]["ok"]
 
 
+def test_b1_the_story_of_a_job_names_its_container_and_its_owner(road: Fleet, batch: BatchServer) -> None:
+    upload(road, "v1")
+    job_id = printed(submit(road))["id"]
+    (batch_id,) = batch.yard.jobs
+    story = "\n".join(printed(cli(road, "jobs", "explain", job_id, "--json"))["explanation"])
+    assert f"batch job {batch_id}" in story
+    assert "`scan-stuck`" in story
+    assert "message" not in story
+    assert cli(road, "delete", "v1", "--now").returncode == OK
+    story = cli(road, "jobs", "explain", job_id).stdout
+    assert "its video v1 was deleted" in story
+    assert "opens it again" not in story
+    refused = cli(road, "jobs", "retry", job_id)
+    assert (refused.returncode, "its video v1 was deleted" in refused.stderr) == (USAGE, True)
+    upload(road)
+    refused = submit(road)
+    assert refused.returncode == USAGE
+    assert "not_found: video v1 was deleted" in json.loads(refused.stderr)["error"]["message"]
+
+
 def test_b1_a_submission_that_batch_refuses_leaves_nothing_but_an_event(road: Fleet, batch: BatchServer) -> None:
     upload(road)
     batch.refuse("SubmitJob", 403, "AccessDeniedException", times=1)

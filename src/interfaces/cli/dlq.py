@@ -121,7 +121,7 @@ def requeue(
         LaterPublisher(session.adapters.queue_publisher),
         session.adapters.dispatch(),
         session.adapters.clock(),
-        SourceIsThere(session.adapters.storage()),
+        SourceIsThere(session.adapters.storage(), session.video),
     )
     answers = []
     for answer in use_case.requeue(criteria, dry_run=dry_run, per_second=rate):

@@ -11,6 +11,7 @@ from src.application.ports.progress import Progress
 from src.application.ports.submissions import Submissions
 from src.domain.errors import NotFound
 from src.domain.job import Job
+from src.domain.video.video import Video
 from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import WITH_EFFECTS, build_catalog
 from src.interfaces.wiring.checks import check_backends, check_kept
@@ -73,6 +74,11 @@ class Session:
         """Readings of running jobs."""
         progress: Progress = self.adapters.progress()
         return progress
+
+    def video(self, video_id: str) -> Video | None:
+        """The row of a video."""
+        found: Video | None = self.adapters.videos().find(video_id)
+        return found
 
     def check_road(self, job: Job) -> None:
         """The queue by which this job is to be sent for again answers; AWS Batch tells by itself. Raises ConfigError,

@@ -78,6 +78,12 @@ def takes_parts(settings: Settings) -> bool:
     return settings.storage.backend in Adapters.uploads.providers
 
 
+def patience(settings: Settings) -> Patience:
+    """How long things on AWS Batch's road may take."""
+    recovery = settings.recovery
+    return Patience(silent=recovery.silent_seconds, runnable_alarm=recovery.runnable_alarm_seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class _Makers:
     settings: Settings
@@ -86,8 +92,7 @@ class _Makers:
 
     @property
     def _patience(self) -> Patience:
-        recovery = self.settings.recovery
-        return Patience(silent=recovery.silent_seconds, runnable_alarm=recovery.runnable_alarm_seconds)
+        return patience(self.settings)
 
     def _sightings(self) -> Sightings:
         own = self.adapters
@@ -152,7 +157,7 @@ class _Makers:
         return RecoverDead(
             jobs=own.ledger(),
             videos=own.videos(),
-            retry=RetryJob(own.ledger(), own.dispatch(), SourceIsThere(own.storage())),
+            retry=RetryJob(own.ledger(), own.dispatch(), SourceIsThere(own.storage(), own.videos().find)),
             clock=own.clock(),
         )
 
