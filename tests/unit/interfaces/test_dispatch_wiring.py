@@ -64,22 +64,36 @@ def test_lesson_13_every_job_type_has_exactly_one_recovery_owner(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "said", "fix"),
     [
-        ({"WORKER_BATCH__QUEUE": "", "WORKER_BATCH__DEFINITION": ""}, "needs WORKER_BATCH__QUEUE"),
+        ({"WORKER_BATCH__QUEUE": "", "WORKER_BATCH__DEFINITION": ""}, "needs WORKER_BATCH__QUEUE", "infra plan"),
+        (
+            {"WORKER_BATCH__DEFINITION": ""},
+            "belong together",
+            "set WORKER_BATCH__DEFINITION too, or unset WORKER_BATCH__QUEUE",
+        ),
+        ({"WORKER_NOTIFY__WEBHOOK_URL": "https://h"}, "belong together", "set WORKER_NOTIFY__WEBHOOK_SECRET too"),
         (
             {"WORKER_LEDGER__BACKEND": "redis", "WORKER_REDIS__URL": "redis://h"},
             "needs WORKER_LEDGER__BACKEND=database",
+            "set WORKER_LEDGER__BACKEND to database",
         ),
-        ({"WORKER_STORAGE__BACKEND": "memory"}, "a container shares"),
-        ({"WORKER_AWS__ENDPOINT_URL": ""}, "needs a server in WORKER_DATABASE__URL"),
-        ({"WORKER_DISPATCH__BACKEND": "lambda"}, "queue"),
+        ({"WORKER_STORAGE__BACKEND": "memory"}, "a container shares", "set WORKER_STORAGE__BACKEND to s3"),
+        (
+            {"WORKER_AWS__ENDPOINT_URL": ""},
+            "needs a server in WORKER_DATABASE__URL",
+            "set WORKER_DATABASE__URL to postgresql://",
+        ),
+        ({"WORKER_DISPATCH__BACKEND": "lambda"}, "queue", "docs/settings.md lists"),
     ],
 )
-def test_lesson_26_settings_that_contradict_the_batch_road_are_refused(more: dict[str, str], said: str) -> None:
+def test_lesson_26_settings_that_contradict_the_batch_road_are_refused(
+    more: dict[str, str], said: str, fix: str
+) -> None:
     with pytest.raises(ConfigError) as raised:
         load({**BATCH, **more})
-    assert said in str(raised.value)
+    assert said in raised.value.message
+    assert fix in (raised.value.fix or "")
 
 
 def test_a_server_and_aws_itself_are_the_batch_road(tmp_path: Path) -> None:
