@@ -312,6 +312,20 @@ def test_a_placeholder_without_a_value_is_named_once() -> None:
     assert "give --set BUCKET=... or INFRA_BUCKET" in problems[1].fix
 
 
+@pytest.mark.parametrize(("name", "value"), [("ACCOUNT_ID", "12"), ("IMAGE", "no image"), ("SUBNETS", "subnet-1,x")])
+def test_a_value_that_is_wrong_is_one_problem(name: str, value: str) -> None:
+    given = {key: kept for key, kept in VALUES.items() if key != "REPOSITORY"}
+    problems = road(values={**given, name: value}).problems
+    assert [(one.file, one.path) for one in problems] == [("(values)", name)]
+
+
+@pytest.mark.parametrize("file", [DEFINITION, QUEUE, POLICY, TRUST, ROLES, DELETIONS])
+def test_a_file_that_is_not_json_is_one_problem(file: str) -> None:
+    (only,) = road({file: '{\n "x": }'}).problems
+    assert (only.file, only.text.partition(":")[0]) == (file, "is not JSON")
+    assert "line 2" in only.text
+
+
 def test_an_unknown_placeholder_is_named() -> None:
     found = findings(changed(QUEUE, "$.jobQueueName", "${STAGE}-queue"))
     assert found == [(QUEUE, "$.jobQueueName", "there is no placeholder ${STAGE}")]
