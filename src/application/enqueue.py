@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,10 @@ class Rejected(Conflict):
         self.reason = reason
 
 
+def _any_road(_job_type: str) -> None:
+    """Every type has one."""
+
+
 @dataclass(frozen=True, slots=True)
 class EnqueueJob:
     """The rules are those of a message (size, depth, the type's own), so that what is taken here is never a dead letter for its
@@ -37,17 +41,20 @@ class EnqueueJob:
     dispatch: Dispatch
     decoders: Decoders
     limits: Limits = field(default_factory=Limits)
+    check_road: Callable[[str], None] = _any_road
+    """raises ConfigError for a job type that has no way to a worker; asked before anything is written"""
 
     def ask(
         self, job_type: str, payload: Mapping[str, Any], job_id: str, *, tenant: str | None, delay_seconds: float = 0.0
     ) -> Job:
         """The row: a new one, the one with this id, or the active one about the same subject. Raises UnknownJobType,
-        InvalidPayload, InvalidMessage, TenantMismatch; Conflict for an id that is another's job, Rejected; DatabaseUnavailable:
+        InvalidPayload, InvalidMessage, TenantMismatch, what `check_road` raises; Conflict for an id that is another's job, Rejected; DatabaseUnavailable:
         then the job may be there, and asking again under the same id is safe. A queue that is away raises nothing: the row is
         there, and its recovery owner publishes it."""
         draft = self._draft(job_type, payload, job_id, tenant)
         if not (math.isfinite(delay_seconds) and delay_seconds >= 0):
             raise InvalidPayload(f"delay_seconds must be 0 or more seconds, got {delay_seconds!r}")
+        self.check_road(draft.type)
         limits = self.limits if self.limits != Limits() else None
         admission = self.ledger.admit(replace(draft, delay_seconds=float(delay_seconds)), limits)
         job = admission.job

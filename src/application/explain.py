@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from src.application.explain_road import QueueRoad, Road, ago, due, span
 from src.domain.errors import CorruptSource, LimitsExceeded, SourceEmpty, TruncatedSource, UnsupportedFormat
 from src.domain.history import HANDED_BACK, Attempt
 from src.domain.job import Job, JobState
@@ -22,9 +23,15 @@ TAKEN_OVER = (
 )
 
 
-def explain(job: Job, attempts: Sequence[Attempt], now: float) -> list[str]:
-    """Sentences, in the order of events; the last ones say what comes next."""
-    lines = [f"{_ago(job.created_at, now)}: accepted as {job.type} for tenant {job.tenant}."]
+QUEUE = QueueRoad()
+
+
+def explain(
+    job: Job, attempts: Sequence[Attempt], now: float, road: Road = QUEUE, *, deleted_at: float | None = None
+) -> list[str]:
+    """Sentences, in the order of events; the last ones say what comes next, by the job's road. `deleted_at`: when its video was
+    deleted."""
+    lines = [f"{ago(job.created_at, now)}: accepted as {job.type} for tenant {job.tenant}."]
     known = 1
     for attempt in attempts:
         if attempt.generation > known:
@@ -36,14 +43,20 @@ def explain(job: Job, attempts: Sequence[Attempt], now: float) -> list[str]:
         lines.append(f"Then an operator opened it again, as generation {job.generation}, which has had no attempt yet.")
     if job.error is not None and job.state is not JobState.SUCCEEDED:
         lines.append(f"Last error: {job.error.code}: {job.error.message}")
-    return lines + _next(job, now)
+    if deleted_at is not None:
+        lines.append(
+            f"{ago(deleted_at, now)}: its video {job.payload.get('video_id')} was deleted, which ends its jobs."
+        )
+        if job.state.is_terminal:
+            return [*lines, *_end(job, now, NOT_AGAIN)]
+    return lines + _next(job, now, road)
 
 
 def _attempt(attempt: Attempt, now: float) -> str:
-    began = f"{_ago(attempt.started_at, now)}: attempt {attempt.number} began on {attempt.owner}"
+    began = f"{ago(attempt.started_at, now)}: attempt {attempt.number} began on {attempt.owner}"
     if attempt.ended_at is None:
         return f"{began} and runs."
-    took = _span(attempt.ended_at - attempt.started_at)
+    took = span(attempt.ended_at - attempt.started_at)
     if attempt.outcome == HANDED_BACK:
         why = (
             attempt.error.code
@@ -55,35 +68,37 @@ def _attempt(attempt: Attempt, now: float) -> str:
     return f"{began} and ended {attempt.outcome} after {took}{reason}."
 
 
-def _next(job: Job, now: float) -> list[str]:
+def _next(job: Job, now: float, road: Road) -> list[str]:
     match job.state:
         case JobState.QUEUED if job.due_at > now:
-            return [f"Due in {_span(job.due_at - now)}.", _waker(job, now), _again(job)]
+            return [f"Due in {span(job.due_at - now)}.", road.owner(job, now), road.again(job)]
         case JobState.QUEUED:
-            return ["Next: a free worker receives its message from the queue.", _waker(job, now), _again(job)]
+            return [*road.coming(job, now), road.owner(job, now), road.again(job)]
         case JobState.RUNNING:
-            return _running(job, now)
+            return _running(job, now, road)
         case JobState.RETRY_WAIT:
             left = job.max_attempts - job.attempts
             return [
-                f"Next: attempt {job.attempts + 1} of at most {job.max_attempts} is due {_in(job.due_at, now)} ({left} left).",
+                f"Next: attempt {job.attempts + 1} of at most {job.max_attempts} is due {due(job.due_at, now)} ({left} left).",
                 f"`mediaworker jobs retry {job.id}` starts it now.",
-                _waker(job, now),
+                road.owner(job, now),
             ]
+        case _:
+            return _end(job, now, _again_after(job))
+
+
+def _end(job: Job, now: float, next_: str) -> list[str]:
+    """Of a job that has ended; `next_` says what can be done about it."""
+    match job.state:
         case JobState.SUCCEEDED:
             found = [TAKEN_OVER] if _result_was_there(job) else []
-            return [*found, f"{_ago(job.finished_at or now, now)}: succeeded. Nothing more happens."]
+            return [*found, f"{ago(job.finished_at or now, now)}: succeeded. Nothing more happens."]
         case JobState.CANCELLED:
-            return [
-                f"{_ago(job.finished_at or now, now)}: cancelled. `mediaworker jobs retry {job.id}` opens it again."
-            ]
+            return [f"{ago(job.finished_at or now, now)}: cancelled. {next_}"]
         case JobState.FAILED:
-            return [
-                "The error is permanent: the same input would fail again, so it was not retried.",
-                _after_failure(job),
-            ]
-        case JobState.DEAD:
-            return [_why_dead(job), f"Next: nothing by itself. Mend the cause, then `mediaworker jobs retry {job.id}`."]
+            return ["The error is permanent: the same input would fail again, so it was not retried.", next_]
+        case _:
+            return [_why_dead(job), next_]
 
 
 def _result_was_there(job: Job) -> bool:
@@ -92,29 +107,28 @@ def _result_was_there(job: Job) -> bool:
     return isinstance(path, str) and job.type == "video" and not is_made_by(path, job.id)
 
 
-def _after_failure(job: Job) -> str:
-    if job.error is not None and job.error.code in SOURCE_FAULTS:
+NOT_AGAIN = (
+    "Nothing more happens, and `mediaworker jobs retry` refuses it: a deleted video is not encoded again. Upload the film under another"
+    " video id."
+)
+
+
+def _again_after(job: Job) -> str:
+    if job.state is JobState.CANCELLED:
+        return f"`mediaworker jobs retry {job.id}` opens it again."
+    if job.state is JobState.FAILED and job.error is not None and job.error.code in SOURCE_FAULTS:
         return (
             "Next: nothing by itself. A retry reads the same copy again: upload a mended source, and ask for a new job."
         )
     return f"Next: nothing by itself. Mend the cause, then `mediaworker jobs retry {job.id}`."
 
 
-def _running(job: Job, now: float) -> list[str]:
+def _running(job: Job, now: float, road: Road) -> list[str]:
     lease = (job.lease_until or now) - now
     lines = [f"Attempt {job.attempts} of at most {job.max_attempts} belongs to {job.lease_owner} (fence {job.fence})."]
     if job.cancel_requested_at is not None:
-        lines.append(f"{_ago(job.cancel_requested_at, now)}: its cancellation was asked for; its worker stops it.")
-    if lease > 0:
-        lines.append(
-            f"Its lease runs {_span(lease)} more and is renewed while the worker lives; then any worker may take it."
-        )
-    else:
-        lines.append(
-            f"Its lease ran out {_span(-lease)} ago: the worker is lost, and the next claim takes the job over."
-        )
-        lines.append(_waker(job, now))
-    return lines
+        lines.append(f"{ago(job.cancel_requested_at, now)}: its cancellation was asked for; its worker stops it.")
+    return [*lines, road.kept(lease)] if lease > 0 else [*lines, *road.lost(job, -lease, now)]
 
 
 def _why_dead(job: Job) -> str:
@@ -124,32 +138,3 @@ def _why_dead(job: Job) -> str:
     if job.error is not None and policy is not None and job.error.policy != "none":
         return f"Errors of this kind ({job.error.code}) are retried {policy.retries} times; those are used up."
     return "It was quarantined: running it again would do harm."
-
-
-def _waker(job: Job, now: float) -> str:
-    if job.wake_at is None:
-        return "Nobody wakes it: it has ended."
-    return f"If its message is lost, the waker of any worker publishes another one {_in(job.wake_at, now)}."
-
-
-def _again(job: Job) -> str:
-    return f"`mediaworker jobs retry {job.id}` publishes it now; one too many does no harm."
-
-
-def _in(at: float, now: float) -> str:
-    return f"in {_span(at - now)}" if at > now else "at its next round"
-
-
-def _ago(at: float, now: float) -> str:
-    return f"{_span(now - at)} ago"
-
-
-def _span(seconds: float) -> str:
-    seconds = max(0.0, seconds)
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"

@@ -23,7 +23,7 @@ from src.application.decoders import Decoders
 from src.application.enqueue import EnqueueJob, Rejected
 from src.application.ports.ledger import JobQueries
 from src.application.ports.progress import Progress
-from src.application.ports.queue import QueueInspector, QueueSides
+from src.application.ports.queue import QueueDepth, QueueInspector, QueueSides
 from src.domain.errors import Conflict, DatabaseUnavailable, NetworkError, NotFound
 from src.domain.job import JobState
 from src.domain.progress import ProgressReport
@@ -32,8 +32,9 @@ from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.checks import check_data_dir, check_kept
 from src.interfaces.wiring.decoding import decoder_settings
-from src.interfaces.wiring.dispatches import make_limits
+from src.interfaces.wiring.dispatches import check_road, make_limits
 from src.interfaces.wiring.environment import load
+from src.interfaces.wiring.queues import queue_is_used, queue_misfit
 from src.interfaces.wiring.settings import Settings, is_server
 
 __all__ = ["AsyncWorkerContract", "JobStatus", "Rejected", "Stats", "WorkerContract"]
@@ -112,7 +113,8 @@ class _Parts:
     enqueue: EnqueueJob
     jobs: JobQueries
     progress: Progress
-    inspector: QueueInspector
+    inspector: QueueInspector | None
+    """None where no queue is used"""
     adapters: Adapters
 
 
@@ -183,7 +185,7 @@ class WorkerContract:
         settings: Settings = parts.adapters.settings()
         here = datetime.fromtimestamp(parts.adapters.clock().now(), zone_of(settings.cron.zone))
         midnight = here.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-        now, today, depth = parts.jobs.counts(), parts.jobs.counts(ended_from=midnight), parts.inspector.depth()
+        now, today, depth = parts.jobs.counts(), parts.jobs.counts(ended_from=midnight), _depth(parts.inspector)
         return Stats(
             pending=_sum(now, JobState.QUEUED, JobState.RETRY_WAIT),
             processing=_sum(now, JobState.RUNNING),
@@ -272,14 +274,23 @@ def _connected(given: Given) -> _Parts:
         check_data_dir(settings, adapters)
     check_kept(settings, adapters)
     enqueue = EnqueueJob(
-        adapters.ledger(), adapters.dispatch(), Decoders(catalog, decoder_settings(settings)), make_limits(settings)
+        adapters.ledger(),
+        adapters.dispatch(),
+        Decoders(catalog, decoder_settings(settings)),
+        make_limits(settings),
+        partial(check_road, settings),
     )
-    return _Parts(enqueue, adapters.ledger(), adapters.progress(), adapters.queue_inspector(), adapters)
+    inspector = adapters.queue_inspector() if queue_is_used(settings) else None
+    return _Parts(enqueue, adapters.ledger(), adapters.progress(), inspector, adapters)
+
+
+def _depth(inspector: QueueInspector | None) -> QueueDepth:
+    return QueueDepth(ready=0, delayed=0, in_flight=0) if inspector is None else inspector.depth()
 
 
 def _close(adapters: Adapters) -> None:
     settings: Settings = adapters.settings()
-    queue = adapters.queue()
+    queue = adapters.queue() if queue_misfit(settings) is None else None
     sides = (queue.consumer, queue.publisher) if isinstance(queue, QueueSides) else (queue,)
     with ExitStack() as ends:
         if settings.uses_database:

@@ -84,7 +84,7 @@ class Clinic:
             RecoverDead(
                 jobs=office.ledger,
                 videos=office.videos,
-                retry=RetryJob(office.ledger, road, SourceIsThere(office.storage)),
+                retry=RetryJob(office.ledger, road, SourceIsThere(office.storage, office.videos.find)),
                 clock=self.clock,
             ),
             PurgeRaw(

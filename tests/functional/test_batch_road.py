@@ -109,6 +109,46 @@ def test_b1_a_video_is_submitted_to_batch_and_to_nobody_else(road: Fleet, batch:
     assert road.adapters.queue_inspector().depth().ready == 0
 
 
+def test_b1_a_system_without_a_video_queue_submits_and_looks_after_its_videos(road: Fleet, batch: BatchServer) -> None:
+    """SQS is chosen for the deletion queue, and has no queue of jobs: everything that needs none goes without."""
+    upload(road, "v1")
+    batch_only = {"WORKER_QUEUE__BACKEND": "sqs", "WORKER_AWS__REGION": "us-east-1"}
+    job_id = printed(cli(road, "submit", "video", KEY, "--video-id", "v1", "--json", **batch_only))["id"]
+    assert containers(batch) == [job_id]
+    assert cli(road, "jobs", "cancel", job_id, **batch_only).returncode == OK
+    assert cli(road, "jobs", "retry", job_id, **batch_only).returncode == OK
+    assert containers(batch) == [job_id, job_id]
+    assert printed(cli(road, "queues", "--json", **batch_only))["queues"] == []
+    assert "Queue of jobs: not used: videos go to AWS Batch" in cli(road, "queues", **batch_only).stdout
+    done = cli(road, "doctor", "--json", **batch_only)
+    checks = {each["check"]: each for each in json.loads(done.stdout)["checks"]}
+    assert checks["queue"]["ok"]
+    assert checks["queue"]["detail"].startswith("not used: videos go to AWS Batch")
+    # A job of another type has no way to a worker, and that is said of the queue that was named.
+    named = cli(road, "doctor", "--json", **batch_only, WORKER_QUEUE__NAME="content")
+    assert not {each["check"]: each for each in json.loads(named.stdout)["checks"]}["queue"]["ok"]
+
+
+def test_b1_the_story_of_a_job_names_its_container_and_its_owner(road: Fleet, batch: BatchServer) -> None:
+    upload(road, "v1")
+    job_id = printed(submit(road))["id"]
+    (batch_id,) = batch.yard.jobs
+    story = "\n".join(printed(cli(road, "jobs", "explain", job_id, "--json"))["explanation"])
+    assert f"batch job {batch_id}" in story
+    assert "`scan-stuck`" in story
+    assert "message" not in story
+    assert cli(road, "delete", "v1", "--now").returncode == OK
+    story = cli(road, "jobs", "explain", job_id).stdout
+    assert "its video v1 was deleted" in story
+    assert "opens it again" not in story
+    refused = cli(road, "jobs", "retry", job_id)
+    assert (refused.returncode, "its video v1 was deleted" in refused.stderr) == (USAGE, True)
+    upload(road)
+    refused = submit(road)
+    assert refused.returncode == USAGE
+    assert "not_found: video v1 was deleted" in json.loads(refused.stderr)["error"]["message"]
+
+
 def test_b1_a_submission_that_batch_refuses_leaves_nothing_but_an_event(road: Fleet, batch: BatchServer) -> None:
     upload(road)
     batch.refuse("SubmitJob", 403, "AccessDeniedException", times=1)

@@ -95,6 +95,11 @@ def test_mistyped_asking_is_usage(given: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert run_command(["infra", "validate", "--set", "STAGE=x"]) == 4
 
 
+def test_one_problem_is_one(given: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["infra", "validate", "--set", "ACCOUNT_ID=12"]) == 4
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 problem in 1")
+
+
 def test_plan_and_register_say_what_is_done(
     given: pytest.MonkeyPatch, emulator: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -138,6 +138,8 @@ def test_lesson_27_wrong_settings_are_one_line_that_names_them_and_the_job_is_le
     own = {"AWS_ENDPOINT_URL": shared("sqs").url, "AWS_DEFAULT_REGION": REGION, **AWS_KEYS}
     unknown = put({"WORKER_STORAGE__BUKET": CANARY})
     assert "there is no job id" in refused(fleet)
+    assert "not 2 arguments" in refused(fleet, name, "another")
+    assert last(fleet)["job_id"] is None
     assert f"SSM parameter {unknown}: WORKER_STORAGE__BUKET" in refused(
         fleet, name, WORKER_SSM_PARAMETER=unknown, **own
     )

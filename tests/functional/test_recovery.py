@@ -181,5 +181,9 @@ def test_the_recovery_worker_is_ready_and_ends_at_sigterm(fleet: Fleet) -> None:
     (said,) = [line for line in fleet.events() if line["event"] == "recovery.starting"]
     assert "scan-stuck" not in said["intervals"]
     assert "enqueue-uploaded" in said["intervals"]
+    assert (said["dry_runs"], said["deletes_with"]) == (
+        ["abort-uploads", "purge-raw", "sweep-orphans"],
+        "WORKER_RECOVERY__DELETE=true",
+    )
     assert cli(fleet, "run", "recovery", "--drain").returncode == USAGE
     assert EventType.BATCH_DESYNC not in {each.type for each in fleet.adapters.ops_events().list(EventFilter())}

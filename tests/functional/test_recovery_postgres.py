@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from src.domain.errors import ConfigError
 from src.domain.job import JobState
 from src.domain.video.video import VideoStatus
+from src.interfaces.cli.errors import CONFIG, OK
+from src.interfaces.contract import WorkerContract
 from tests.adapters.postgres import make_database
 from tests.functional.containers import QUICK
 from tests.functional.films import outcomes, shown
 from tests.functional.fleet import ROOT, Fleet, wait_for
-from tests.functional.test_batch_road import AWS, cli, printed
+from tests.functional.test_batch_road import AWS, KEY, cli, printed, upload
 from tests.functional.test_recovery import SLOW, define, killed, submit
 from tests.servers.batch import BatchServer
 from tests.servers.shared import shared
@@ -93,3 +97,30 @@ def test_b3_after_kill_9_the_next_container_is_sent_within_a_lease_and_one_scan(
     row = road.job(job)
     assert (row.state, row.attempts, outcomes(road, job)) == (JobState.SUCCEEDED, 2, ["LOST", "SUCCEEDED"])
     assert shown(road, "v1").status is VideoStatus.READY
+
+
+def test_b1_a_server_and_batch_are_all_that_has_to_be_set(
+    road: Fleet, batch: BatchServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a word about a queue, which by default would be a file of this machine."""
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)  # credentials are AWS's own matter, not the contract's settings
+    batch.yard.hold()
+    define(batch, road)
+    upload(road, "v1")
+    bare = {"WORKER_QUEUE__BACKEND": ""}
+    for name in ("scan-stuck", "reconcile", "enqueue-uploaded", "recover-dead"):
+        assert printed(cli(road, "recover", name, "--json", **bare))["errors"] == []
+    checks = {each["check"]: each for each in json.loads(cli(road, "doctor", "--json", **bare).stdout)["checks"]}
+    assert (checks["queue"]["ok"], checks["deletion"]["ok"]) == (True, True)
+    assert checks["queue"]["detail"].startswith("not used: videos go to AWS Batch")
+    with WorkerContract(road.environ(**bare)) as contract:
+        job = contract.enqueue("video", {"video_id": "v1", "file_key": KEY}, tenant="default")
+        assert len(road.adapters.submissions().of_job(job)) == 1
+        assert (contract.stats().pending, contract.stats().queue_size) == (1, 0)
+        with pytest.raises(ConfigError, match="WORKER_QUEUE__BACKEND=sqlite needs an embedded database"):
+            contract.enqueue("thumbnail", {"content_id": "c1"}, job_id="t1")
+    assert set(road.states()) == {job}, "what has no way to a worker is not kept"
+    assert cli(road, "delete", "v1", **bare).returncode == CONFIG, "the deletion queue is one"
+    assert not road.adapters.videos().get("v1").is_deleted
+    assert cli(road, "delete", "v1", "--now", **bare).returncode == OK

@@ -229,7 +229,7 @@ ROLES = (
     Role("academy-video-batch-instance", [], {}, {}),
     Role(
         "academy-video-submitter",
-        [BATCH_MODULE, Runs(SQS, "SqsPublisher"), Runs(S3, "S3Storage", ("head",))],
+        [BATCH_MODULE, Runs(SQS, "SqsPublisher"), Runs(S3, "S3Storage", ("check", "head"))],
         {
             "s3:ListBucket": [BUCKET],
             "s3:GetObject": [SOURCE],
@@ -247,7 +247,7 @@ ROLES = (
         "academy-video-recovery",
         [
             BATCH_MODULE,
-            Runs(S3, "S3Storage", ("delete", "head", "list")),
+            Runs(S3, "S3Storage", ("check", "delete", "head", "list")),
             Runs(S3, "S3Uploads", ("abort", "unfinished")),
             PARAMETERS_MODULE,
             TOPIC_MODULE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from src.domain.infra.placeholders import VARIABLES, repository
 from src.domain.infra.resource import Kind
 from src.infrastructure.aws.shapes import REQUESTS, input_shape
+from src.infrastructure.db.tables import videos
 from src.interfaces.wiring.environment import load
+from src.interfaces.wiring.queues import queue_is_used
 from tests.infra.calls import ROOT
 from tests.infra.roles import VALUES, road, texts
 
@@ -99,6 +102,30 @@ def test_the_page_about_it_names_every_value_role_and_command() -> None:
     assert [
         name for name in (*VARIABLES, *roles, *parameters, "validate", "plan", "register") if name not in page
     ] == []
+
+
+def test_the_environment_to_copy_agrees_with_the_container_and_the_files() -> None:
+    page = (ROOT / "docs/batch.md").read_text()
+    block = page.partition("<!-- environment -->")[2].partition("<!-- /environment -->")[0]
+    lines = [line.removeprefix("export ") for line in block.splitlines() if line.startswith("export ")]
+    said = load(dict(shlex.split(line, comments=True)[0].split("=", 1) for line in lines))
+    resources = {one.kind: one.name for one in road().sound().resources}
+    (definition,) = [one.document for one in road().sound().resources if one.kind is Kind.JOB_DEFINITION]
+    container = {one["name"]: one["value"] for one in definition["containerProperties"]["environment"]}
+    assert (said.lock.backend, said.progress.backend) == (
+        container["WORKER_LOCK__BACKEND"],
+        container["WORKER_PROGRESS__BACKEND"],
+    )
+    assert said.dispatch.backend == "batch"
+    assert (said.batch.queue, said.batch.definition) == (resources[Kind.JOB_QUEUE], resources[Kind.JOB_DEFINITION])
+    assert said.deletion.queue_name in [one.name for one in road().resources if one.kind is Kind.QUEUE]
+    assert not queue_is_used(said)
+
+
+def test_the_row_that_a_platform_writes_has_every_column_that_must_be_there() -> None:
+    page = (ROOT / "docs/batch.md").read_text()
+    named = {name.strip() for name in page.partition("INSERT INTO videos (")[2].partition(")")[0].split(",")}
+    assert named == {column.name for column in videos.columns if not column.nullable}
 
 
 def _secrets() -> list[dict[str, str]]:
@@ -283,6 +310,20 @@ def test_a_placeholder_without_a_value_is_named_once() -> None:
         ("${REPOSITORY}", "$.Statement[1].Resource"),
     ]
     assert "give --set BUCKET=... or INFRA_BUCKET" in problems[1].fix
+
+
+@pytest.mark.parametrize(("name", "value"), [("ACCOUNT_ID", "12"), ("IMAGE", "no image"), ("SUBNETS", "subnet-1,x")])
+def test_a_value_that_is_wrong_is_one_problem(name: str, value: str) -> None:
+    given = {key: kept for key, kept in VALUES.items() if key != "REPOSITORY"}
+    problems = road(values={**given, name: value}).problems
+    assert [(one.file, one.path) for one in problems] == [("(values)", name)]
+
+
+@pytest.mark.parametrize("file", [DEFINITION, QUEUE, POLICY, TRUST, ROLES, DELETIONS])
+def test_a_file_that_is_not_json_is_one_problem(file: str) -> None:
+    (only,) = road({file: '{\n "x": }'}).problems
+    assert (only.file, only.text.partition(":")[0]) == (file, "is not JSON")
+    assert "line 2" in only.text
 
 
 def test_an_unknown_placeholder_is_named() -> None:

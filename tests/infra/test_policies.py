@@ -149,7 +149,9 @@ def test_the_table_has_every_method_of_the_storage_that_a_role_s_use_cases_call(
     called = {method for text in sources for method in re.findall(r"\bstorage\.([a-z_]+)\(", text)}
     (listed,) = [runs.methods for runs in BY_NAME[name].runs if runs.owner == "S3Storage"]
     assert len(sources) >= len(files)
-    assert called == set(listed) - {"check"}
+    # The start-up check, which is not in these files, may be listed besides.
+    assert called | {"check"} == set(listed) | {"check"}
+    assert called <= set(listed)
 
 
 def test_lesson_5_the_deletion_consumer_may_delete() -> None:

@@ -32,14 +32,16 @@ class Probe:
     name: str
     ask: Callable[[], object]
     health: Health
+    again_seconds: float = 0.0
+    """Between two questions to one that does not answer, where each question costs."""
     _asked_at: float | None = None
     _answered: bool = True
 
     def tick(self) -> None:
         """Ask, when it is time."""
         now = self.health.clock.monotonic()
-        fresh = self._asked_at is not None and now - self._asked_at < PERIOD_SECONDS
-        if fresh and not self.health.away((self.name,)):
+        pause = self.again_seconds if self.health.away((self.name,)) else PERIOD_SECONDS
+        if self._asked_at is not None and now - self._asked_at < pause:
             return
         self._asked_at = now
         self.now()

@@ -59,18 +59,24 @@ class _Reading:
     missing: list[Missing] = field(default_factory=list)
     misshapen: set[str] = field(default_factory=set)
     """files that the service's own rules refuse: nothing else is said about what is in them"""
+    unread: set[str] = field(default_factory=set)
+    """files that are not JSON: nobody knows what they describe, so nothing that they may hold is called missing"""
 
 
 def read_road(texts: Mapping[str, str], given: Mapping[str, str], shapes: Shapes) -> Road:
     """Everything in {file below the folder: its text}, with the values of the placeholders. Raises nothing: what is wrong
     is in `problems`, all of it at once."""
     values, problems = complete(given)
-    reading = _Reading(texts, values, shapes, problems)
+    wrong = {problem.path for problem in problems}
+    if "IMAGE" in wrong and "REPOSITORY" not in values:
+        wrong.add("REPOSITORY")
+    reading = _Reading(texts, {name: value for name, value in values.items() if name not in wrong}, shapes, problems)
     for file in sorted(texts):
         _parse(reading, file)
     if reading.missing:
-        # What a hole would break besides says nothing.
-        return Road((), tuple(sorted(texts)), (*problems, *merged(reading.missing)))
+        # What a hole would break besides says nothing; nor does a hole where a value was given and is wrong.
+        holes = [one for one in reading.missing if one.name not in wrong]
+        return Road((), tuple(sorted(texts)), (*problems, *merged(holes)))
     for file in sorted(reading.documents):
         if file.startswith(REQUESTS):
             _request(reading, file)
@@ -79,7 +85,8 @@ def read_road(texts: Mapping[str, str], given: Mapping[str, str], shapes: Shapes
         elif file != ROLES:
             reading.problems.append(Problem(file, "$", "nothing is known about this file", _places()))
     _roles(reading)
-    _whole(reading)
+    if not reading.unread:
+        _whole(reading)
     order = list(Kind)
     # A queue names the one for its dead letters, which must be there.
     reading.resources.sort(key=lambda one: (order.index(one.kind), bool(_references(one)) and one.kind is Kind.QUEUE))
@@ -91,6 +98,7 @@ def _parse(reading: _Reading, file: str) -> None:
         document = json.loads(reading.texts[file], object_pairs_hook=_no_doubles)
     except (ValueError, RecursionError) as error:
         reading.problems.append(Problem(file, "$", f"is not JSON: {error}"))
+        reading.unread.add(file)
         return
     filled, missing = fill(document, reading.values, file)
     reading.missing += missing
@@ -156,7 +164,7 @@ def _roles(reading: _Reading) -> None:
 
 def _named(reading: _Reading, file: object, start: str, path: str) -> Any:
     document = reading.documents.get(f"iam/{file}") if f"iam/{file}".startswith(start) else None
-    if document is None:
+    if document is None and f"iam/{file}" not in reading.unread:
         folder, _, prefix = start.rpartition("/")
         reading.problems.append(
             Problem(ROLES, path, f"there is no readable {file!r}", f"a {prefix}*.json in {folder}/")

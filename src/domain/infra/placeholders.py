@@ -47,8 +47,12 @@ def complete(given: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
         values["PREFIX"] = f"{folder}/" if folder else ""
     if "REPOSITORY" not in values and values.get("IMAGE"):
         values["REPOSITORY"] = repository(values["IMAGE"])
-    problems = []
+    problems: list[Problem] = []
     for name, value in sorted(values.items()):
+        if name == "REPOSITORY" and name not in given and any(problem.path == "IMAGE" for problem in problems):
+            # It follows from the image, and so does what is wrong with it.
+            del values[name]
+            continue
         if name not in VARIABLES:
             known = ", ".join(VARIABLES)
             problems.append(Problem(GIVEN, name, "no placeholder has this name", f"known: {known}"))

@@ -61,12 +61,20 @@ class Censor:
         return {self.text(key): HIDDEN if SECRET_KEY.search(key) else self.value(kept) for key, kept in values.items()}
 
     def value(self, value: object) -> object:
-        """JSON's own scalars stay; everything else becomes text."""
+        """JSON's own scalars stay, and so do its objects and lists as long as they are not too long for a line; everything else
+        becomes text."""
         if value is None or isinstance(value, (bool, int, float)):
             return value
-        if isinstance(value, Mapping):
-            return self.text(json.dumps(self.fields({str(key): kept for key, kept in value.items()}), default=str))
+        if isinstance(value, (Mapping, list, tuple)):
+            kept = self._inside(value)
+            whole = json.dumps(kept, ensure_ascii=False)
+            return kept if capped(whole) == whole else self.text(whole)
         return self.text(value if isinstance(value, str) else str(value))
+
+    def _inside(self, value: Mapping[object, object] | list[object] | tuple[object, ...]) -> object:
+        if isinstance(value, Mapping):
+            return self.fields({str(key): kept for key, kept in value.items()})
+        return [self.value(each) for each in value]
 
     def text(self, text: str) -> str:
         """Hidden secrets, one line, at most 4 KiB."""
@@ -115,8 +123,13 @@ class Lines:
             stamp = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
             head = {"at": stamp, "level": record.levelname.lower(), "event": event, "logger": record.name}
             return json.dumps({**fields, **head}, ensure_ascii=False, allow_nan=True)
-        words = " ".join(f"{key}={value}" for key, value in fields.items())
+        words = " ".join(f"{key}={_word(value)}" for key, value in fields.items())
         return f"{at:%H:%M:%S} {record.levelname.lower():<8}{event}  {words}".rstrip()
+
+
+def _word(value: object) -> object:
+    """As a line for people has it."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
 
 
 class BoundedHandler(logging.Handler):

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-EVENTS = frozenset({"loop.failed", "receive.failed"})
-"""What the engine's loops say at each turn while a backend is away. Every other event is said each time it happens."""
+EVENTS = frozenset({"loop.failed", "receive.failed", "beat.failed", "database.away"})
+"""What the engine's loops, heartbeats and containers say at each turn while a backend is away. Every other event is said each time it happens."""
 
 SECONDS = 5.0
 """Between two lines about one cause."""

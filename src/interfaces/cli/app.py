@@ -13,6 +13,7 @@ import click
 from src.domain.errors import WorkerError
 from src.interfaces.cli.errors import INTERRUPTED, OK, UNEXPECTED, USAGE, show_error, show_error_json
 from src.interfaces.cli.output import nobody_reads
+from src.interfaces.cli.words import speak
 
 COMMANDS = {
     "demo": ("demo:demo", "Make a clip (or take FILE), turn it into HLS, show how to watch it."),
@@ -88,6 +89,7 @@ def main() -> None:
 def run_command(arguments: list[str]) -> int:
     """Run one command line; the exit code. Nothing but a fault of ours is shown with a traceback."""
     as_json = "--json" in arguments
+    speak()
     try:
         answer = app.main(arguments, prog_name="mediaworker", standalone_mode=False)
         return answer if isinstance(answer, int) else 0

@@ -23,6 +23,7 @@ from src.interfaces.cli.session import NoDatabase, open_existing, open_session
 from src.interfaces.cli.table import moment, print_table
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.crons import Crontab, make_crontab
+from src.interfaces.wiring.dispatches import check_road
 from src.interfaces.wiring.environment import load
 
 Document = dict[str, Any]
@@ -94,7 +95,9 @@ def run_entry(name: str, as_json: bool) -> int:
     entry = _named(crontab, name)
     session = open_session()
     now: float = session.adapters.clock().now()
-    admission = session.ledger.admit(entry.draft(session.catalog, str(uuid.uuid4()), now))
+    draft = entry.draft(session.catalog, str(uuid.uuid4()), now)
+    check_road(session.settings, draft.type)
+    admission = session.ledger.admit(draft)
     job = admission.job
     if job is None:
         raise AssertionError("an admission without limits is never rejected")

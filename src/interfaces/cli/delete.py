@@ -37,7 +37,7 @@ def delete(video_id: str, tenant: str | None, dry_run: bool, now: bool, as_json:
     The row stays, marked. Calling it again is safe, and asks again for objects that are left.
     """
     session = open_existing(f"video {video_id[:80]!r}")
-    use_case = delete_video(session.settings, session.adapters)
+    use_case = delete_video(session.settings, session.adapters, asks=not (now or dry_run))
     found = count(session.adapters.storage(), use_case.preview(video_id, tenant))
     removed: Removed | None = None
     if dry_run:

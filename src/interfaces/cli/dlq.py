@@ -22,6 +22,7 @@ from src.interfaces.cli.options import OFFSET, Finite
 from src.interfaces.cli.output import json_option, print_fields, print_json
 from src.interfaces.cli.session import NoDatabase, Session, open_existing, open_session
 from src.interfaces.cli.table import Cell, moment, print_table, short_ids
+from src.interfaces.wiring.queues import LaterPublisher
 
 NO_LETTERS = "No dead letters."
 
@@ -117,10 +118,10 @@ def requeue(
     use_case = RequeueDeadLetters(
         session.ledger,
         session.dead_letters,
-        session.adapters.queue_publisher(),
+        LaterPublisher(session.adapters.queue_publisher),
         session.adapters.dispatch(),
         session.adapters.clock(),
-        SourceIsThere(session.adapters.storage()),
+        SourceIsThere(session.adapters.storage(), session.video),
     )
     answers = []
     for answer in use_case.requeue(criteria, dry_run=dry_run, per_second=rate):

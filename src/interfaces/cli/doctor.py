@@ -15,6 +15,7 @@ from src.interfaces.wiring.assemble import build_catalog, check_handlers, left_o
 from src.interfaces.wiring.checks import Finding, diagnose
 from src.interfaces.wiring.deletions import check_deletion
 from src.interfaces.wiring.environment import load
+from src.interfaces.wiring.queues import UNUSED, queue_is_used
 from src.interfaces.wiring.settings import Settings
 
 
@@ -31,9 +32,10 @@ def doctor(worker: bool, as_json: bool) -> int:
     adapters = build(settings, catalog)
     # A worker is not ill because somebody else's is missing.
     others = [] if worker else [_deletion(settings, adapters)]
+    unused = {} if queue_is_used(settings) else {"queue": UNUSED}
     # What the content worker needs is asked of those who have set anything for it.
     findings = [
-        *diagnose(settings, adapters, content=bool(settings.content.model_fields_set)),
+        *diagnose(settings, adapters, content=bool(settings.content.model_fields_set), unused=unused),
         *others,
         _job_types(settings, catalog),
     ]

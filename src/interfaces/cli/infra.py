@@ -69,8 +69,9 @@ def validate(files: Path, given: Sequence[str], as_json: bool) -> int:
             click.echo(f"FAIL  {one_line(str(problem))}")
             if problem.fix:
                 click.echo(f"      fix: {one_line(problem.fix)}")
-        said = f"{len(road.problems)} problems in" if road.problems else "Nothing is wrong with"
-        click.echo(f"{said} {len(road.files)} files, {len(road.resources)} resources.")
+        count = len(road.problems)
+        said = f"{_plural(count, 'problem')} in" if count else "Nothing is wrong with"
+        click.echo(f"{said} {_plural(len(road.files), 'file')}, {_plural(len(road.resources), 'resource')}.")
     return CONFIG if road.problems else OK
 
 
@@ -98,6 +99,10 @@ def register(files: Path, given: Sequence[str], as_json: bool) -> None:
         _show(steps, as_json, "")
     else:
         _total(steps, "")
+
+
+def _plural(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _road(folder: Path, given: Sequence[str]) -> tuple[Road, Settings, Mapping[str, str]]:

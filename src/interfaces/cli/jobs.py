@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import click
 
 from src.application.explain import explain as explained
+from src.application.explain_road import BatchRoad, QueueRoad, Road
 from src.application.operate import CancelJob, RetryJob
 from src.application.ports.ledger import JobFilter
 from src.application.ports.ops_events import EventFilter, OpsEvent
 from src.application.ports.submissions import BatchSubmission
+from src.application.video.request import JOB_TYPE
 from src.application.video.source_there import SourceIsThere
 from src.domain.errors import WorkerError
 from src.domain.history import HANDED_BACK, Attempt
@@ -25,7 +27,8 @@ from src.interfaces.cli.readings import Readings
 from src.interfaces.cli.session import NoDatabase, Session, open_existing
 from src.interfaces.cli.status import show as show_status
 from src.interfaces.cli.table import Cell, age, moment, print_table, short_ids
-from src.interfaces.wiring.dispatches import make_enqueue_next
+from src.interfaces.wiring.dispatches import batch_types, make_enqueue_next
+from src.interfaces.wiring.recoveries import patience
 
 NO_JOBS = "No jobs."
 
@@ -138,11 +141,11 @@ def retry_job(job_id: str, as_json: bool) -> None:
 
     A queued one is sent for by another message, in case its own was lost. An ended one gets a new generation, with all its
     attempts."""
-    session = open_existing(f"job {job_id[:80]!r}", queue=True)
+    session = open_existing(f"job {job_id[:80]!r}")
     before = session.job(job_id)
-    job = RetryJob(session.ledger, session.adapters.dispatch(), SourceIsThere(session.adapters.storage())).retry(
-        before.id
-    )
+    session.check_road(before)
+    there = SourceIsThere(session.adapters.storage(), session.video)
+    job = RetryJob(session.ledger, session.adapters.dispatch(), there).retry(before.id)
     if as_json:
         print_json(status_document(job, None))
     elif before.state is JobState.QUEUED:
@@ -160,11 +163,26 @@ def explain_job(job_id: str, as_json: bool) -> None:
     """Say in words what happened to a job, and what happens next."""
     session = open_existing(f"job {job_id[:80]!r}")
     job = session.job(job_id)
-    lines = explained(job, session.jobs.attempts(job.id), session.adapters.clock().now())
+    attempts, now = session.jobs.attempts(job.id), session.adapters.clock().now()
+    lines = explained(job, attempts, now, _road(session, job), deleted_at=_deleted_at(session, job))
     if as_json:
         print_json({"id": job.id, "state": job.state.value, "explanation": lines})
     else:
         click.echo("\n".join(one_line(line) for line in lines))
+
+
+def _road(session: Session, job: Job) -> Road:
+    if job.type not in batch_types(session.settings):
+        return QueueRoad()
+    return BatchRoad(session.submissions.of_job(job.id), patience(session.settings))
+
+
+def _deleted_at(session: Session, job: Job) -> float | None:
+    """When the video of a video's job was deleted."""
+    if job.type != JOB_TYPE or not session.has_batch_road:
+        return None
+    video = session.video(str(job.payload["video_id"]))
+    return video.deleted_at if video is not None else None
 
 
 def _make_room(session: Session, ended: Job) -> None:

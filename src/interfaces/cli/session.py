@@ -11,11 +11,14 @@ from src.application.ports.progress import Progress
 from src.application.ports.submissions import Submissions
 from src.domain.errors import NotFound
 from src.domain.job import Job
+from src.domain.video.video import Video
 from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import WITH_EFFECTS, build_catalog
 from src.interfaces.wiring.checks import check_backends, check_kept
 from src.interfaces.wiring.databases import absent_file
+from src.interfaces.wiring.dispatches import batch_types
 from src.interfaces.wiring.environment import load, variable
+from src.interfaces.wiring.queues import queue_is_used
 from src.interfaces.wiring.settings import Settings
 
 
@@ -72,6 +75,18 @@ class Session:
         progress: Progress = self.adapters.progress()
         return progress
 
+    def video(self, video_id: str) -> Video | None:
+        """The row of a video."""
+        found: Video | None = self.adapters.videos().find(video_id)
+        return found
+
+    def check_road(self, job: Job) -> None:
+        """The queue by which this job is to be sent for again answers; AWS Batch tells by itself. Raises ConfigError,
+        QueueUnavailable."""
+        if job.type not in batch_types(self.settings):
+            # Only asked how deep it is: an operator's role need not permit what a worker's does.
+            self.adapters.queue_inspector().depth()
+
     def job(self, job_id: str) -> Job:
         """The job with this id, or with an id that begins so (6 characters at least). Raises NotFound, Conflict."""
         found = self.jobs.find(job_id)
@@ -83,18 +98,20 @@ class Session:
         return found
 
 
-def open_session() -> Session:
-    """Raises ConfigError, DatabaseUnavailable, QueueUnavailable."""
+def open_session(job_type: str | None = None) -> Session:
+    """For commands that make jobs: of one type, where they name it. The queue is asked where it is used, and not for a type that
+    goes by AWS Batch. Raises ConfigError, DatabaseUnavailable, QueueUnavailable."""
     settings = load()
     catalog = build_catalog(settings)
     session = Session(settings, catalog, build(settings, catalog))
-    check_backends(settings, session.adapters)
+    asked = queue_is_used(settings) and job_type not in batch_types(settings)
+    check_backends(settings, session.adapters, queue=asked)
     return session
 
 
-def open_existing(wanted: str = "jobs", *, queue: bool = False) -> Session:
-    """For commands on what is there (with its `queue`, to publish again): they create nothing, because a mistyped path
-    must not become a new and empty place. Raises NoDatabase, ConfigError, DatabaseUnavailable, QueueUnavailable."""
+def open_existing(wanted: str = "jobs") -> Session:
+    """For commands on what is there: they create nothing, because a mistyped path must not become a new and empty place. Raises
+    NoDatabase, ConfigError, DatabaseUnavailable."""
     settings = load()
     if (path := absent_file(settings)) is not None:
         raise NoDatabase(
@@ -104,9 +121,6 @@ def open_existing(wanted: str = "jobs", *, queue: bool = False) -> Session:
     catalog = build_catalog(settings)
     session = Session(settings, catalog, build(settings, catalog))
     check_kept(settings, session.adapters)
-    if queue:
-        # Only asked how deep it is: an operator's role need not permit what a worker's does.
-        session.adapters.queue_inspector().depth()
     return session
 
 

@@ -12,7 +12,9 @@ from typing import NoReturn
 
 import click
 
+from src.application.ports.checkable import Checkable
 from src.application.video.request import EncodeVideo
+from src.application.video.source_there import ANEW
 from src.application.video.submit import Submission
 from src.domain.errors import (
     BatchUnavailable,
@@ -151,6 +153,9 @@ def _stored(session: Session, source: str, tenant: str) -> str:
     try:
         size = session.adapters.storage().head(key).size
     except SourceMissing as error:
+        if isinstance(storage := session.adapters.storage(), Checkable):
+            # A storage says "not there" of every object of a bucket that is not there itself.
+            storage.check()
         raise NotFound(
             f"no file and no stored object {source[:200]!r}", fix="name a file, a storage key or an s3:// address"
         ) from error
@@ -206,6 +211,9 @@ def request_video(session: Session, key: str, tenant: str, video_id: str, job_id
         if submission.error is not None:
             raise submission.error
         reason = submission.rejected or "rejected"
+        row = session.video(video_id)
+        if reason == "not_found" and row is not None and row.tenant == tenant and row.is_deleted:
+            raise Conflict(f"the job was rejected: {reason}: video {video_id} was deleted", fix=ANEW)
         raise Conflict(f"the job was rejected: {reason}", fix=FIXES.get(reason))
     if submission.error is not None:
         _tell_doubt(submission.job, submission.error)

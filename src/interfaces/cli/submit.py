@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from src.application.video.request import JOB_TYPE
 from src.application.video.submit import Submission
 from src.domain.job import Job, JobState
 from src.infrastructure.observability.redaction import redacted
@@ -37,7 +38,7 @@ def video(source: str, tenant: str, video_id: str | None, wait: bool, timeout: f
 
     Prints the job's id.
     """
-    session = open_session()
+    session = open_session(JOB_TYPE)
     submission = submit_source(session, source, tenant, video_id)
     job = job_of(submission)
     if not wait:

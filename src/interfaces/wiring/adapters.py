@@ -12,6 +12,7 @@ from dependency_injector import containers, providers
 from src.application.catalog import Catalog
 from src.domain.errors import ConfigError
 from src.interfaces.wiring.environment import variable
+from src.interfaces.wiring.queues import queue_is_used, queue_misfit
 from src.interfaces.wiring.settings import Settings, is_server
 
 
@@ -195,7 +196,7 @@ class Adapters(containers.DeclarativeContainer):
     dispatch = providers.Singleton(
         lazy("src.interfaces.wiring.dispatches:make_dispatch"),
         settings,
-        queue_publisher,
+        queue_publisher.provider,
         batch_of=batch.provider,
         submissions_of=submissions.provider,
     )
@@ -251,7 +252,8 @@ CHOICES = {
 
 def build(settings: Settings, catalog: Catalog, *, queue: bool = True) -> Adapters:
     """The container for these settings. Raises ConfigError for a choice that this build can't make. Without `queue`, for a
-    process that neither receives nor publishes, what the settings say of it is not looked at."""
+    process that neither receives nor publishes, what the settings say of it is not looked at; nor is it where `queue_is_used` says no:
+    then whoever asks for the queue all the same is told."""
     document = settings.model_dump()
     for setting, selector in CHOICES.items():
         group, _, name = setting.partition(".")
@@ -265,21 +267,6 @@ def build(settings: Settings, catalog: Catalog, *, queue: bool = True) -> Adapte
         raise ConfigError(
             f"{variable('database.url')}: there is no adapter for {kind}", fix="this build has: sqlite, postgresql"
         )
-    if queue:
-        _check_queue(settings)
+    if queue and queue_is_used(settings) and (misfit := queue_misfit(settings)) is not None:
+        raise misfit
     return Adapters(settings=settings, catalog=catalog)
-
-
-def _check_queue(settings: Settings) -> None:
-    if settings.queue.backend == "sqlite" and is_server(settings.queue_database_url):
-        # Not a file by itself: each machine would have a queue of its own without anybody having said so.
-        raise ConfigError(
-            f"{variable('queue.backend')}=sqlite needs an embedded database, and {variable('database.url')} is a server",
-            fix=f"set {variable('queue.backend')}=postgres, or another queue; if all workers and producers are on this"
-            f" machine, {variable('queue.url')}=sqlite:////path/to/queue.db keeps the queue in a file",
-        )
-    if settings.queue.backend == "postgres" and not is_server(settings.queue_database_url):
-        raise ConfigError(
-            f"{variable('queue.backend')}=postgres has no server to go to",
-            fix=f"set {variable('database.url')} or {variable('queue.url')} to postgresql://user@host/database",
-        )

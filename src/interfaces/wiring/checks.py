@@ -10,10 +10,11 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from src.application.ports.checkable import Checkable
 from src.domain.errors import ConfigError, Permanent, WorkerError
@@ -47,22 +48,33 @@ class Finding:
         return self.error is None
 
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
 Check = Callable[[Settings, Adapters], str]
 """Says what it found. Raises ConfigError, or what the port raises when its backend is away."""
 
 
 def diagnose(
-    settings: Settings, adapters: Adapters, *, without: Collection[str] = (), content: bool = False
+    settings: Settings,
+    adapters: Adapters,
+    *,
+    without: Collection[str] = (),
+    content: bool = False,
+    unused: Mapping[str, str] = NOTHING,
 ) -> Sequence[Finding]:
     """All checks (but those named), whatever the others say. Those on the database come after the one that makes its tables.
-    `content`: also what the content worker needs."""
+    `content`: also what the content worker needs. `unused`: {check: why there is nothing to ask}."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="check") as aside:
         # ffmpeg is asked in a process of its own: that wait overlaps with the rest.
         media = aside.submit(_check_media, settings, adapters) if "ffmpeg" not in without else None
         asked = (*CHECKS, *CONTENT_CHECKS) if content else CHECKS
         if content or settings.search.model_fields_set:
             asked = (*asked, ("search", imported("src.interfaces.wiring.searches:check_search")))
-        rest = [_tried(name, check, settings, adapters) for name, check in asked if name not in without]
+        rest = [
+            Finding(name, unused[name]) if name in unused else _tried(name, check, settings, adapters)
+            for name, check in asked
+            if name not in without
+        ]
         return [*rest, *(media.result() if media is not None else ())]
 
 
@@ -74,12 +86,14 @@ def check_startup(
     refuse([finding for finding in findings if finding.error is not None])
 
 
-def check_backends(settings: Settings, adapters: Adapters) -> None:
-    """What a command of an operator needs: data directory, ledger, queue. Raises the first error as it is."""
+def check_backends(settings: Settings, adapters: Adapters, *, queue: bool = True) -> None:
+    """What a command of an operator needs: data directory, ledger, and the queue where it is used. Raises the first error as it
+    is."""
     check_data_dir(settings, adapters)
     check_kept(settings, adapters)
-    # Only asked how deep it is: an operator's role need not permit what a worker's does.
-    adapters.queue_inspector().depth()
+    if queue:
+        # Only asked how deep it is: an operator's role need not permit what a worker's does.
+        adapters.queue_inspector().depth()
 
 
 def check_kept(settings: Settings, adapters: Adapters) -> None:

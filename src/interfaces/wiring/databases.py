@@ -7,6 +7,7 @@ from pathlib import Path
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.schema import schema_version
 from src.infrastructure.db.server import ServerOptions
+from src.interfaces.wiring.queues import queue_misfit
 from src.interfaces.wiring.settings import Settings
 
 
@@ -23,7 +24,9 @@ def server_options(settings: Settings) -> ServerOptions:
 
 
 def queue_database(settings: Settings, ledger: Database) -> Database:
-    """Where the queue's table is: the ledger's database, or one of its own."""
+    """Where the queue's table is: the ledger's database, or one of its own. Raises ConfigError where it can't be there."""
+    if (misfit := queue_misfit(settings)) is not None:
+        raise misfit
     if settings.queue_database_url == settings.database_url:
         return ledger
     return Database(

@@ -16,6 +16,7 @@ from src.application.video.enqueue_next import EnqueueNext
 from src.application.video.request import JOB_TYPE
 from src.application.video.submit import SubmitVideo, video_message
 from src.interfaces.wiring.adapters import Adapters
+from src.interfaces.wiring.queues import LaterPublisher, queue_misfit
 from src.interfaces.wiring.settings import Settings
 
 BATCH_TYPES = (JOB_TYPE,)
@@ -32,17 +33,24 @@ def queue_types(settings: Settings, catalog: Catalog) -> list[str]:
     return [name for name in catalog.names() if name not in batch_types(settings)]
 
 
+def check_road(settings: Settings, job_type: str) -> None:
+    """Raises ConfigError for a job type that goes by a queue which can't be: its job would wait for ever."""
+    if job_type not in batch_types(settings) and (misfit := queue_misfit(settings)) is not None:
+        raise misfit
+
+
 def make_dispatch(
     settings: Settings,
-    publisher: QueuePublisher,
+    publisher_of: Callable[[], QueuePublisher],
     *,
     batch_of: Callable[[], BatchService],
     submissions_of: Callable[[], Submissions],
 ) -> Dispatch:
     """The road of each job type. Connects to nothing yet."""
-    queue = QueueDispatch(publisher, {JOB_TYPE: video_message})
+    announced = {JOB_TYPE: video_message}
     if settings.dispatch.backend != "batch":
-        return queue
+        return QueueDispatch(publisher_of(), announced)
+    queue = QueueDispatch(LaterPublisher(publisher_of), announced)
     return DispatchByType(queue, dict.fromkeys(batch_types(settings), BatchDispatch(batch_of(), submissions_of())))
 
 

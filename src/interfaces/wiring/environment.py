@@ -15,7 +15,10 @@ from pydantic_settings import EnvSettingsSource
 from src.domain.errors import ConfigError
 from src.interfaces.wiring import parameter
 from src.interfaces.wiring.aliases import aliased
+from src.interfaces.wiring.rules import Contradiction
 from src.interfaces.wiring.settings import NESTED, PREFIX, Settings
+
+LISTED = "docs/settings.md lists types and limits of every setting"
 
 SERVICE_LINK = re.compile(r"WORKER(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT.*)|PORT(_\d+_(TCP|UDP).*)?)")
 """What Kubernetes puts into every pod when a Service is called `worker`."""
@@ -109,8 +112,10 @@ def _refuse_unknown(environ: Mapping[str, str], names: Mapping[str, str]) -> Non
 
 def _explained(error: ValidationError, origins: Mapping[str, Origin]) -> ConfigError:
     """Names and rules, never values: a value may be a secret."""
-    problems = []
-    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+    problems, fixes = [], []
+    for detail in error.errors(include_url=False, include_input=False):
+        cause = detail.get("ctx", {}).get("error")
+        fixes.append(_with_variables(cause.fix) if isinstance(cause, Contradiction) else LISTED)
         setting = ".".join(str(part) for part in detail["loc"])
         message = detail["msg"].removeprefix("Value error, ")
         if setting and variable(setting) in {variable(name) for name, _field in fields()}:
@@ -119,7 +124,7 @@ def _explained(error: ValidationError, origins: Mapping[str, Origin]) -> ConfigE
             problems.append(f"{origin.variable if origin else variable(setting)}{where}: {message}")
         else:
             problems.append(_with_variables(f"{setting}: {message}" if setting else message))
-    return ConfigError("; ".join(problems), fix="docs/settings.md lists types and limits of every setting")
+    return ConfigError("; ".join(problems), fix="; ".join(dict.fromkeys(fixes)))
 
 
 def _with_variables(message: str) -> str:

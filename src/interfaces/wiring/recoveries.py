@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from src.application.catalog import Catalog
 from src.application.engine.alarm import Alarm
+from src.application.engine.health import Health
+from src.application.engine.probes import PERIOD_SECONDS, Probe
 from src.application.operate import RetryJob
+from src.application.ports.batch import BatchService
 from src.application.ports.clock import Clock
 from src.application.video.recovery.abort_uploads import AbortUploads
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
@@ -32,6 +36,11 @@ from src.interfaces.wiring.assemble import WITH_EFFECTS
 from src.interfaces.wiring.dispatches import batch_types, make_enqueue_next, make_submitter
 from src.interfaces.wiring.environment import variable
 from src.interfaces.wiring.settings import Settings
+
+log = logging.getLogger(__name__)
+
+NOBODYS_BATCH_JOB = "00000000-0000-0000-0000-000000000000"
+"""An id that no batch job has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,12 @@ def takes_parts(settings: Settings) -> bool:
     return settings.storage.backend in Adapters.uploads.providers
 
 
+def patience(settings: Settings) -> Patience:
+    """How long things on AWS Batch's road may take."""
+    recovery = settings.recovery
+    return Patience(silent=recovery.silent_seconds, runnable_alarm=recovery.runnable_alarm_seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class _Makers:
     settings: Settings
@@ -86,8 +101,7 @@ class _Makers:
 
     @property
     def _patience(self) -> Patience:
-        recovery = self.settings.recovery
-        return Patience(silent=recovery.silent_seconds, runnable_alarm=recovery.runnable_alarm_seconds)
+        return patience(self.settings)
 
     def _sightings(self) -> Sightings:
         own = self.adapters
@@ -152,7 +166,7 @@ class _Makers:
         return RecoverDead(
             jobs=own.ledger(),
             videos=own.videos(),
-            retry=RetryJob(own.ledger(), own.dispatch(), SourceIsThere(own.storage())),
+            retry=RetryJob(own.ledger(), own.dispatch(), SourceIsThere(own.storage(), own.videos().find)),
             clock=own.clock(),
         )
 
@@ -226,6 +240,30 @@ def make_schedules(
         )
 
     return {name: made(name, names) for name, names in (("recovery", intervals.keys() - SLOW), ("sweeps", SLOW))}
+
+
+def batch_probes(settings: Settings, adapters: Adapters, health: Health) -> Sequence[Probe]:
+    """Whether AWS Batch answers, where videos go by it: recovery can do little without. Asked for a batch job that nobody has, by a
+    call that its role has (DescribeJobs); AWS counts calls, so also one that does not answer is asked now and then."""
+    if not batch_types(settings):
+        return ()
+    batch: BatchService = adapters.batch()
+    return [Probe("batch", lambda: batch.describe([NOBODYS_BATCH_JOB]), health, again_seconds=PERIOD_SECONDS)]
+
+
+def tell_left_alone(settings: Settings, adapters: Adapters) -> None:
+    """Say when AWS Batch was handed jobs that nobody here looks after. Raises DatabaseUnavailable."""
+    if batch_types(settings) or not adapters.submissions().open(1):
+        return
+    log.warning(
+        "recovery.batch_left_alone",
+        extra={
+            "why": f"the database has open submissions to AWS Batch, and {variable('dispatch.backend')} is not batch here:"
+            " scan-stuck and reconcile do not run",
+            "fix": f"set {variable('dispatch.backend')}=batch, {variable('batch.queue')} and {variable('batch.definition')}, as those"
+            " who submit have them",
+        },
+    )
 
 
 def make_alarm(adapters: Adapters) -> Alarm:

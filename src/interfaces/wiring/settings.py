@@ -16,7 +16,6 @@ from pydantic_settings import (
 
 from src.domain.errors import InvalidPayload
 from src.domain.ids import storage_key
-from src.interfaces.wiring.addresses import check_login
 from src.interfaces.wiring.batch_settings import BatchSettings, DispatchSettings
 from src.interfaces.wiring.content_settings import ContentSettings
 from src.interfaces.wiring.cron_settings import CronSettings
@@ -27,6 +26,7 @@ from src.interfaces.wiring.ledger_settings import LedgerSettings
 from src.interfaces.wiring.notify_settings import NotifySettings
 from src.interfaces.wiring.queue_settings import QueueSettings
 from src.interfaces.wiring.recovery_settings import RecoverySettings
+from src.interfaces.wiring.rules import check_rules
 from src.interfaces.wiring.search_settings import SearchSettings
 from src.interfaces.wiring.video_settings import VideoSettings
 
@@ -295,56 +295,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.video.chunk_seconds < self.video.segment_seconds:
-            raise ValueError("video.chunk_seconds is shorter than video.segment_seconds: a chunk holds whole segments")
-        check_login("database.url", self.database_url)
-        check_login("redis.url", self.redis_url)
-        check_login("queue.url", self.queue.url)
-        for port, wanted in (
-            ("ledger", self.ledger.backend),
-            ("lock", self.lock.backend),
-            ("progress", self.progress.backend),
-            ("queue", self.queue.backend),
-        ):
-            if wanted == "redis" and self.redis.url is None:
-                raise ValueError(f"{port}.backend=redis needs redis.url")
-        if self.queue.dead_letter_list and self.redis.url is None:
-            raise ValueError("queue.dead_letter_list needs redis.url")
-        if {"redis", "stream"} & set(self.events.sinks) and self.redis.url is None:
-            raise ValueError("events.sinks with redis or stream need redis.url")
-        if "webhook" in self.events.sinks and not (self.events.webhook_url and self.events.webhook_secret):
-            raise ValueError("events.sinks with webhook need events.webhook_url and events.webhook_secret")
-        if bool(self.notify.webhook_url) != bool(self.notify.webhook_secret):
-            raise ValueError("notify.webhook_url and notify.webhook_secret belong together")
-        if self.queue.lanes and self.queue.backend != "redis":
-            raise ValueError(f"queue.lanes are lists in Redis, and queue.backend is {self.queue.backend}")
-        if self.queue.lanes and len(set(self.queue.lanes)) != len(self.queue.lanes):
-            raise ValueError("queue.lanes names a list twice")
-        if self.storage.backend == "s3" and not self.storage.bucket:
-            raise ValueError("storage.backend=s3 needs storage.bucket")
-        if bool(self.storage.access_key) != bool(self.storage.secret_key):
-            raise ValueError("storage.access_key and storage.secret_key belong together")
-        if self.queue.backend == "sqs" and not (self.queue.url or self.queue.name):
-            raise ValueError("queue.backend=sqs needs queue.url or queue.name")
-        if bool(self.batch.queue) != bool(self.batch.definition):
-            raise ValueError("batch.queue and batch.definition belong together")
-        if self.dispatch.backend == "batch":
-            self._batch_road_is_open()
+        check_rules(self)
         return self
-
-    def _batch_road_is_open(self) -> None:
-        """A container on another machine must find the job, its source and a place for its output."""
-        if not self.batch.queue:
-            raise ValueError("dispatch.backend=batch needs batch.queue and batch.definition")
-        if self.ledger.backend != "database":
-            raise ValueError(f"dispatch.backend=batch needs ledger.backend=database, not {self.ledger.backend}")
-        if self.storage.backend == "memory":
-            raise ValueError("dispatch.backend=batch needs a storage.backend that a container shares, not memory")
-        if not is_server(self.database_url) and self.aws.endpoint_url is None:
-            # An emulator, which has an address of its own, runs containers as processes of this machine.
-            raise ValueError(
-                "dispatch.backend=batch needs a server in database.url: containers can't open a file of ours"
-            )
 
     @property
     def scratch_path(self) -> Path:

@@ -95,3 +95,15 @@ def test_an_outage_explains_errors_of_its_own_time_and_kind_only(
     assert not outages.explains("storage_unavailable", clock.monotonic())
     assert not outages.explains("ffmpeg", began)
     assert not outages.explains("database_unavailable", began)
+
+
+def test_one_whose_calls_are_counted_is_not_asked_at_every_turn(
+    backend: Backend, clock: FrozenClock, health: Health
+) -> None:
+    probe = Probe("batch", backend.ask, health, again_seconds=PERIOD_SECONDS)
+    backend.up = False
+    turns(probe, clock, 20)
+    assert (backend.asked, health.ready()) == (20 / PERIOD_SECONDS, False)
+    backend.up = True
+    turns(probe, clock, int(PERIOD_SECONDS) + 1)
+    assert health.ready()

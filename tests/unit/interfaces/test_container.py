@@ -12,7 +12,7 @@ from src.application.engine.verdict import NOTHING_TO_DO, Event, Verdict
 from src.domain.errors import ConfigError
 from src.interfaces.wiring import oneshot
 from src.interfaces.wiring.checks import CHECKS
-from src.interfaces.workers.batch.container import UNSET, _run
+from src.interfaces.workers.batch.container import UNSET, _run, main
 from tests.fakes.clock import FrozenClock
 
 
@@ -27,10 +27,25 @@ def test_what_is_no_id_names_no_job(stop: StopSwitch, job_id: str) -> None:
     assert (verdict.event, verdict.exit_code) == (Event.NOT_FOUND, 0)
 
 
-@pytest.mark.parametrize(("job_id", "arguments"), [("", []), (UNSET, [UNSET]), ("j1", ["j1", "j2"])])
+@pytest.mark.parametrize(("job_id", "arguments"), [("", []), (UNSET, [UNSET])])
 def test_without_one_id_nothing_is_begun(stop: StopSwitch, job_id: str, arguments: list[str]) -> None:
     with pytest.raises(ConfigError, match="there is no job id"):
         _run(job_id, arguments, stop)
+
+
+def test_two_ids_are_too_many(stop: StopSwitch) -> None:
+    with pytest.raises(ConfigError, match="not 2 arguments") as told:
+        _run("", ["j1", "j2"], stop)
+    assert "main JOB_ID" in (told.value.fix or "")
+
+
+@pytest.mark.parametrize("asked", ["--help", "-h"])
+def test_help_is_no_job_that_was_not_found(asked: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert main([asked]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("usage: python -m src.interfaces.workers.batch.main JOB_ID")
+    assert (said.err, signal.getsignal(signal.SIGTERM)) == ("", before)
 
 
 def test_every_event_has_the_exit_code_of_the_contract() -> None:

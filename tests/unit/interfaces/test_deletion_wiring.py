@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from src.application.ports.queue import Envelope, QueueDepth
-from src.domain.errors import ConfigError
+from src.domain.errors import ConfigError, QueueUnavailable
 from src.interfaces.cli.doctor import doctor
+from src.interfaces.cli.queues import queues
 from src.interfaces.wiring import deletions
 from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import build_catalog
@@ -73,10 +75,41 @@ def test_e14_a_ledger_without_videos_says_so() -> None:
         delete_video(settings, build(settings, build_catalog(settings)))
 
 
-def test_nobody_is_asked_for_a_queue_that_was_not_configured(make: Callable[..., Made]) -> None:
+def test_a_queue_that_nobody_chose_is_looked_at_when_something_waits_in_it(make: Callable[..., Made]) -> None:
     settings, adapters = make()
+    assert check_deletion(settings, adapters).startswith("not used: WORKER_DELETION__QUEUE_NAME names none")
     ask(settings, adapters)
-    assert check_deletion(settings, adapters) == "not used"
+    assert "1 ready, 0 in flight, the oldest for" in check_deletion(settings, adapters)
+    settings, adapters = make(WORKER_DELETION__UNATTENDED_SECONDS="0.0001")
+    with pytest.raises(ConfigError, match="nobody consumes it"):
+        check_deletion(settings, adapters)
+
+
+def test_a_queue_that_nobody_chose_need_not_be_nor_answer(make: Callable[..., Made]) -> None:
+    sqs = {"WORKER_QUEUE__BACKEND": "sqs", "WORKER_AWS__ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "k"}
+    settings = load(sqs)
+    said = check_deletion(settings, build(settings, build_catalog(settings)))
+    assert said.startswith("not used: WORKER_DELETION__QUEUE_NAME names none (SQS queue academy-video-delete-r2: ")
+    chosen = load({**sqs, "WORKER_DELETION__QUEUE_NAME": "gone"})
+    with pytest.raises(QueueUnavailable):
+        check_deletion(chosen, build(chosen, build_catalog(chosen)))
+
+
+def test_queues_show_the_deletion_queue_where_something_waits(
+    make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WORKER_DATA_DIR", str(tmp_path))
+
+    def shown() -> list[tuple[str, int]]:
+        done = CliRunner().invoke(queues, ["--json"], standalone_mode=False)
+        return [(row["queue"], row["ready"]) for row in json.loads(done.output)["queues"]]
+
+    settings, adapters = make()
+    assert shown() == [("video", 0)]
+    ask(settings, adapters)
+    assert shown() == [("video", 0), ("academy-video-delete-r2", 1)]
+    monkeypatch.setenv("WORKER_QUEUE__NAME", "academy-video-delete-r2")
+    assert shown() == [("academy-video-delete-r2", 1)]
 
 
 def test_lesson_30_requests_that_nobody_takes_are_told_of(make: Callable[..., Made]) -> None:

@@ -32,6 +32,12 @@ def test_f10_one_cause_is_said_once_in_a_while_with_how_often_it_was_met() -> No
     assert 1 + sum(said) == 180, "every line is shown or counted"
 
 
+def test_heartbeats_and_containers_that_meet_the_same_outage_are_kept_back_too() -> None:
+    repeats = Repeats(FrozenClock().monotonic)
+    for event in ("beat.failed", "database.away"):
+        assert [repeats.passes(record(event, "no route")) for _turn in range(3)] == [True, False, False]
+
+
 def test_the_last_line_comes_out_when_no_more_follow() -> None:
     clock = FrozenClock()
     repeats = Repeats(clock.monotonic)

@@ -17,7 +17,7 @@ import pytest
 
 from src.infrastructure.notify.log import LogNotifier
 from src.infrastructure.observability.logs import BoundedHandler, Censor, Lines, configure, secret_values
-from src.infrastructure.observability.redaction import FIELD_BYTES, capped, one_line, redacted
+from src.infrastructure.observability.redaction import FIELD_BYTES, HIDDEN, capped, one_line, redacted
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -288,3 +288,13 @@ def _words(node: ast.expr) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(str(part.value) if isinstance(part, ast.Constant) else "Xx" for part in node.values)
     return ""
+
+
+def test_objects_and_lists_are_no_text_in_a_json_log() -> None:
+    document = line("recovery.ran", counts={"resubmitted": 2, "api_key": "canary"}, names=("a", "b"), empty={})
+    said = json.loads(document)
+    assert said["counts"] == {"resubmitted": 2, "api_key": HIDDEN}
+    assert (said["names"], said["empty"]) == (["a", "b"], {})
+    long = json.loads(line("x", found={"name": "v" * 5000}))
+    assert isinstance(json.loads(line("x", found=["v" * 100] * 100))["found"], str)
+    assert len(long["found"]["name"] if isinstance(long["found"], dict) else long["found"]) <= 4096

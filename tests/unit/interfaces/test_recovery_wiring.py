@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pytest
+
 from src.application.engine.health import Health
+from src.application.ports.batch import BatchJob
+from src.application.ports.submissions import BatchSubmission
 from src.application.video.recovery.run import Run
 from src.application.video.recovery.schedule import INTERVALS, Schedule
-from src.interfaces.wiring.adapters import build
+from src.domain.errors import BatchDenied
+from src.infrastructure.memory.batch import MemoryBatch
+from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import build_catalog
+from src.interfaces.wiring.checks import check_database
 from src.interfaces.wiring.environment import load
-from src.interfaces.wiring.recoveries import make_schedules
+from src.interfaces.wiring.recoveries import batch_probes, make_schedules, tell_left_alone
+from src.interfaces.wiring.settings import Settings
 from src.interfaces.workers.turns import Loop, at_its_pace, keep_turning
 from tests.fakes.clock import FrozenClock
 
@@ -34,6 +42,54 @@ class Standing:
 
 def never(_schedule: str) -> bool:
     return False
+
+
+BATCH = {"WORKER_DISPATCH__BACKEND": "batch", "WORKER_BATCH__QUEUE": "q", "WORKER_BATCH__DEFINITION": "d"}
+
+
+def wired(tmp_path: Path, **more: str) -> tuple[Settings, Adapters]:
+    settings = load({"WORKER_DATA_DIR": str(tmp_path), "WORKER_AWS__ENDPOINT_URL": "http://127.0.0.1:9", **more})
+    adapters = build(settings, build_catalog(settings))
+    check_database(settings, adapters)
+    return settings, adapters
+
+
+class Denied(MemoryBatch):
+    """Permits nothing, as a role without the policy."""
+
+    def describe(self, batch_ids: Collection[str]) -> Mapping[str, BatchJob]:
+        raise BatchDenied("DescribeJobs was denied")
+
+
+def test_recovery_that_may_not_ask_batch_is_not_ready(tmp_path: Path) -> None:
+    settings, adapters = wired(tmp_path, **BATCH)
+    health, clock = Health(FrozenClock()), FrozenClock()
+    for batch, ready in ((MemoryBatch(clock), True), (Denied(clock), False)):
+        adapters.batch.override(batch)
+        for probe in batch_probes(settings, adapters, health):
+            probe.tick()
+        assert health.ready() is ready
+    settings, adapters = wired(tmp_path)
+    assert batch_probes(settings, adapters, health) == ()
+
+
+def test_submissions_that_nobody_looks_after_are_told_of_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, adapters = wired(tmp_path)
+    tell_left_alone(settings, adapters)
+    assert caplog.messages == []
+    adapters.submissions().add(BatchSubmission(batch_id="b1", job_id="j1", generation=1, attempt=1))
+    tell_left_alone(*wired(tmp_path, **BATCH))
+    assert caplog.messages == []
+    tell_left_alone(settings, adapters)
+    (said,) = caplog.records
+    assert (said.levelname, said.message) == ("WARNING", "recovery.batch_left_alone")
+    assert "WORKER_DISPATCH__BACKEND=batch" in said.__dict__["fix"]
+    adapters.submissions().count("b1")
+    caplog.clear()
+    tell_left_alone(settings, adapters)
+    assert caplog.messages == []
 
 
 def schedules(tmp_path: Path, clock: FrozenClock, stopping: Callable[[str], bool] = never) -> list[Schedule]:

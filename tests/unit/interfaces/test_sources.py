@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -15,6 +16,7 @@ from src.domain.errors import (
     ConfigError,
     Conflict,
     DatabaseUnavailable,
+    NotFound,
     QueueUnavailable,
     StorageUnavailable,
     WorkerError,
@@ -151,3 +153,18 @@ def test_a_job_whose_message_is_not_on_the_queue_is_said_to_be_so(
         "message": "permission denied for sequence x",
         "fix": "grant it",
     }
+
+
+class NoBucket(MemoryStorage):
+    """Says "not there" of each object, as S3 does of a bucket that is not."""
+
+    def check(self) -> Sequence[str]:
+        raise ConfigError("can't look at the bucket nope: NoSuchBucket")
+
+
+def test_a_bucket_that_is_not_there_is_told_and_not_its_object() -> None:
+    world = World(GONE, None, store=NoBucket(clock=FrozenClock()))
+    with pytest.raises(ConfigError, match="NoSuchBucket"):
+        sources.submit_source(cast("Session", world), "tenants/t/video/raw/7/film.mp4", "t", "7")
+    with pytest.raises(NotFound, match="no file and no stored object"):
+        sources.submit_source(cast("Session", World(GONE, None)), "tenants/t/video/raw/7/film.mp4", "t", "7")

@@ -27,6 +27,8 @@ JOB_ID = "VIDEO_JOB_ID"
 UNSET = "Ref::job_id"
 """What a job definition's command says; Batch puts the job's id in its place."""
 
+USAGE = f"usage: python -m src.interfaces.workers.batch.main JOB_ID, or the id in {JOB_ID}, which wins"
+
 KILL_SECONDS = 30.0
 """Batch kills a container so long after SIGTERM (ECS stopTimeout), whatever our own grace time says."""
 
@@ -42,9 +44,14 @@ def main(arguments: Sequence[str]) -> int:
     from src.interfaces.wiring.oneshot import log_fields
     from src.interfaces.workers.runner import leave
 
+    if arguments and arguments[0] in ("--help", "-h"):
+        print(
+            f"{USAGE}\n\nDo one job of the ledger and end (docs/batch-worker.md). Settings are WORKER_* environment variables."
+        )
+        return 0
     stop = StopSwitch(SystemClock(), KILL_SECONDS - SPARE_SECONDS - WIND_UP_SECONDS)
     before = set(threading.enumerate())
-    job_id = os.environ.get(JOB_ID) or (arguments[0] if arguments else "")
+    job_id = os.environ.get(JOB_ID) or (arguments[0] if len(arguments) == 1 else "")
     # Before the settings, because what is wrong with those is a line as well.
     lines = logs.configure(secrets=logs.secret_values(os.environ))
     lines.keep(log_fields(job_id or None))
@@ -60,7 +67,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(job_id: str, arguments: Sequence[str], stop: StopSwitch) -> Verdict:
-    if not job_id or job_id == UNSET or len(arguments) > 1:
+    if len(arguments) > 1:
+        raise ConfigError(f"one job id is wanted, not {len(arguments)} arguments", fix=USAGE)
+    if not job_id or job_id == UNSET:
         raise ConfigError("there is no job id", fix=f"give one argument, or set {JOB_ID}")
     try:
         identifier(job_id, "job id")

@@ -19,9 +19,11 @@ def run_recovery(settings: Settings) -> int:
 
 
 def _plan(parts: Parts) -> Plan:
+    from src.application.video.recovery.schedule import DELETES
     from src.interfaces.wiring.checks import check_startup
+    from src.interfaces.wiring.environment import variable
     from src.interfaces.wiring.events import make_relay
-    from src.interfaces.wiring.recoveries import make_alarm, make_schedules
+    from src.interfaces.wiring.recoveries import batch_probes, make_alarm, make_schedules, tell_left_alone
     from src.interfaces.wiring.worker import engine_options, make_probes
 
     settings, adapters, catalog, health = parts.settings, parts.adapters, parts.catalog, parts.health
@@ -33,6 +35,7 @@ def _plan(parts: Parts) -> Plan:
         return parts.stop.is_set()
 
     schedules = make_schedules(settings, adapters, catalog, clock=adapters.clock(), stopping=stopping)
+    tell_left_alone(settings, adapters)
     alarm, relay = make_alarm(adapters), make_relay(settings, adapters, engine_options(settings).owner)
     tellers = [alarm.tick] if relay is None else [alarm.tick, relay.tick]
     turns = {name: [schedule.turn] for name, schedule in schedules.items()} | {"telling": tellers}
@@ -40,6 +43,11 @@ def _plan(parts: Parts) -> Plan:
         "recovery.starting",
         "recovery.stopped",
         [Loop(name, [at_its_pace(turn) for turn in each], SLOW_SECONDS) for name, each in turns.items()],
-        make_probes(settings, adapters, catalog, health),
-        {"intervals": {name: s for each in schedules.values() for name, s in each.intervals.items() if s}},
+        [*make_probes(settings, adapters, catalog, health), *batch_probes(settings, adapters, health)],
+        {
+            "intervals": {name: s for each in schedules.values() for name, s in each.intervals.items() if s},
+            # Whoever wants room in the bucket must not wait for it in vain.
+            "dry_runs": [] if settings.recovery.delete else sorted(DELETES),
+            "deletes_with": f"{variable('recovery.delete')}=true",
+        },
     )
