@@ -105,8 +105,8 @@ def run_loops(name: str, settings: Settings, plan: Callable[[Parts], Plan]) -> i
     work(made.loops, made.probes, asked, stop, health, tally)
     if answering is not None:
         answering.close()
-    leave(EXIT_OK, before)
     log.info(made.stopped)
+    leave(EXIT_OK, before)
     return EXIT_OK
 
 
