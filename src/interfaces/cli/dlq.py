@@ -204,7 +204,7 @@ def _did(answer: Requeued) -> str:
 
 
 def _would(letter: DeadLetter) -> str:
-    if letter.job_id is None:
+    if not letter.is_job:
         return "its message would go back to the queue"
     return f"job {letter.job_id} would start again, unless it has moved on since"
 

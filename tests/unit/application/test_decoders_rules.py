@@ -231,3 +231,53 @@ def test_sns_is_opened_once() -> None:
 def test_a_parser_that_asks_for_a_retry_still_refuses_for_good() -> None:
     with pytest.raises(InvalidPayload, match="StorageUnavailable"):
         decode({**CONTENT, "type": "confused"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "strict"},
+        {"type": "strict", "payload": None},
+        {"created_at": "yesterday"},
+        {"max_retries": -1},
+        {"tenant_id": "../x"},
+    ],
+)
+def test_a_refused_message_names_its_job(change: Mapping[str, Any]) -> None:
+    body = json.dumps({**CONTENT, **change}).encode()
+    with pytest.raises(Permanent):
+        STRICT.decode(body, {})
+    named = STRICT.named(body)
+    assert named is not None
+    assert (named.job_id, named.type) == (CONTENT["id"], change.get("type", "thumbnail"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff{",
+        b"[1]",
+        json.dumps({"job_id": "j-1"}).encode(),
+        json.dumps({**CONTENT, "id": "../x"}).encode(),
+        json.dumps({**CONTENT, "type": "nobody-knows-it"}).encode(),
+        json.dumps({**CONTENT, "type": ["strict"]}).encode(),
+        json.dumps({**EVENT, "id": ""}).encode(),
+    ],
+)
+def test_a_message_that_names_no_job_of_a_known_type_names_none(body: bytes) -> None:
+    assert STRICT.named(body) is None
+
+
+def refuse(_tenant: str, _payload: Mapping[str, Any]) -> object:
+    raise InvalidPayload("never")
+
+
+STRICT = Decoders(
+    Catalog(
+        [
+            JobType(name="thumbnail", parse=accept, handler="none:None"),
+            JobType(name="strict", parse=refuse, handler="none:None"),
+        ]
+    ),
+    DecoderSettings(),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -172,6 +172,16 @@ def test_a_requeued_letter_reopens_its_job_and_goes(bench: Bench) -> None:
     assert job is not None
     assert (job.state, job.generation) == (JobState.QUEUED, 2)
     assert bench.messages() == [{"job_id": "job-1", "type": "video"}]
+
+
+def test_a_message_that_names_a_job_goes_back_as_a_message_and_outlives_the_jobs_own_letters(bench: Bench) -> None:
+    letter = replace(bench.undecodable(), id="m-000002", job_id="job-1", type="test")
+    bench.letters.add(letter)
+    bench.dead("job-1")
+    bench.ledger.change("job-1", lambda job, now: job.reopen(now))
+    assert [kept.id for kept in bench.letters.list(DeadLetterFilter(job_id="job-1"))] == ["m-000002"]
+    (answer,) = bench.requeue.requeue(DeadLetterFilter(job_id="job-1"))
+    assert (answer.done, bench.letters.get("m-000002")) == (True, None)
 
 
 def test_an_undecodable_message_goes_back_byte_for_byte(bench: Bench) -> None:
