@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,10 @@ class Rejected(Conflict):
         self.reason = reason
 
 
+def _nothing_more(_draft: JobDraft) -> None:
+    """The type's own rules are all."""
+
+
 @dataclass(frozen=True, slots=True)
 class EnqueueJob:
     """The rules are those of a message (size, depth, the type's own), so that what is taken here is never a dead letter for its
@@ -37,6 +41,8 @@ class EnqueueJob:
     dispatch: Dispatch
     decoders: Decoders
     limits: Limits = field(default_factory=Limits)
+    check: Callable[[JobDraft], None] = _nothing_more
+    """raises Permanent for what workers with these settings would refuse when they run it"""
 
     def ask(
         self, job_type: str, payload: Mapping[str, Any], job_id: str, *, tenant: str | None, delay_seconds: float = 0.0
@@ -79,4 +85,6 @@ class EnqueueJob:
         if not isinstance(found, Sequence):
             raise InvalidMessage(f"{job_type}: asks for no job")
         (asked,) = found
-        return self.decoders.draft(asked)
+        draft = self.decoders.draft(asked)
+        self.check(draft)
+        return draft

@@ -57,6 +57,13 @@ def _attempt(attempt: Attempt, now: float) -> str:
 
 def _next(job: Job, now: float) -> list[str]:
     match job.state:
+        case JobState.QUEUED if job.is_untouched and job.wake_at == job.due_at:
+            # `Job.published` moves the wake-up away: whoever asked is about to send the message, or could not.
+            published = f"the waker of any worker publishes one {_in(job.wake_at or now, now)}"
+            return [
+                f"No message is known to have been sent for it. Next: {published}, and a free worker receives it.",
+                _again(job),
+            ]
         case JobState.QUEUED if job.due_at > now:
             return [f"Due in {_span(job.due_at - now)}.", _waker(job, now), _again(job)]
         case JobState.QUEUED:

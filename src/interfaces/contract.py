@@ -15,17 +15,31 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from src.application.content.request import FILE_TYPES, check_root
 from src.application.cron.schedule import zone_of
 from src.application.decoders import Decoders
 from src.application.enqueue import EnqueueJob, Rejected
 from src.application.ports.ledger import JobQueries
 from src.application.ports.progress import Progress
 from src.application.ports.queue import QueueInspector, QueueSides
-from src.domain.errors import Conflict, DatabaseUnavailable, NetworkError, NotFound
-from src.domain.job import JobState
+from src.domain.errors import (
+    ConfigError,
+    Conflict,
+    DatabaseUnavailable,
+    InvalidMessage,
+    InvalidPayload,
+    NetworkError,
+    NotFound,
+    QueueUnavailable,
+    TenantMismatch,
+    UnknownJobType,
+    WorkerError,
+)
+from src.domain.job import JobDraft, JobState
 from src.domain.progress import ProgressReport
 from src.interfaces.cli.documents import status_document
 from src.interfaces.wiring.adapters import Adapters, build
@@ -36,7 +50,23 @@ from src.interfaces.wiring.dispatches import make_limits
 from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.settings import Settings, is_server
 
-__all__ = ["AsyncWorkerContract", "JobStatus", "Rejected", "Stats", "WorkerContract"]
+__all__ = [
+    "AsyncWorkerContract",
+    "ConfigError",
+    "Conflict",
+    "DatabaseUnavailable",
+    "InvalidMessage",
+    "InvalidPayload",
+    "JobStatus",
+    "NotFound",
+    "QueueUnavailable",
+    "Rejected",
+    "Stats",
+    "TenantMismatch",
+    "UnknownJobType",
+    "WorkerContract",
+    "WorkerError",
+]
 
 STATUS: Mapping[JobState, str] = {
     JobState.QUEUED: "pending",
@@ -272,9 +302,18 @@ def _connected(given: Given) -> _Parts:
         check_data_dir(settings, adapters)
     check_kept(settings, adapters)
     enqueue = EnqueueJob(
-        adapters.ledger(), adapters.dispatch(), Decoders(catalog, decoder_settings(settings)), make_limits(settings)
+        adapters.ledger(),
+        adapters.dispatch(),
+        Decoders(catalog, decoder_settings(settings)),
+        make_limits(settings),
+        partial(_check_place, settings.content.media_root),
     )
     return _Parts(enqueue, adapters.ledger(), adapters.progress(), adapters.queue_inspector(), adapters)
+
+
+def _check_place(root: Path | None, draft: JobDraft) -> None:
+    if root is not None and draft.type in FILE_TYPES and isinstance(path := draft.payload.get("file_path"), str):
+        check_root(path, root)
 
 
 def _close(adapters: Adapters) -> None:

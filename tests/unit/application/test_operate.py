@@ -286,7 +286,11 @@ def test_a_dry_purge_only_counts(bench: Bench) -> None:
 # ---------------------------------------------------------------------- explain
 def test_every_state_says_what_comes_next(bench: Bench) -> None:
     bench.admit("job-1")
-    assert "a free worker receives its message" in bench.explained("job-1")
+    assert "No message is known to have been sent for it" in bench.explained("job-1")
+    assert "the waker of any worker publishes one at its next round" in bench.explained("job-1")
+    bench.ledger.change("job-1", lambda job, now: job.published(now))
+    assert "a free worker receives its message from the queue" in bench.explained("job-1")
+    assert "No message is known" not in bench.explained("job-1")
     bench.claim("job-1")
     assert "belongs to w1 (fence 1)" in bench.explained("job-1")
     bench.clock.advance(31)
