@@ -156,6 +156,7 @@ def test_a_message_with_a_bad_payload_is_found_by_the_id_that_it_names(fleet: Fl
         assert done.returncode == 3
         assert "invalid_payload: action must be a string" in done.stderr
         assert f"mediaworker dlq show {letter['id']}" in done.stderr
+    assert "Traceback" not in fleet.cli("dlq", "show", letter["id"]).stdout
     assert fleet.cli("dlq", "requeue", letter["id"]).stdout.endswith("1 of 1 requeued.\n")
 
 

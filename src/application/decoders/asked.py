@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from src.application.decoders.body import kind
 from src.domain.errors import InvalidMessage
 from src.domain.ids import check_tenant, identifier, storage_key
 from src.domain.moments import moment
@@ -97,4 +98,4 @@ def trace_of(value: object) -> str | None:
 
 
 def _kind(value: object) -> str:
-    return "nothing" if value is None else type(value).__name__
+    return "nothing" if value is None else kind(value)

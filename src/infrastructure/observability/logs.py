@@ -50,6 +50,10 @@ KEPT = "MEDIAWORKER_LOG_FIELDS"
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "taskName"}
 
 
+LIST_ITEMS = 32
+"""A longer list is told as text, which is cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class Censor:
     """Makes any value fit to be printed: text cleaned, secrets (known ones by value, others by shape) hidden."""
@@ -66,6 +70,8 @@ class Censor:
             return value
         if isinstance(value, Mapping):
             return self.text(json.dumps(self.fields({str(key): kept for key, kept in value.items()}), default=str))
+        if isinstance(value, (list, tuple, set, frozenset)) and len(value) <= LIST_ITEMS:
+            return [self.value(each) for each in value]
         return self.text(value if isinstance(value, str) else str(value))
 
     def text(self, text: str) -> str:

@@ -14,7 +14,16 @@ import click
 from src.application.operate import PurgeDeadLetters, Requeued, RequeueDeadLetters
 from src.application.ports.ledger import DeadLetter, DeadLetterFilter
 from src.application.video.source_there import SourceIsThere
-from src.domain.errors import Conflict, FileAccessError, NotFound
+from src.domain.errors import (
+    Conflict,
+    FileAccessError,
+    InvalidMessage,
+    InvalidPayload,
+    JobNotFound,
+    NotFound,
+    TenantMismatch,
+    UnknownJobType,
+)
 from src.infrastructure.observability.redaction import one_line, redacted
 from src.interfaces.cli.documents import letter_document
 from src.interfaces.cli.errors import OK, USAGE, show_note
@@ -24,6 +33,7 @@ from src.interfaces.cli.session import NoDatabase, Session, open_existing, open_
 from src.interfaces.cli.table import Cell, moment, print_table, short_ids
 
 NO_LETTERS = "No dead letters."
+BODY_FAULTS = {each.code for each in (InvalidMessage, InvalidPayload, UnknownJobType, TenantMismatch, JobNotFound)}
 
 
 @click.group()
@@ -88,7 +98,8 @@ def show_letter(letter_id: str, as_json: bool) -> None:
     error = document.pop("error")
     body = json.dumps(document.pop("body"), ensure_ascii=False)
     print_fields([*document.items(), ("error", f"{error['class']}: {error['message']}"), ("body", body)])
-    if error["traceback"]:
+    # Where the body is at fault, our own lines say nothing; --json has them.
+    if error["traceback"] and error["class"] not in BODY_FAULTS:
         click.echo("\n" + "\n".join(one_line(line) for line in error["traceback"].splitlines()))
 
 

@@ -292,3 +292,12 @@ STRICT = Decoders(
     ),
     DecoderSettings(),
 )
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(b"null", "null"), (b'"x"', "a text"), (b"7", "a number"), (b"[]", "a list"), (b"true", "true or")],
+)
+def test_a_body_that_is_no_object_is_called_as_json_does(body: bytes, words: str) -> None:
+    with pytest.raises(InvalidMessage, match=f"the body is {words}"):
+        DECODERS.decode(body, {})

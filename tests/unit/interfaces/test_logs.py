@@ -288,3 +288,14 @@ def _words(node: ast.expr) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(str(part.value) if isinstance(part, ast.Constant) else "Xx" for part in node.values)
     return ""
+
+
+def test_a_list_stays_a_list_and_its_secrets_are_hidden() -> None:
+    told = json.loads(
+        line("batch", jobs=["event-1", "event-2"], said=("canary-value", 2, None), secrets=frozenset({"canary-value"}))
+    )
+    assert told["jobs"] == ["event-1", "event-2"]
+    assert told["said"][1:] == [2, None]
+    assert "canary" not in told["said"][0]
+    many = json.loads(line("batch", jobs=["x" * 100] * 1000))
+    assert len(many["jobs"]) < 5000
