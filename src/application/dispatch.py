@@ -102,6 +102,7 @@ def set_going(job: Job, ledger: JobLedger, dispatch: Dispatch) -> bool:
             "error": str(error),
             "then": "its recovery owner sets it going",
         }
-        log.warning("job.not_published", extra=extra)
+        # In words as well: this runs in APIs too, whose logging may know nothing of fields.
+        log.warning("job.not_published: job %s is kept, its message was not sent: %s", job.id, error, extra=extra)
         return False
     return True

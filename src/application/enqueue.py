@@ -32,6 +32,10 @@ def _any_road(_job_type: str) -> None:
     """Every type has one."""
 
 
+def _nothing_more(_draft: JobDraft) -> None:
+    """The type's own rules are all."""
+
+
 @dataclass(frozen=True, slots=True)
 class EnqueueJob:
     """The rules are those of a message (size, depth, the type's own), so that what is taken here is never a dead letter for its
@@ -43,6 +47,8 @@ class EnqueueJob:
     limits: Limits = field(default_factory=Limits)
     check_road: Callable[[str], None] = _any_road
     """raises ConfigError for a job type that has no way to a worker; asked before anything is written"""
+    check: Callable[[JobDraft], None] = _nothing_more
+    """raises Permanent for what workers with these settings would refuse when they run it"""
 
     def ask(
         self, job_type: str, payload: Mapping[str, Any], job_id: str, *, tenant: str | None, delay_seconds: float = 0.0
@@ -86,4 +92,6 @@ class EnqueueJob:
         if not isinstance(found, Sequence):
             raise InvalidMessage(f"{job_type}: asks for no job")
         (asked,) = found
-        return self.decoders.draft(asked)
+        draft = self.decoders.draft(asked)
+        self.check(draft)
+        return draft

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from src.application.ports.submissions import BatchSubmission
-from src.domain.job import Job
+from src.domain.job import Job, JobState
 from src.domain.stuck import Patience
 
 OWNER = "`scan-stuck` (`mediaworker run recovery`, or `mediaworker recover scan-stuck`)"
@@ -39,12 +39,16 @@ class QueueRoad:
 
     def coming(self, job: Job, now: float) -> Sequence[str]:
         """A message."""
+        if _is_unsent(job):
+            return ["No message is known to have been sent for it. Next: one, and a free worker receives it."]
         return ["Next: a free worker receives its message from the queue."]
 
     def owner(self, job: Job, now: float) -> str:
         """The waker."""
         if job.wake_at is None:
             return "Nobody wakes it: it has ended."
+        if _is_unsent(job):
+            return f"The waker of any worker publishes one {due(job.wake_at, now)}."
         return f"If its message is lost, the waker of any worker publishes another one {due(job.wake_at, now)}."
 
     def again(self, job: Job) -> str:
@@ -59,6 +63,11 @@ class QueueRoad:
         """Any worker, now."""
         first = f"Its lease ran out {span(silent)} ago: the worker is lost, and the next claim takes the job over."
         return [first, self.owner(job, now)]
+
+
+def _is_unsent(job: Job) -> bool:
+    """`Job.published` moves the wake-up away: whoever asked for the job is about to send its message, or could not."""
+    return job.state is JobState.QUEUED and job.is_untouched and job.wake_at == job.due_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ RETRIES = Metric(
 DEAD_LETTERS = Metric(
     "worker_dead_letters",
     Kind.COUNTER,
-    "Jobs and messages that this process set aside, by class of error; type is empty for a message that could not become a job.",
+    "Jobs and messages that this process set aside, by class of error; type is empty for a message that names no job of a known one.",
     ("type", "error"),
 )
 LEASES_LOST = Metric(

@@ -44,7 +44,9 @@ class Notice:
 
 def of_letter(letter: DeadLetter, redact: Callable[[str], str]) -> Notice:
     """About a dead letter. `redact` takes secrets out of texts."""
-    what = f"{letter.type} job {letter.job_id}" if letter.job_id else f"a message on {letter.queue or 'a queue'}"
+    what = (
+        f"{letter.type or 'the'} job {letter.job_id}" if letter.job_id else f"a message on {letter.queue or 'a queue'}"
+    )
     return Notice(
         id=f"dead_letter-{letter.id}",
         type=DEAD_LETTER,

@@ -112,7 +112,7 @@ class RequeueDeadLetters:
             yield self._requeue(letter)
 
     def _requeue(self, letter: DeadLetter) -> Requeued:
-        if letter.job_id is None:
+        if letter.job_id is None or not letter.is_job:
             self.publisher.publish([Envelope(body=letter.body, key=letter.id, attributes=letter.attributes)])
         else:
             try:

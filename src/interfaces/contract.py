@@ -15,17 +15,31 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from src.application.content.request import FILE_TYPES, check_root
 from src.application.cron.schedule import zone_of
 from src.application.decoders import Decoders
 from src.application.enqueue import EnqueueJob, Rejected
 from src.application.ports.ledger import JobQueries
 from src.application.ports.progress import Progress
 from src.application.ports.queue import QueueDepth, QueueInspector, QueueSides
-from src.domain.errors import Conflict, DatabaseUnavailable, NetworkError, NotFound
-from src.domain.job import JobState
+from src.domain.errors import (
+    ConfigError,
+    Conflict,
+    DatabaseUnavailable,
+    InvalidMessage,
+    InvalidPayload,
+    NetworkError,
+    NotFound,
+    QueueUnavailable,
+    TenantMismatch,
+    UnknownJobType,
+    WorkerError,
+)
+from src.domain.job import JobDraft, JobState
 from src.domain.progress import ProgressReport
 from src.interfaces.cli.documents import status_document
 from src.interfaces.wiring.adapters import Adapters, build
@@ -37,7 +51,23 @@ from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.queues import queue_is_used, queue_misfit
 from src.interfaces.wiring.settings import Settings, is_server
 
-__all__ = ["AsyncWorkerContract", "JobStatus", "Rejected", "Stats", "WorkerContract"]
+__all__ = [
+    "AsyncWorkerContract",
+    "ConfigError",
+    "Conflict",
+    "DatabaseUnavailable",
+    "InvalidMessage",
+    "InvalidPayload",
+    "JobStatus",
+    "NotFound",
+    "QueueUnavailable",
+    "Rejected",
+    "Stats",
+    "TenantMismatch",
+    "UnknownJobType",
+    "WorkerContract",
+    "WorkerError",
+]
 
 STATUS: Mapping[JobState, str] = {
     JobState.QUEUED: "pending",
@@ -279,6 +309,7 @@ def _connected(given: Given) -> _Parts:
         Decoders(catalog, decoder_settings(settings)),
         make_limits(settings),
         partial(check_road, settings),
+        partial(_check_place, settings.content.media_root),
     )
     inspector = adapters.queue_inspector() if queue_is_used(settings) else None
     return _Parts(enqueue, adapters.ledger(), adapters.progress(), inspector, adapters)
@@ -286,6 +317,11 @@ def _connected(given: Given) -> _Parts:
 
 def _depth(inspector: QueueInspector | None) -> QueueDepth:
     return QueueDepth(ready=0, delayed=0, in_flight=0) if inspector is None else inspector.depth()
+
+
+def _check_place(root: Path | None, draft: JobDraft) -> None:
+    if root is not None and draft.type in FILE_TYPES and isinstance(path := draft.payload.get("file_path"), str):
+        check_root(path, root)
 
 
 def _close(adapters: Adapters) -> None:

@@ -29,7 +29,7 @@ def test_metadata_is_written_into_its_fields_and_nothing_else_is_touched(platfor
     platform.add("18", file_path="films/18.mkv", title="Eighteen")
     contents = platform.contents()
     for _ in range(2):
-        contents.update_metadata("17", METADATA)
+        contents.update_metadata("17", METADATA, file_path="films/other.mkv")
     assert set(METADATA) == set(FIELDS)
     assert {name: contents.get("17")[name] for name in FIELDS} == METADATA
     assert (contents.get("17")["title"], contents.get_file_path("17")) == ("Seventeen", "films/17.mkv")
@@ -44,8 +44,10 @@ def test_what_is_not_there_is_an_error_for_good(platform: ContentPlace, name: st
             ask(name)
         assert not caught.value.retryable
     if platform.makes_records:
-        contents.update_metadata(name, METADATA)
+        contents.update_metadata(name, METADATA, file_path="films/new.mkv")
         assert contents.get(name)["file_size"] == METADATA["file_size"]
+        contents.update_metadata(name, METADATA, file_path="films/other.mkv")
+        assert contents.get_file_path(name) == "films/new.mkv", "later jobs find the film; what is there stays"
     else:
         with pytest.raises(ContentMissing):
             contents.update_metadata(name, METADATA)

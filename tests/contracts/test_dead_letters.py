@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from src.application.ports.ledger import DeadLetter, DeadLetterFilter, DeadLetters
-from src.domain.errors import Conflict, ErrorReport
+from src.domain.errors import Conflict, ErrorReport, InvalidPayload
 from tests.contracts.backends.state import LedgerPlace
+from tests.contracts.moves import claim, draft, failing
 from tests.fakes.clock import FrozenClock
 
 
@@ -114,3 +115,22 @@ def test_telling_again_keeps_the_first_time(three: DeadLetters, clock: FrozenClo
     told = three.get("letter-1")
     assert told is not None
     assert told.notified_at == clock.now() - 100
+
+
+def test_letters_are_found_by_the_job_that_they_name(three: DeadLetters) -> None:
+    three.add(replace(letter("letter-4", at=4, job_type="video"), job_id="j-1"))
+    assert ids(three, job_id="j-1") == ["letter-4"]
+    assert ids(three, job_id="j-") == []
+
+
+def test_a_messages_letter_outlives_a_new_generation_of_the_job_that_it_names(
+    letters: DeadLetters, ledgers: LedgerPlace
+) -> None:
+    ledger = ledgers.ledger()
+    letters.add(replace(letter("letter-1"), job_id="job-1"))
+    ledger.admit(draft())
+    claim(ledger)
+    ledger.change("job-1", failing(1, InvalidPayload("bad input")))
+    assert set(ids(letters, job_id="job-1")) == {"letter-1", "job-1.1"}
+    ledger.change("job-1", lambda job, now: job.reopen(now))
+    assert ids(letters) == ["letter-1"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from src.application import failpoints
-from src.application.decoders.decoded import Decoded, Reference, Requests
+from src.application.decoders.decoded import Decoded, Named, Reference, Requests
 from src.application.engine.held import Held, HeldRuns, StopReason, work_order
 from src.application.engine.intake import Intake
 from src.application.engine.keeper import Keeper
@@ -61,6 +61,14 @@ class TestDecoders:
         if "drafts" in document:
             return Requests([draft(name, max_attempts=self.max_attempts) for name in document["drafts"]])
         raise InvalidMessage("no shape fits")
+
+    def named(self, body: bytes) -> Named | None:
+        """As Decoders."""
+        try:
+            document = json.loads(body)
+        except ValueError:
+            return None
+        return Named(document["names"], "test", "acme") if "names" in document else None
 
 
 def draft(name: str, *, max_attempts: int = 5) -> JobDraft:

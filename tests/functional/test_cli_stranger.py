@@ -146,6 +146,20 @@ def test_a_dry_run_says_what_would_happen(fleet: Fleet) -> None:
     assert said.endswith("2 would be requeued; nothing was changed.\n")
 
 
+def test_a_message_with_a_bad_payload_is_found_by_the_id_that_it_names(fleet: Fleet) -> None:
+    fleet.publish(json.dumps({"id": "refused-1", "type": "act", "payload": {"action": 7}}).encode())
+    assert fleet.drain() == 0
+    (letter,) = json.loads(fleet.cli("dlq", "list", "--json").stdout)
+    assert (letter["job"], letter["type"]) == ("refused-1", "act")
+    for command in (("status",), ("jobs", "explain")):
+        done = fleet.cli(*command, "refused-1")
+        assert done.returncode == 3
+        assert "invalid_payload: action must be a string" in done.stderr
+        assert f"mediaworker dlq show {letter['id']}" in done.stderr
+    assert "Traceback" not in fleet.cli("dlq", "show", letter["id"]).stdout
+    assert fleet.cli("dlq", "requeue", letter["id"]).stdout.endswith("1 of 1 requeued.\n")
+
+
 def test_a_refusal_says_what_to_do_and_nothing_empty(fleet: Fleet, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(b"x" * 1000)

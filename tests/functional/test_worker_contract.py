@@ -10,15 +10,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from src.application.content.job_types import JOB_TYPES
+from src.application.content.request import FILE_TYPES, parse_content_file
+from src.domain import errors
 from src.domain.errors import (
     Conflict,
     InvalidMessage,
     InvalidPayload,
     NotFound,
+    QueueUnavailable,
     UnknownJobType,
 )
 from src.domain.job import JobState
@@ -139,6 +144,30 @@ def test_e11_what_no_worker_would_take_is_refused_before_anything_is_written(
         assert contract.stats().pending == 0
 
 
+def test_a_path_outside_the_media_root_is_refused_where_the_root_is_known(fleet: Fleet, tmp_path: Path) -> None:
+    outside = {"content_id": "c1", "file_path": "/etc/passwd"}
+    assert tuple(each.name for each in JOB_TYPES if each.parse is parse_content_file) == FILE_TYPES
+    with WorkerContract(fleet.environ(WORKER_CONTENT__MEDIA_ROOT=str(tmp_path))) as contract:
+        for job_type in FILE_TYPES:
+            with pytest.raises(InvalidPayload, match="outside the media root"):
+                contract.enqueue(job_type, outside, job_id="j1")
+        contract.enqueue("metadata", {**outside, "file_path": str(tmp_path / "film.mp4")}, job_id="inside")
+        contract.enqueue("metadata", {**outside, "file_path": "film.mp4"}, job_id="key")
+        with pytest.raises(NotFound):
+            contract.get_job_status("j1")
+    with WorkerContract(fleet.environ()) as contract:
+        assert contract.enqueue("metadata", outside, job_id="j2") == "j2", "only its workers know their root"
+
+
+def test_what_is_raised_is_imported_from_where_the_contract_is() -> None:
+    from src.interfaces import contract
+
+    said = " ".join(str(each.__doc__) for each in vars(WorkerContract).values() if callable(each))
+    named = {name for name in re.findall(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*", said) if hasattr(errors, name)}
+    assert {"InvalidPayload", "UnknownJobType", "InvalidMessage", "TenantMismatch", "QueueUnavailable"} <= named
+    assert named <= set(contract.__all__)
+
+
 def test_a_prefix_of_an_id_is_nobody_s_job(fleet: Fleet) -> None:
     with WorkerContract(fleet.environ()) as contract:
         for number in (1, 2):
@@ -158,12 +187,16 @@ def test_v10_a_limit_rejects_with_its_reason(fleet: Fleet) -> None:
         contract.enqueue("act", {"action": "noop"}, tenant="other")
 
 
-def test_a_queue_that_is_away_costs_no_job(fleet: Fleet) -> None:
+def test_a_queue_that_is_away_costs_no_job(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
     """The row is there; its message comes when a worker's waker looks."""
     nowhere = {"WORKER_QUEUE__BACKEND": "redis", "WORKER_REDIS__URL": "redis://127.0.0.1:1/0"}
     with WorkerContract(fleet.environ(**nowhere)) as contract:
         contract.enqueue("act", act(fleet), job_id="kept")
         assert contract.get_job_status("kept").status == "pending"
+        with pytest.raises(QueueUnavailable):
+            contract.stats()
+    assert any("job kept" in line and "127.0.0.1:1" in line for line in caplog.messages), "without a formatter of ours"
+    assert "No message is known to have been sent for it" in fleet.cli("jobs", "explain", "kept").stdout
     assert fleet.drain() == 0
     assert fleet.job("kept").state is JobState.SUCCEEDED
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.application.content.late import record_of
-from src.application.content.request import ContentFile, checked_path
+from src.application.content.request import ContentFile, check_root, checked_path
 from src.application.outcome import Run
 from src.application.ports.content import Contents
 from src.application.ports.media import ReadRange
@@ -60,10 +60,7 @@ class MediaFiles:
                 f"file_path {path[:80]!r} is absolute, and this worker has no media root",
                 fix="set WORKER_CONTENT__MEDIA_ROOT to the folder, or publish a storage key",
             )
-        if not Path(path).is_relative_to(self.root):
-            raise InvalidPayload(
-                f"file_path {path[:80]!r} is outside the media root", fix=f"it has to be under {self.root}"
-            )
+        check_root(path, self.root)
         key = str(Path(path).relative_to(self.root))
         try:
             return self._checked(path, self.local, self.local.head(key))

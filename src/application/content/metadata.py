@@ -38,7 +38,7 @@ class ReadMetadataHandler:
         metadata = metadata_of(media)
         run.report(ProgressReport(percent=90, step="writing", step_index=2, step_total=2))
         with record_of(run):
-            self.contents.update_metadata(request.content_id, metadata)
+            self.contents.update_metadata(request.content_id, metadata, file_path=film.path)
         cost = {"bytes_read": media.probed_bytes, "reads": media.probed_reads}
         return Done({"content_id": request.content_id, "metadata": metadata, **cost})
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from src.application.decoders.body import kind
 from src.domain.errors import InvalidMessage
 from src.domain.ids import check_tenant, identifier, storage_key
+from src.domain.moments import moment
 
 Document = Mapping[str, Any]
 
@@ -86,14 +87,9 @@ def source_key(document: Document, tenant: str) -> str:
 
 
 def check_created_at(document: Document) -> None:
-    """created_at, when given, is an ISO-8601 moment. Raises InvalidMessage."""
-    value = document.get("created_at")
-    if value is None:
-        return
-    try:
-        datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidMessage(f"created_at {str(value)[:40]!r} is not an ISO-8601 time") from error
+    """created_at, when given, is a moment. Raises InvalidMessage."""
+    if (value := document.get("created_at")) is not None:
+        moment(value, "created_at")
 
 
 def trace_of(value: object) -> str | None:
@@ -102,4 +98,4 @@ def trace_of(value: object) -> str | None:
 
 
 def _kind(value: object) -> str:
-    return "nothing" if value is None else type(value).__name__
+    return "nothing" if value is None else kind(value)

@@ -41,7 +41,7 @@ def read_body(body: bytes, *, max_bytes: int, max_depth: int) -> Mapping[str, An
     _check_depth(text, max_depth)
     document = _parse(text)
     if not isinstance(document, dict):
-        raise InvalidMessage(f"the body is a JSON {type(document).__name__}, not an object")
+        raise InvalidMessage(f"the body is {kind(document)}, not an object")
     if "\\u" in text:  # only an escape can make what UTF-8 cannot carry
         _check_text(document)
     return document
@@ -120,3 +120,14 @@ def _check_text(document: object) -> None:
             waiting += value
         elif isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
             raise InvalidMessage(f"the text {value[:40]!a} holds a lone surrogate or a NUL")
+
+
+def kind(value: object) -> str:
+    """What JSON calls it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, (int, float)):
+        return "a number"
+    return "a text" if isinstance(value, str) else "a list" if isinstance(value, list) else "an object"

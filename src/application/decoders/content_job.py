@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from src.application.decoders.asked import Asked, Document, Found, check_created_at, count, mapping, tenant_in, text
+from src.application.decoders.decoded import Named
 from src.application.decoders.settings import DecoderSettings
+from src.domain.errors import Permanent
 from src.domain.ids import identifier
 
 MAX_ATTEMPTS = 25
@@ -26,3 +28,13 @@ def read(document: Document, settings: DecoderSettings) -> Found | None:
             max_attempts=min(attempts, MAX_ATTEMPTS) if "max_retries" in document else None,
         )
     ]
+
+
+def named(document: Document) -> Named | None:
+    """Which job a body of this form names, whatever else is wrong with it."""
+    if "id" not in document or "type" not in document or "payload" not in document:
+        return None
+    try:
+        return Named(identifier(document["id"], "id"), text(document, "type"), None)
+    except Permanent:
+        return None

@@ -29,4 +29,13 @@ class Newer:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a message that was refused says of its job. Only told, never acted on."""
+
+    job_id: str
+    type: str
+    tenant: str | None
+
+
 Decoded = Requests | Reference | Newer

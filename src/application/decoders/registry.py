@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from src.application.catalog import Catalog
@@ -23,7 +23,7 @@ from src.application.decoders import (
 )
 from src.application.decoders.asked import Asked, Document, Found, Wrapped, trace_of
 from src.application.decoders.body import read_body
-from src.application.decoders.decoded import Decoded, Newer, Reference, Requests
+from src.application.decoders.decoded import Decoded, Named, Newer, Reference, Requests
 from src.application.decoders.settings import DecoderSettings
 from src.domain.errors import ConfigError, InvalidMessage, InvalidPayload, Permanent
 from src.domain.job import JobDraft
@@ -74,12 +74,38 @@ class Decoders:
     def decode(self, body: bytes, attributes: Mapping[str, str]) -> Decoded:
         """What the message asks for. Raises InvalidMessage when it is none of ours or breaks a limit; UnknownJobType,
         InvalidPayload or TenantMismatch when its job may not run. All are permanent, nothing else is raised."""
-        return self._read(self._document(body), trace_of(attributes.get("traceparent")), frozenset())
+        trace = trace_of(attributes.get("traceparent"))
+        match self._read(self._document(body), trace, frozenset()):
+            case Newer() | Reference() as decoded:
+                return decoded
+            case asked, trace:
+                return Requests([self.draft(one, trace) for one in asked])
+
+    def named(self, body: bytes) -> Named | None:
+        """The one job that a refused message is about, where it says an id and a type that is known here: whoever asked for it looks
+        for it by these. Raises nothing."""
+        try:
+            document = self._document(body)
+        except Permanent:
+            return None
+        try:
+            match self._read(document, None, frozenset()):
+                case [one], _:
+                    found = Named(one.id, one.type, one.tenant)
+                case _:
+                    return None
+        except Permanent:
+            if (by_form := content_job.named(document)) is None:
+                return None
+            found = by_form
+        return found if found.type in self.catalog.names() else None
 
     def _document(self, body: bytes) -> Document:
         return read_body(body, max_bytes=self.settings.max_bytes, max_depth=self.settings.max_depth)
 
-    def _read(self, document: Document, trace: str | None, opened: frozenset[Shape]) -> Decoded:
+    def _read(
+        self, document: Document, trace: str | None, opened: frozenset[Shape]
+    ) -> Newer | Reference | tuple[Sequence[Asked], str | None]:
         later = newer(document)
         if later is not None:
             return later
@@ -97,7 +123,7 @@ class Decoders:
                     unwrapped = self._document(inner) if isinstance(inner, bytes) else inner
                     return self._read(unwrapped, trace or inner_trace, opened | {shape})
                 case asked:
-                    return Requests([self.draft(one, trace) for one in asked])
+                    return asked, trace
         names = ", ".join(ascii(name[:40]) for name in sorted(document)[:10]) or "none"
         raise InvalidMessage(f"no known shape of message; its keys: {names}")
 

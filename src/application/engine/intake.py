@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from src.application.decoders.decoded import Newer, Reference, Requests
 from src.application.engine.batch_intake import BatchIntake
 from src.application.engine.held import Held
-from src.application.engine.metering import count_end
+from src.application.engine.metering import OUTCOMES, count_end
 from src.application.engine.options import OnLockFailure
 from src.application.failpoints import failpoint
-from src.application.metrics import DEAD_LETTERS
+from src.application.metrics import DEAD_LETTERS, JOBS
 from src.application.ports.ledger import DeadLetter, DeadLetters, TenantFull
 from src.application.ports.lock import Idempotency
 from src.application.ports.meter import UNMETERED, Meter
@@ -252,12 +252,14 @@ class Intake(BatchIntake):
 
     def _quarantine(self, delivery: Delivery, error: Exception) -> None:
         """Durable first, then acknowledged."""
+        named = self.decoders.named(delivery.body)
+        job_type = named.type if named else None
         digest = hashlib.sha256(delivery.message_id.encode() + b"\0" + delivery.body).hexdigest()[:32]
         letter = DeadLetter(
             id=f"m-{digest}",
-            job_id=None,
-            type=None,
-            tenant=None,
+            job_id=named.job_id if named else None,
+            type=job_type,
+            tenant=named.tenant if named else None,
             queue=self.queue_name,
             body=delivery.body,
             error=ErrorReport.of(error, self.redact),
@@ -266,10 +268,18 @@ class Intake(BatchIntake):
             attributes=delivery.attributes,
         )
         self.dead_letters.add(letter)
-        self.meter.add(DEAD_LETTERS, "", letter.error.code)
+        self.meter.add(DEAD_LETTERS, job_type or "", letter.error.code)
+        if job_type is not None:
+            # A job was asked for and failed, though it never had a row.
+            self.meter.add(JOBS, job_type, OUTCOMES[JobState.FAILED])
         log.warning(
             "message.quarantined",
-            extra={"letter": letter.id, "error_class": letter.error.code, "error": letter.error.message},
+            extra={
+                "letter": letter.id,
+                "job": letter.job_id,
+                "error_class": letter.error.code,
+                "error": letter.error.message,
+            },
         )
         self._ack(delivery)
 

@@ -46,9 +46,9 @@ class Contents(Protocol):
         """Where the film lies: a storage key, or an absolute path under the media root. Raises ContentMissing too when the
         record has no path."""
 
-    def update_metadata(self, content_id: str, metadata: Mapping[str, Any]) -> None:
+    def update_metadata(self, content_id: str, metadata: Mapping[str, Any], *, file_path: str | None = None) -> None:
         """Set these fields of the record (names of FIELDS) and leave the others; the same again changes nothing. Where the
-        records are the worker's own, one that is missing is made."""
+        records are the worker's own, one that is missing is made, with `file_path`: a record that is there keeps its own."""
 
     def page(self, after: str | None, limit: int) -> Sequence[Mapping[str, Any]]:
         """Records as `get` gives them, ordered by id in the platform's own way: those that come after that id, else from the

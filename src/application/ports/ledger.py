@@ -164,7 +164,8 @@ class JobQueries(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A job that ended without success, or a message that could not become a job (then `job_id` is None)."""
+    """A job that ended without success, or a message that could not become one. `job_id` and `type` of a message are what its body
+    names (None when it names none): no job of that id need be there. `queue` is where a message came from, None for a job."""
 
     id: str
     job_id: str | None
@@ -178,12 +179,18 @@ class DeadLetter:
     notified_at: float | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_job(self) -> bool:
+        """Whether the ledger wrote it, of a row of its own."""
+        return self.job_id is not None and self.queue is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterFilter:
-    """Which dead letters. `group` is an error class."""
+    """Which dead letters. `group` is an error class, `job_id` whole."""
 
     ids: Sequence[str] | None = None
+    job_id: str | None = None
     group: str | None = None
     type: str | None = None
     tenant: str | None = None

@@ -10,8 +10,8 @@ from typing import Any
 
 from src.application.ports.clock import Clock
 from src.application.ports.queue import Envelope, QueuePublisher
-from src.domain.errors import InvalidMessage
 from src.domain.ids import derived_id
+from src.domain.moments import moment
 from src.domain.video.deletion import Removal, make_removal
 
 ACTION = "delete_r2"
@@ -63,10 +63,4 @@ def request_id(removal: Removal, created_at: object) -> str:
 
 
 def _moment(value: object) -> float | None:
-    if value is None:
-        return None
-    try:
-        at = datetime.fromisoformat(str(value))
-    except ValueError as error:
-        raise InvalidMessage(f"created_at {str(value)[:40]!r} is not an ISO-8601 time") from error
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return None if value is None else moment(value, "created_at")

@@ -52,8 +52,8 @@ class SqlContents:
             raise ContentMissing(f"content {content_id} has no file_path", fix="set it in the content's row")
         return path
 
-    def update_metadata(self, content_id: str, metadata: Mapping[str, Any]) -> None:
-        """One UPDATE of one row."""
+    def update_metadata(self, content_id: str, metadata: Mapping[str, Any], *, file_path: str | None = None) -> None:
+        """One UPDATE of one row, or an INSERT."""
         values = renamed(metadata, self.columns)
         if not values:
             self.get(content_id)
@@ -71,7 +71,7 @@ class SqlContents:
             self.get(content_id)
             raise
         if not changed and self.makes_records:
-            row = {"id": content_id, **metadata}
+            row = {"id": content_id, "file_path": file_path, **metadata}
             self.database.write(
                 lambda connection: upsert(connection, media_contents, row, keys=["id"], update=list(metadata))
             )

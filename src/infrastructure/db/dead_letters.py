@@ -29,6 +29,7 @@ class SqlDeadLetters:
         """Newest first."""
         wanted: dict[ColumnElement[Any], Any] = {
             letters.c.error_class: criteria.group,
+            letters.c.job_id: criteria.job_id,
             letters.c.type: criteria.type,
             letters.c.tenant: criteria.tenant,
         }

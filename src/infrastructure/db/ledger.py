@@ -307,6 +307,7 @@ def _record(connection: Connection, moved: Sequence[tuple[Job, Job]], now: float
         upsert_all(connection, job_attempts, list(map(attempt_row, closed)), keys=["job_id", "fence"], update=ended)
     for old, new in moved:
         if is_reopened(old, new):
-            connection.execute(delete(dead_letters).where(dead_letters.c.job_id == new.id))
+            jobs_own = (dead_letters.c.job_id == new.id) & dead_letters.c.queue.is_(None)
+            connection.execute(delete(dead_letters).where(jobs_own))
         if is_dead_letter(old, new):
             upsert(connection, dead_letters, letter_row(letter_of(new, now)), keys=["id"])

@@ -73,7 +73,7 @@ class SignedPost:
             raise NetworkError(f"webhook: {type(error).__name__}: {error}", fix="is the receiver up?") from error
         if httpx.codes.is_success(status):
             return
-        said = f"webhook answered {status}: {text[:SHOWN]}"
+        said = f"webhook answered {status}" + (f": {text[:SHOWN]}" if text else "")
         if status in REFUSALS:
             raise EventRefused(said)
         raise NetworkError(said)

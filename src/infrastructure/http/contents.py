@@ -28,8 +28,8 @@ class HttpContents:
             raise ContentMissing(f"content {content_id} has no file_path", fix="the API's record has to name it")
         return path
 
-    def update_metadata(self, content_id: str, metadata: Mapping[str, Any]) -> None:
-        """A PATCH with these fields alone."""
+    def update_metadata(self, content_id: str, metadata: Mapping[str, Any], *, file_path: str | None = None) -> None:
+        """A PATCH with these fields alone: the API has its own path."""
         self.api.ask("PATCH", _place(content_id), metadata)
 
     def page(self, after: str | None, limit: int) -> Sequence[Mapping[str, Any]]:

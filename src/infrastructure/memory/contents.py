@@ -31,8 +31,8 @@ class MemoryContents:
             raise ContentMissing(f"content {content_id} has no file_path")
         return path
 
-    def update_metadata(self, content_id: str, metadata: Mapping[str, Any]) -> None:
-        """Set the fields."""
+    def update_metadata(self, content_id: str, metadata: Mapping[str, Any], *, file_path: str | None = None) -> None:
+        """Set the fields of a record that is there: nobody else's is made."""
         with self._lock:
             if content_id not in self.rows:
                 raise ContentMissing(f"there is no content {content_id}")

@@ -36,6 +36,7 @@ class MemoryDeadLetters:
                 for letter in self._letters.values()
                 if (criteria.ids is None or letter.id in criteria.ids)
                 and criteria.group in (None, letter.error.code)
+                and criteria.job_id in (None, letter.job_id)
                 and criteria.type in (None, letter.type)
                 and criteria.tenant in (None, letter.tenant)
             ]

@@ -260,6 +260,6 @@ class MemoryLedger(MemoryJobQueries):
             self._attempts.setdefault(new.id, []).append(closed)
         if is_reopened(old, new):
             stale = self.dead_letters.list(DeadLetterFilter(limit=sys.maxsize))
-            self.dead_letters.remove([letter.id for letter in stale if letter.job_id == new.id])
+            self.dead_letters.remove([letter.id for letter in stale if letter.is_job and letter.job_id == new.id])
         if is_dead_letter(old, new):
             self.dead_letters.add(letter_of(new, now))

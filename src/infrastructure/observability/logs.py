@@ -65,13 +65,13 @@ class Censor:
         becomes text."""
         if value is None or isinstance(value, (bool, int, float)):
             return value
-        if isinstance(value, (Mapping, list, tuple)):
+        if isinstance(value, (Mapping, list, tuple, set, frozenset)):
             kept = self._inside(value)
             whole = json.dumps(kept, ensure_ascii=False)
             return kept if capped(whole) == whole else self.text(whole)
         return self.text(value if isinstance(value, str) else str(value))
 
-    def _inside(self, value: Mapping[object, object] | list[object] | tuple[object, ...]) -> object:
+    def _inside(self, value: Mapping[object, object] | Iterable[object]) -> object:
         if isinstance(value, Mapping):
             return self.fields({str(key): kept for key, kept in value.items()})
         return [self.value(each) for each in value]

@@ -51,6 +51,7 @@ class RedisDeadLetters:
             letter
             for letter in heads
             if criteria.group in (None, letter.error.code)
+            and criteria.job_id in (None, letter.job_id)
             and criteria.type in (None, letter.type)
             and criteria.tenant in (None, letter.tenant)
         )

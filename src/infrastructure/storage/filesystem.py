@@ -169,7 +169,10 @@ class FilesystemStorage:
 
     def _inside(self, path: Path) -> None:
         if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):
-            raise InvalidPayload(f"{path.name[:80]!r} is a link that leads out of the storage's folder")
+            raise InvalidPayload(
+                f"{path.name[:80]!r} is a link that leads out of {self.root}",
+                fix="put the file itself under that folder",
+            )
 
 
 def _unchanged(key: str, descriptor: int, version: str | None) -> None:

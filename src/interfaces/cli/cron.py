@@ -20,7 +20,7 @@ from src.interfaces.cli.errors import OK, UNREACHABLE, show_note
 from src.interfaces.cli.options import Moment, since as moment_option
 from src.interfaces.cli.output import json_option, print_json
 from src.interfaces.cli.session import NoDatabase, open_existing, open_session
-from src.interfaces.cli.table import moment, print_table
+from src.interfaces.cli.table import Cell, age, print_table
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.crons import Crontab, make_crontab
 from src.interfaces.wiring.dispatches import check_road
@@ -56,7 +56,7 @@ def list_entries(as_json: bool) -> None:
         last = standings.get(entry.name, Standing()).last
         rows.append(
             (entry.name, entry.type, entry.schedule.expression, entry.schedule.zone, _missed(entry),
-             moment(last.scheduled_at if last else None, now), last.job_id if last else None,
+             Cell(_shown(entry, last.scheduled_at), age(now - last.scheduled_at)) if last else None, last.job_id if last else None,
              _shown(entry, entry.schedule.next(now)))
         )  # fmt: skip
     rows += [(each.name, each.type, None, None, None, None, None, each.why) for each in crontab.unscheduled]

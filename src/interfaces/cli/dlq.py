@@ -14,7 +14,16 @@ import click
 from src.application.operate import PurgeDeadLetters, Requeued, RequeueDeadLetters
 from src.application.ports.ledger import DeadLetter, DeadLetterFilter
 from src.application.video.source_there import SourceIsThere
-from src.domain.errors import Conflict, FileAccessError, NotFound
+from src.domain.errors import (
+    Conflict,
+    FileAccessError,
+    InvalidMessage,
+    InvalidPayload,
+    JobNotFound,
+    NotFound,
+    TenantMismatch,
+    UnknownJobType,
+)
 from src.infrastructure.observability.redaction import one_line, redacted
 from src.interfaces.cli.documents import letter_document
 from src.interfaces.cli.errors import OK, USAGE, show_note
@@ -25,6 +34,7 @@ from src.interfaces.cli.table import Cell, moment, print_table, short_ids
 from src.interfaces.wiring.queues import LaterPublisher
 
 NO_LETTERS = "No dead letters."
+BODY_FAULTS = {each.code for each in (InvalidMessage, InvalidPayload, UnknownJobType, TenantMismatch, JobNotFound)}
 
 
 @click.group()
@@ -89,7 +99,8 @@ def show_letter(letter_id: str, as_json: bool) -> None:
     error = document.pop("error")
     body = json.dumps(document.pop("body"), ensure_ascii=False)
     print_fields([*document.items(), ("error", f"{error['class']}: {error['message']}"), ("body", body)])
-    if error["traceback"]:
+    # Where the body is at fault, our own lines say nothing; --json has them.
+    if error["traceback"] and error["class"] not in BODY_FAULTS:
         click.echo("\n" + "\n".join(one_line(line) for line in error["traceback"].splitlines()))
 
 
@@ -205,7 +216,7 @@ def _did(answer: Requeued) -> str:
 
 
 def _would(letter: DeadLetter) -> str:
-    if letter.job_id is None:
+    if not letter.is_job:
         return "its message would go back to the queue"
     return f"job {letter.job_id} would start again, unless it has moved on since"
 

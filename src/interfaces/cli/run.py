@@ -11,7 +11,7 @@ from src.interfaces.wiring.environment import load
 
 @click.command()
 @click.argument("name")
-@click.option("--drain", is_flag=True, help="Exit when the queue is empty and nothing runs.")
+@click.option("--drain", is_flag=True, help="Exit when the queue is empty, delayed retries included, and nothing runs.")
 @click.option("--json", "as_json", is_flag=True, help="Log lines as JSON, also on a terminal (log.format=json).")
 def run(name: str, drain: bool, as_json: bool) -> int:
     """Run the worker NAME (video, content, recovery, scheduler, events) until SIGTERM: it then finishes what fits and hands the

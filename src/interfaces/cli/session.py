@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from src.application.catalog import Catalog
-from src.application.ports.ledger import DeadLetters, JobLedger, JobQueries
+from src.application.ports.ledger import DeadLetter, DeadLetterFilter, DeadLetters, JobLedger, JobQueries
 from src.application.ports.ops_events import OpsEvents
 from src.application.ports.progress import Progress
 from src.application.ports.submissions import Submissions
@@ -91,11 +91,21 @@ class Session:
         """The job with this id, or with an id that begins so (6 characters at least). Raises NotFound, Conflict."""
         found = self.jobs.find(job_id)
         if found is None:
+            if letters := self.dead_letters.list(DeadLetterFilter(job_id=job_id, limit=1)):
+                raise _set_aside(job_id, letters[0])
             raise NotFound(
                 f"no job {job_id[:80]!r} in {place(self.settings)}",
                 fix="`mediaworker jobs list`; check WORKER_DATA_DIR",
             )
         return found
+
+
+def _set_aside(job_id: str, letter: DeadLetter) -> NotFound:
+    """A message asked for the job, and could not become one."""
+    return NotFound(
+        f"job {job_id[:80]!r} never came to be, its message was set aside: {letter.error.code}: {letter.error.message}",
+        fix=f"`mediaworker dlq show {letter.id}`; mend the message and send it again",
+    )
 
 
 def open_session(job_type: str | None = None) -> Session:

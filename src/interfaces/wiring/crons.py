@@ -121,6 +121,8 @@ def _of_file(path: Path, policy: Policy, settings: Settings, catalog: Catalog) -
         if entry.queue not in (None, ours):
             raise ConfigError(
                 f"{entry.origin}: queue={entry.queue}, and this scheduler publishes to {ours!r}",
-                fix=f"take it away, or run a scheduler with {variable('queue.name')}={entry.queue}",
+                fix=f"take it away: {variable('queue.lanes')} decide, by the job type's priority"
+                if settings.queue.lanes
+                else f"take it away, or run a scheduler with {variable('queue.name')}={entry.queue}",
             )
     return entries

@@ -22,6 +22,7 @@ from src.domain.job import JobState
 if TYPE_CHECKING:
     from src.application.engine.health import Health
     from src.application.ports.ledger import JobQueries
+    from src.application.ports.queue import QueueInspector
     from src.infrastructure.observability.logs import Lines
     from src.interfaces.http.health import HealthServer
     from src.interfaces.wiring.numbers import Numbers
@@ -61,6 +62,8 @@ WORKERS = ("video", CONTENT, *WITHOUT_QUEUE)
 
 WAITING = (JobState.QUEUED, JobState.RETRY_WAIT)
 LEFT = "the queue has no message of this worker's for them: the waker of a worker that keeps running publishes one"
+STILL_THERE = "{} messages are in the queue: the next worker receives them when they are due"
+UNSEEN = "the queue could not be asked what is left in it"
 
 
 def main(name: str, arguments: Sequence[str]) -> int:
@@ -69,7 +72,9 @@ def main(name: str, arguments: Sequence[str]) -> int:
     import click
 
     @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-    @click.option("--drain", is_flag=True, help="Exit when the queue is empty and nothing runs.")
+    @click.option(
+        "--drain", is_flag=True, help="Exit when the queue is empty, delayed retries included, and nothing runs."
+    )
     def worker(drain: bool) -> int:
         from src.interfaces.wiring.environment import load
 
@@ -151,7 +156,7 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
     settle_memory()
     worker.run(drain=drain)
     if drain:
-        tell_left(adapters.ledger())
+        tell_left(adapters.ledger(), adapters.queue_inspector())
     if answering is not None:
         answering.close()
     log.info("worker.stopped", extra={"worker": name})
@@ -169,9 +174,9 @@ def refused(lines: Lines, error: WorkerError) -> int:
     return EXIT_CONFIG
 
 
-def tell_left(jobs: JobQueries) -> None:
-    """Say at the end of a drain which jobs wait although the queue is empty: their messages never got there, or are another
-    road's."""
+def tell_left(jobs: JobQueries, queue: QueueInspector) -> None:
+    """Say at the end of a drain which jobs wait: it was told to end before their messages were due, or the queue is empty
+    and their messages never got there, or are another road's."""
     try:
         counts = jobs.counts()
     except WorkerError as error:
@@ -182,7 +187,16 @@ def tell_left(jobs: JobQueries) -> None:
         waiting[name] += count if state in WAITING else 0
     waiting = +waiting
     if waiting:
-        log.warning("drain.jobs_left", extra={"waiting": dict(waiting), "then": LEFT})
+        log.warning("drain.jobs_left", extra={"waiting": dict(waiting), "then": _then(queue)})
+
+
+def _then(queue: QueueInspector) -> str:
+    try:
+        depth = queue.depth()
+    except WorkerError as error:
+        return f"{UNSEEN}: {error.message}"
+    messages = depth.ready + depth.delayed + depth.in_flight
+    return STILL_THERE.format(messages) if messages else LEFT
 
 
 def settle_memory() -> None:

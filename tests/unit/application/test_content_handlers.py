@@ -11,7 +11,7 @@ import pytest
 from src.application.content.late import LOOKS, ContentNotYet
 from src.application.content.media_files import MediaFiles
 from src.application.content.metadata import ReadMetadataHandler
-from src.application.content.request import ContentFile, parse_content_file
+from src.application.content.request import ContentFile, checked_path, parse_content_file
 from src.application.content.settings import ContentSettings
 from src.application.content.thumbnail import MakeThumbnailHandler
 from src.application.content.tier import CacheTier
@@ -260,3 +260,9 @@ def test_an_outage_of_the_storage_may_pass(site: Site) -> None:
     site.files = MediaFiles(Away(site.clock))
     with pytest.raises(StorageUnavailable):
         site.thumbnail()
+
+
+def test_a_path_that_is_refused_is_told_as_it_was_sent() -> None:
+    with pytest.raises(InvalidPayload) as refused:
+        checked_path("/nas/films/../hook.py", "acme")
+    assert "'/nas/films/../hook.py'" in refused.value.message

@@ -96,13 +96,24 @@ def test_lesson_6_a_body_without_ids_is_refused_and_not_received_for_ever() -> N
         decode({"created_at": "2026-01-02T03:04:05Z", "attempt": 1})
 
 
-@pytest.mark.parametrize("when", ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678901+09:00", "2026-01-02", None])
-def test_created_at_is_read_as_a_time_and_never_as_a_number(when: object) -> None:
+@pytest.mark.parametrize(
+    "when",
+    [
+        "2026-01-02T03:04:05Z",
+        "2026-01-02T03:04:05.678901+09:00",
+        "2026-01-02",
+        "2026-01-02T03:04:05",
+        1767323045,
+        1767323045.25,
+        None,
+    ],
+)
+def test_created_at_is_a_time_or_epoch_seconds(when: object) -> None:
     assert one({**LEGACY, "created_at": when}).id == one(LEGACY).id
 
 
-@pytest.mark.parametrize("when", ["yesterday", 1767323045.0, ["2026"]])
-def test_a_created_at_that_is_no_iso_time_is_named(when: object) -> None:
+@pytest.mark.parametrize("when", ["yesterday", "x", "1767323045", 1767323045000, 1e300, True, ["2026"]])
+def test_a_created_at_that_is_no_time_is_named(when: object) -> None:
     with pytest.raises(InvalidMessage, match="created_at"):
         decode({**LEGACY, "created_at": when})
 
@@ -231,3 +242,62 @@ def test_sns_is_opened_once() -> None:
 def test_a_parser_that_asks_for_a_retry_still_refuses_for_good() -> None:
     with pytest.raises(InvalidPayload, match="StorageUnavailable"):
         decode({**CONTENT, "type": "confused"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "strict"},
+        {"type": "strict", "payload": None},
+        {"created_at": "yesterday"},
+        {"max_retries": -1},
+        {"tenant_id": "../x"},
+    ],
+)
+def test_a_refused_message_names_its_job(change: Mapping[str, Any]) -> None:
+    body = json.dumps({**CONTENT, **change}).encode()
+    with pytest.raises(Permanent):
+        STRICT.decode(body, {})
+    named = STRICT.named(body)
+    assert named is not None
+    assert (named.job_id, named.type) == (CONTENT["id"], change.get("type", "thumbnail"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff{",
+        b"[1]",
+        json.dumps({"job_id": "j-1"}).encode(),
+        json.dumps({**CONTENT, "id": "../x"}).encode(),
+        json.dumps({**CONTENT, "type": "nobody-knows-it"}).encode(),
+        json.dumps({**CONTENT, "type": ["strict"]}).encode(),
+        json.dumps({**EVENT, "id": ""}).encode(),
+    ],
+)
+def test_a_message_that_names_no_job_of_a_known_type_names_none(body: bytes) -> None:
+    assert STRICT.named(body) is None
+
+
+def refuse(_tenant: str, _payload: Mapping[str, Any]) -> object:
+    raise InvalidPayload("never")
+
+
+STRICT = Decoders(
+    Catalog(
+        [
+            JobType(name="thumbnail", parse=accept, handler="none:None"),
+            JobType(name="strict", parse=refuse, handler="none:None"),
+        ]
+    ),
+    DecoderSettings(),
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(b"null", "null"), (b'"x"', "a text"), (b"7", "a number"), (b"[]", "a list"), (b"true", "true or")],
+)
+def test_a_body_that_is_no_object_is_called_as_json_does(body: bytes, words: str) -> None:
+    with pytest.raises(InvalidMessage, match=f"the body is {words}"):
+        DECODERS.decode(body, {})

@@ -19,7 +19,9 @@ from src.application.metrics import (
     RECEIVE_ERRORS,
     RETRIES,
 )
+from src.application.ports.ledger import DeadLetterFilter
 from src.application.ports.meter import Reading
+from src.application.ports.queue import Envelope
 from src.application.soundings import FRESH_SECONDS, Sounding, sound
 from src.application.tally import WINDOW_SECONDS, Tally
 from src.domain.errors import QueueUnavailable
@@ -158,6 +160,19 @@ def test_recent_figures_forget_what_is_older_than_the_window() -> None:
 def test_a_metric_takes_the_labels_that_it_has() -> None:
     with pytest.raises(TypeError, match="worker_jobs"):
         Tally(FrozenClock()).add(JOBS, "a")
+
+
+def test_a_message_that_is_set_aside_is_counted_as_the_job_that_it_names(world: World) -> None:
+    world.queue.inner.publish([Envelope(body=b'{"names": "e1"}', key="e1"), Envelope(body=b"{", key="r")])
+    assert [world.deliver(world.workers[0]) for _ in range(2)] == [None, None]
+    told = {(letter.job_id, letter.type, letter.tenant) for letter in world.dead_letters.list(DeadLetterFilter())}
+    assert told == {("e1", "test", "acme"), (None, None, None)}
+    counters = world.tally.counters()
+    assert jobs(world) == {"failed": 1}
+    assert {labels for metric, labels in counters if metric is DEAD_LETTERS} == {
+        ("test", "invalid_message"),
+        ("", "invalid_message"),
+    }
 
 
 # ---------------------------------------------------------------------- soundings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -174,6 +174,16 @@ def test_a_requeued_letter_reopens_its_job_and_goes(bench: Bench) -> None:
     assert bench.messages() == [{"job_id": "job-1", "type": "video"}]
 
 
+def test_a_message_that_names_a_job_goes_back_as_a_message_and_outlives_the_jobs_own_letters(bench: Bench) -> None:
+    letter = replace(bench.undecodable(), id="m-000002", job_id="job-1", type="test")
+    bench.letters.add(letter)
+    bench.dead("job-1")
+    bench.ledger.change("job-1", lambda job, now: job.reopen(now))
+    assert [kept.id for kept in bench.letters.list(DeadLetterFilter(job_id="job-1"))] == ["m-000002"]
+    (answer,) = bench.requeue.requeue(DeadLetterFilter(job_id="job-1"))
+    assert (answer.done, bench.letters.get("m-000002")) == (True, None)
+
+
 def test_an_undecodable_message_goes_back_byte_for_byte(bench: Bench) -> None:
     letter = bench.undecodable()
     assert [answer.done for answer in bench.requeue.requeue(ALL)] == [True]
@@ -276,7 +286,11 @@ def test_a_dry_purge_only_counts(bench: Bench) -> None:
 # ---------------------------------------------------------------------- explain
 def test_every_state_says_what_comes_next(bench: Bench) -> None:
     bench.admit("job-1")
-    assert "a free worker receives its message" in bench.explained("job-1")
+    assert "No message is known to have been sent for it" in bench.explained("job-1")
+    assert "The waker of any worker publishes one" in bench.explained("job-1")
+    bench.ledger.change("job-1", lambda job, now: job.published(now))
+    assert "a free worker receives its message from the queue" in bench.explained("job-1")
+    assert "No message is known" not in bench.explained("job-1")
     bench.claim("job-1")
     assert "belongs to w1 (fence 1)" in bench.explained("job-1")
     bench.clock.advance(31)

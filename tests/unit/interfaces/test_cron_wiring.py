@@ -101,6 +101,15 @@ def test_an_entry_of_the_file_that_can_not_run_is_refused(tmp_path: Path, text: 
         made(catalog(*CONTENT), CRON__FILE=str(tmp_path / "crontab"))
 
 
+def test_a_queue_in_the_file_is_not_answered_with_a_name_that_lanes_make_count_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "crontab").write_text("* * * * * index ?queue=other")
+    lanes = {"QUEUE__BACKEND": "redis", "REDIS__URL": "redis://127.0.0.1:1/0", "QUEUE__LANES": "high,low"}
+    with pytest.raises(ConfigError) as refused:
+        made(catalog(*CONTENT), CRON__FILE=str(tmp_path / "crontab"), **lanes)
+    assert "WORKER_QUEUE__LANES" in str(refused.value)
+    assert "WORKER_QUEUE__NAME" not in str(refused.value)
+
+
 def test_a_name_is_taken_also_by_a_built_in_entry_without_its_job_type_but_not_by_one_that_is_off(
     tmp_path: Path,
 ) -> None:

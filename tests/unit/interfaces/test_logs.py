@@ -298,3 +298,14 @@ def test_objects_and_lists_are_no_text_in_a_json_log() -> None:
     long = json.loads(line("x", found={"name": "v" * 5000}))
     assert isinstance(json.loads(line("x", found=["v" * 100] * 100))["found"], str)
     assert len(long["found"]["name"] if isinstance(long["found"], dict) else long["found"]) <= 4096
+
+
+def test_a_list_stays_a_list_and_its_secrets_are_hidden() -> None:
+    told = json.loads(
+        line("batch", jobs=["event-1", "event-2"], said=("canary-value", 2, None), secrets=frozenset({"canary-value"}))
+    )
+    assert told["jobs"] == ["event-1", "event-2"]
+    assert told["said"][1:] == [2, None]
+    assert "canary" not in told["said"][0]
+    many = json.loads(line("batch", jobs=["x" * 100] * 1000))
+    assert len(many["jobs"]) < 5000

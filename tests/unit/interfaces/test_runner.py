@@ -11,7 +11,8 @@ from typing import cast
 import pytest
 
 from src.application.ports.ledger import JobQueries
-from src.domain.errors import DatabaseUnavailable
+from src.application.ports.queue import QueueDepth, QueueInspector
+from src.domain.errors import DatabaseUnavailable, QueueUnavailable
 from src.domain.job import JobState
 from src.interfaces.workers.runner import leave, tell_left
 
@@ -92,8 +93,18 @@ class Counts:
         return self.answer
 
 
-def left(answer: Mapping[tuple[str, JobState], int] | DatabaseUnavailable) -> None:
-    tell_left(cast("JobQueries", Counts(answer)))
+class Inspector:
+    def __init__(self, delayed: int | None = 0) -> None:
+        self.delayed = delayed
+
+    def depth(self) -> QueueDepth:
+        if self.delayed is None:
+            raise QueueUnavailable("no answer")
+        return QueueDepth(ready=0, delayed=self.delayed, in_flight=0)
+
+
+def left(answer: Mapping[tuple[str, JobState], int] | DatabaseUnavailable, delayed: int | None = 0) -> None:
+    tell_left(cast("JobQueries", Counts(answer)), cast("QueueInspector", Inspector(delayed)))
 
 
 def test_a_drain_says_which_jobs_no_message_brought(caplog: pytest.LogCaptureFixture) -> None:
@@ -103,3 +114,12 @@ def test_a_drain_says_which_jobs_no_message_brought(caplog: pytest.LogCaptureFix
     left(DatabaseUnavailable("away"))
     assert [record.message for record in caplog.records] == ["drain.jobs_left", "drain.unknown"]
     assert vars(caplog.records[0])["waiting"] == {"video": 5}
+    assert "no message of this worker's" in vars(caplog.records[0])["then"]
+
+
+@pytest.mark.parametrize(("delayed", "words"), [(1, "1 messages are in the queue"), (None, "could not be asked")])
+def test_a_drain_that_was_stopped_does_not_call_the_queue_empty(
+    caplog: pytest.LogCaptureFixture, delayed: int | None, words: str
+) -> None:
+    left({("video", JobState.RETRY_WAIT): 1}, delayed)
+    assert words in vars(caplog.records[0])["then"]
