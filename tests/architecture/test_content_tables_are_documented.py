@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from sqlalchemy import JSON, Boolean, Column, Float, Integer, String
+from sqlalchemy import JSON, Boolean, Column, Float, Integer, String, Table
 
 from src.infrastructure.db import content_tables as tables
 
@@ -24,6 +24,6 @@ def kind(column: Column[object]) -> str:
 @pytest.mark.parametrize(
     "table", [tables.media_contents, tables.media_sessions, tables.media_views, tables.media_daily_statistics], ids=str
 )
-def test_every_column_is_in_the_docs(table: tables.Table) -> None:
+def test_every_column_is_in_the_docs(table: Table) -> None:
     there = {name: said for name, said in ROW.findall(DOCS.read_text()) if name.startswith(f"{table.name}.")}
     assert there == {f"{table.name}.{column.name}": kind(column) for column in table.columns}
