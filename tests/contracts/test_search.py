@@ -91,7 +91,15 @@ def test_a_hit_is_the_document_as_it_was_put(index: SearchIndex) -> None:
         ("orld", []),
         ("2023", []),
         ("맨", []),
-        ("!?", ["bare", "main", "tour", "world"]),
+        ("wsop 😀", ["main"]),
+        ("", ["bare", "main", "tour", "world"]),
+        (" \t", ["bare", "main", "tour", "world"]),
+        ("!?", []),
+        ("😀", []),
+        ("%", []),
+        ("\\", []),
+        ('"', []),
+        ("_", []),
     ],
 )
 def test_words_are_found_whole_begun_inside_korean_ones_and_with_a_slip(
@@ -183,6 +191,13 @@ def test_an_order_that_was_asked_for_comes_before_how_well_a_hit_fits(place: Sea
 def test_a_query_by_what_is_not_indexed_for_it_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(InvalidPayload):
         Query(**asked)
+
+
+def test_a_text_that_is_too_long_is_told_what_to_do() -> None:
+    Query(text="x" * 300)
+    with pytest.raises(InvalidPayload, match="more than 300 characters") as caught:
+        Query(text="x" * 301)
+    assert caught.value.fix == "ask for fewer words"
 
 
 @pytest.mark.parametrize("document", [{"title": "x"}, {"id": "", "title": "x"}, {"id": 7}])

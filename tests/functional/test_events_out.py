@@ -90,6 +90,13 @@ def test_what_a_sink_will_never_take_can_be_purged(fleet: Fleet) -> None:
     done = fleet.cli("outbox", "purge", "webhook", "--yes", "--json")
     assert json.loads(done.stdout) == {"sink": "webhook", "unsent": 1, "removed": 1}
     assert fleet.cli("outbox", "list").stdout.strip() == "Everything was sent."
+    assert fleet.cli("outbox", "purge", "webhook", "--yes").returncode == 0, "it is configured"
+    for arguments in (("purge", "nosink", "--yes"), ("retry", "--all", "--sink", "nosink")):
+        unknown = fleet.cli("outbox", *arguments)
+        assert (unknown.returncode, "no sink 'nosink'" in unknown.stderr) == (3, True), unknown.stderr
+        assert "known here: webhook" in unknown.stderr
+    listed = fleet.cli("outbox", "list", "--sink", "nosink", "--json")
+    assert (listed.returncode, listed.stdout.strip(), "no sink 'nosink'" in listed.stderr) == (0, "[]", True)
 
 
 def test_f37_what_a_receiver_never_takes_is_listed_sent_again_and_forgotten(fleet: Fleet) -> None:
@@ -104,6 +111,12 @@ def test_f37_what_a_receiver_never_takes_is_listed_sent_again_and_forgotten(flee
     one, two = "one.1.worker.told", "two.1.worker.told"
     outbox = fleet.adapters.outbox()
     assert outbox.kept("webhook", 1)[0].hold is None, "it is the receiver that is away"
+    some = fleet.cli("outbox", "list", "--limit", "1")
+    assert (some.stdout.count("webhook"), "1 of 2 for webhook; --limit shows more" in some.stderr) == (1, True)
+    assert fleet.cli("outbox", "list", "--limit", "2").stderr == ""
+    none = fleet.cli("outbox", "retry", "--all")
+    assert none.stdout.strip() == "0 will be sent again"
+    assert "2 more are unsent and not parked" in none.stderr
     for event in (one, two):
         outbox.hold("webhook", event, tries=12, error="webhook answered 500: \x1b[31mno", seconds=None)
     listed = json.loads(fleet.cli("outbox", "list", "--parked", "--json").stdout)

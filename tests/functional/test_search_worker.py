@@ -72,6 +72,9 @@ def test_contents_are_indexed_by_jobs_and_found_from_the_command_line(fleet: Fle
         shown = fleet.cli("search", "poker").stdout
         assert "World Poker Tour" in shown
         assert "raw/2.mkv" not in shown + fleet.cli("search", "--json").stdout
+        signs = fleet.cli("search", "😀")
+        assert (signs.returncode, signs.stdout.strip()) == (0, "No hits.")
+        assert "no word to search for" in signs.stderr
         assert MASTER not in fleet.log()
     finally:
         server.close()
@@ -107,5 +110,16 @@ def test_a_search_by_what_is_not_there_is_a_usage_error(fleet: Fleet, arguments:
 def test_searching_before_anything_was_indexed_finds_nothing_and_makes_nothing(fleet: Fleet) -> None:
     done = fleet.cli("search", "x")
     assert (done.returncode, done.stdout.strip()) == (0, "No hits.")
+    assert "there is no search index at" in done.stderr
+    assert "check WORKER_DATA_DIR" in done.stderr
+    as_json = fleet.cli("search", "x", "--json")
+    assert (as_json.stdout.strip(), "no search index" in as_json.stderr) == ("[]", True)
     assert not fleet.folder.exists()
     assert "ok    search " not in fleet.cli("doctor").stdout, "who has set up no search is not asked about it"
+
+
+def test_a_text_that_begins_with_a_dash_is_told_how_it_is_written(fleet: Fleet) -> None:
+    for arguments in (("-demo",), ("--demo", "--json")):
+        refused = fleet.cli("search", *arguments)
+        assert (refused.returncode, "search -- -demo" in refused.stderr) == (2, True), refused.stderr
+    assert fleet.cli("search", "--", "-demo").returncode == 0

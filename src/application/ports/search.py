@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from src.domain.errors import InvalidPayload, NetworkError, Permanent
+from src.domain.search.words import words
 
 KEY = "id"
 SEARCHABLE = ("title", "description", "players", "event_type")
@@ -63,11 +64,18 @@ class Query:
                 raise InvalidPayload(f"no {what} by {', '.join(unknown)}"[:200], fix=f"there are: {', '.join(known)}")
         given = [self.text, *(value for values in self.filters.values() for value in values)]
         if any(len(text) > LONGEST_TEXT for text in given):
-            raise InvalidPayload(f"a query or a filter's value has more than {LONGEST_TEXT} characters")
+            raise InvalidPayload(
+                f"a query or a filter's value has more than {LONGEST_TEXT} characters", fix="ask for fewer words"
+            )
         if any("\ud800" <= letter <= "\udfff" for text in given for letter in text):
             raise InvalidPayload("a query or a filter's value is not valid Unicode")
         if not 1 <= self.limit <= MOST_HITS:
             raise InvalidPayload(f"limit {self.limit} is not between 1 and {MOST_HITS}")
+
+    @property
+    def is_wordless(self) -> bool:
+        """Something is asked for, but no letter and no digit: signs and emoji are in no index, so nothing can fit."""
+        return bool(self.text.strip()) and not words(self.text)
 
 
 class Rebuild(Protocol):
@@ -105,5 +113,5 @@ class SearchIndex(Protocol):
         leaves behind is removed at once, or else by the next rebuild."""
 
     def search(self, query: Query) -> Sequence[Document]:
-        """The best hits, best first; every word has to fit (a beginning is enough, longer words may have a slip). Without words,
-        all documents, in an order of the index's own unless they are sorted."""
+        """The best hits, best first; every word has to fit (a beginning is enough, longer words may have a slip). Without text,
+        all documents, in an order of the index's own unless they are sorted. A text without words (`is_wordless`) fits none."""

@@ -73,7 +73,7 @@ class EmbeddedSearchIndex:
 
     def search(self, query: Query) -> Sequence[Document]:
         """In one read transaction."""
-        if not self.path.exists():
+        if query.is_wordless or not self.path.exists():
             return []
         try:
             return self._run(lambda connection: _live(connection).search(query), write=False)

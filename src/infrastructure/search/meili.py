@@ -164,7 +164,9 @@ class MeiliSearchIndex:
 
     # ------------------------------------------------------------------ search
     def search(self, query: Query) -> Sequence[Document]:
-        """One request."""
+        """One request. Without words none: the server would take signs for no query at all, which is all documents."""
+        if query.is_wordless:
+            return []
         options: dict[str, Any] = {
             "limit": query.limit,
             "matchingStrategy": "all",

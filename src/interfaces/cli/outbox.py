@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -11,8 +11,9 @@ from src.domain.errors import NotFound
 from src.interfaces.cli.documents import shown
 from src.interfaces.cli.errors import show_note
 from src.interfaces.cli.output import json_option, print_json
-from src.interfaces.cli.session import NoDatabase, open_existing
+from src.interfaces.cli.session import NoDatabase, Session, open_existing
 from src.interfaces.cli.table import moment, print_table
+from src.interfaces.wiring.environment import variable
 
 EMPTY = "Everything was sent."
 NONE_PARKED = "Nothing is parked."
@@ -41,8 +42,16 @@ def list_events(sink: str | None, parked: bool, limit: int, as_json: bool) -> No
         return
     kept: OutboxDesk = session.adapters.outbox()
     now: float = session.adapters.clock().now()
-    sinks = [sink] if sink else sorted(kept.waiting())
-    found = [(name, each) for name in sinks for each in kept.kept(name, limit, parked=parked)]
+    waiting = kept.waiting()
+    if sink and (unknown := _unknown(sink, session, waiting)):
+        show_note(unknown)
+    found = []
+    for name in [sink] if sink else sorted(waiting):
+        events = kept.kept(name, limit, parked=parked)
+        found += [(name, each) for each in events]
+        there = waiting.get(name, NOTHING)
+        if len(events) == limit < (count := there.parked if parked else there.count):
+            click.echo(f"mediaworker: {limit} of {count} for {name}; --limit shows more", err=True)
     if as_json:
         print_json([{"sink": name, **_document(each)} for name, each in found])
         return
@@ -59,14 +68,17 @@ def list_events(sink: str | None, parked: bool, limit: int, as_json: bool) -> No
 @outbox.command()
 @click.argument("events", nargs=-1)
 @click.option("--sink", help="Only for this one.")
-@click.option("--all", "everything", is_flag=True, help="All that are parked.")
+@click.option("--all", "everything", is_flag=True, help="All that are parked (what only waits goes by itself).")
 @json_option
 def retry(events: Sequence[str], sink: str | None, everything: bool, as_json: bool) -> None:
     """Send EVENTS again that were parked or put off, and what waits behind them: the receiver takes them now."""
     if bool(events) == everything:
         raise click.UsageError("name EVENTS (`mediaworker outbox list --parked` shows them), or say --all")
-    kept: OutboxDesk = open_existing("events").adapters.outbox()
+    session = open_existing("events")
+    kept: OutboxDesk = session.adapters.outbox()
     waiting = kept.waiting()
+    if sink and (unknown := _unknown(sink, session, waiting)):
+        raise unknown
     wanted: dict[str, Sequence[str]] = {}
     for name in [sink] if sink else sorted(waiting):
         there = waiting.get(name, NOTHING)
@@ -80,6 +92,13 @@ def retry(events: Sequence[str], sink: str | None, everything: bool, as_json: bo
         )
     freed = [{"sink": name, "id": each} for name, ids in wanted.items() for each in kept.release(name, ids)]
     print_json(freed) if as_json else click.echo(f"{len(freed)} will be sent again")
+    others = sum(each.count - each.parked for name, each in waiting.items() if sink in (None, name))
+    if everything and others:
+        click.echo(
+            f"mediaworker: {others} more are unsent and not parked: they go by themselves once their sink takes them. --all is for"
+            " parked ones; one that was put off (`mediaworker outbox list`) is sent now when it is named",
+            err=True,
+        )
 
 
 @outbox.command()
@@ -89,9 +108,13 @@ def retry(events: Sequence[str], sink: str | None, everything: bool, as_json: bo
 @json_option
 def purge(sink: str, parked: bool, yes: bool, as_json: bool) -> None:
     """Forget what SINK has yet to be told: it will never hear of it."""
-    kept: OutboxDesk = open_existing("events").adapters.outbox()
-    waiting = kept.waiting().get(sink, NOTHING)
-    count = waiting.parked if parked else waiting.count
+    session = open_existing("events")
+    kept: OutboxDesk = session.adapters.outbox()
+    waiting = kept.waiting()
+    if unknown := _unknown(sink, session, waiting):
+        raise unknown
+    there = waiting.get(sink, NOTHING)
+    count = there.parked if parked else there.count
     left = count
     while yes and left > 0 and (events := kept.kept(sink, min(left, 500), parked=parked)):
         kept.sent(sink, [each.event.id for each in events])
@@ -104,6 +127,17 @@ def purge(sink: str, parked: bool, yes: bool, as_json: bool) -> None:
         click.echo(f"removed {document['removed']}")
     else:
         click.echo(f"{count} {what} for {sink}; --yes removes them")
+
+
+def _unknown(sink: str, session: Session, waiting: Mapping[str, Waiting]) -> NotFound | None:
+    """What is to be said of a sink that is neither configured nor has anything to be told: a slip of the pen, most likely."""
+    known = sorted({*session.settings.events.sinks, *waiting})
+    if sink in known:
+        return None
+    return NotFound(
+        f"no sink {sink[:80]!r}: it is not among {variable('events.sinks')}, and nothing is unsent for it",
+        fix=f"known here: {', '.join(known) or 'none'}",
+    )
 
 
 def _state(each: Unsent, now: float) -> str:

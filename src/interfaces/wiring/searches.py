@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from src.application.ports.checkable import Checkable
 from src.application.ports.clock import Clock
 from src.application.ports.search import SearchIndex
@@ -15,6 +17,13 @@ def embedded_search(settings: Settings) -> SearchIndex:
         path=settings.search_path, busy_seconds=settings.database.busy_seconds
     )
     return made
+
+
+def absent_index(settings: Settings) -> Path | None:
+    """Where the embedded index should be, if no job has made it yet. Of a server's index None: an index that is not there answers
+    as an empty one."""
+    path = settings.search_path
+    return path if settings.search.backend == "embedded" and not path.exists() else None
 
 
 def meilisearch(settings: Settings, clock: Clock) -> SearchIndex:
