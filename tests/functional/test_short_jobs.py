@@ -144,7 +144,7 @@ def test_g1_kills_in_the_middle_of_batches_lose_nothing(fleet: Fleet) -> None:
     assert fleet.left_running() == []
 
 
-@pytest.mark.parametrize("queue", ["sqs", "postgres"])
+@pytest.mark.parametrize("queue", [pytest.param("sqs", marks=pytest.mark.chaos), "postgres"])
 def test_a_drain_gives_back_what_has_not_begun(fleet: Fleet) -> None:
     worker = fleet.start()
     publish(fleet, names(20))

@@ -16,9 +16,9 @@ from tests.servers.proxy import Act, Proxy
     ("act", "transaction", "starts"),
     [
         (Act.LOSE_REPLY, rb"UPDATE jobs SET.*RUNNING", 1),
-        (Act.LOSE_REQUEST, rb"UPDATE jobs SET.*RUNNING", 1),
+        pytest.param(Act.LOSE_REQUEST, rb"UPDATE jobs SET.*RUNNING", 1, marks=pytest.mark.chaos),
         (Act.LOSE_REPLY, rb"UPDATE jobs SET.*SUCCEEDED", 1),
-        (Act.LOSE_REQUEST, rb"UPDATE jobs SET.*SUCCEEDED", 1),
+        pytest.param(Act.LOSE_REQUEST, rb"UPDATE jobs SET.*SUCCEEDED", 1, marks=pytest.mark.chaos),
     ],
     ids=["claim done", "claim not done", "outcome done", "outcome not done"],
 )

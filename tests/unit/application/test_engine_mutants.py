@@ -203,7 +203,15 @@ MUTANTS = [
 HUNT = settings(SETTINGS, max_examples=2000, phases=tuple(phase for phase in SETTINGS.phases if phase.name != "shrink"))
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+RARE = (heartbeat_without_progress, many_successes_without_a_fence, no_fence_in_complete)
+"""Found late, after ten seconds and more of search: hunted with the storms."""
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(mutant, marks=pytest.mark.chaos) if mutant in RARE else mutant for mutant in MUTANTS],
+    ids=lambda mutant: mutant.__name__,
+)
 def test_the_state_machine_catches(mutant: Patch, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant(monkeypatch)
     with pytest.raises((AssertionError, WorkerError)):
