@@ -66,14 +66,8 @@ class BatchIntake:
         return list(short.values()), others
 
     def _short_draft(self, delivery: Delivery) -> JobDraft | None:
-        try:
-            decoded = self.decoders.decode(delivery.body, delivery.attributes)
-        except Exception:  # noqa: BLE001 - `take` meets it again, and says what it means
-            return None
-        if not isinstance(decoded, Requests) or len(decoded.drafts) != 1:
-            return None
-        (draft,) = decoded.drafts
-        return draft if self.is_short(draft.type) and not draft.delay_seconds else None
+        _, draft = self._named(delivery)
+        return draft if draft is not None and self.is_short(draft.type) else None
 
     def take_short(self, wanted: Sequence[Wanted]) -> tuple[Sequence[Held], Sequence[Delivery]]:
         """Claim new short jobs, all in one commit: those that are held now, and the messages whose jobs the ledger knows
