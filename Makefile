@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine with Python 3.11+: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+# Each of some thousand Pythons of a test run would compile what it imports, and each of pytest's workers all tests.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.locked

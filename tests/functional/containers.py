@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from src.domain.errors import ErrorReport, FileAccessError
 from src.domain.job import Job, JobDraft
 from src.infrastructure.ffmpeg.binary import find_ffmpeg
 from tests.functional.films import store
-from tests.functional.fleet import Fleet
+from tests.functional.fleet import Fleet, Process
 
 BATCH_ID = "0b5f2c1e-1111-4222-8333-444455556666"
 ALWAYS = {"job_id", "tenant_id", "video_id", "aws_batch_job_id"}
@@ -36,7 +35,7 @@ def admit(fleet: Fleet, clip: Path, job: str = "job-1", video: str = "v1", max_a
     return job
 
 
-def ended(process: subprocess.Popen[bytes], seconds: float = 60) -> int:
+def ended(process: Process, seconds: float = 60) -> int:
     return process.wait(seconds)
 
 

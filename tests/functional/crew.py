@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.functional.fleet import Fleet, wait_for
+from tests.functional.fleet import Fleet, Process, wait_for
 
 REFUSED = 4
 """How a worker ends that is started while a server is away."""
@@ -66,7 +66,7 @@ def _runs(pid: int) -> bool:
 class Seat:
     """One worker's place."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     number: int
     """of its log"""
     started_at: float

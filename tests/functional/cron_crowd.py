@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 from datetime import datetime
 from functools import partial
 
 from src.application.ports.ledger import JobFilter
 from src.domain.job import Job
-from tests.functional.fleet import Fleet, wait_for
+from tests.functional.fleet import Fleet, Process, wait_for
 
 CROWD = 5
 NAME = "every-second"
@@ -66,7 +65,7 @@ def crowd(fleet: Fleet, *, ticks: int, deaths: int, seed: int) -> None:
     end(running)
 
 
-def end(running: list[subprocess.Popen[bytes]]) -> None:
+def end(running: list[Process]) -> None:
     """They leave when they are told to."""
     for process in running:
         process.send_signal(signal.SIGTERM)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from src.application.engine.waker import reference
 from src.application.ports.ledger import JobFilter
@@ -24,16 +24,22 @@ from tests.functional import zygote
 
 ROOT = Path(__file__).resolve().parents[2]
 
+Process: TypeAlias = subprocess.Popen[bytes] | zygote.Copy
+
 WORKER = "src.interfaces.workers.video.main"
 
 
 @dataclass
 class Fleet:
-    """Workers share `folder` as their data directory. Everything they start dies with `close`."""
+    """Workers share `folder` as their data directory. Everything they start dies with `close`.
+
+    Processes are forked from one that has the program loaded (zygote.py): the start of Python is most of what a short one costs,
+    and under many kills more of the machine than what a test looks at. `anew` starts Python itself.
+    """
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
-    processes: list[subprocess.Popen[bytes] | zygote.Copy] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
     _adapters: Adapters | None = None
 
     # ------------------------------------------------------------------ processes
@@ -55,32 +61,34 @@ class Fleet:
             **more,
         }
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, anew: bool = False, **environment: str) -> Process:
         """A worker process; its log goes to worker-N.log."""
-        return self._spawn(WORKER, arguments, environment)
+        return self._spawn(WORKER, arguments, environment, anew=anew)
 
-    def run(self, module: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def run(self, module: str, *arguments: str, **environment: str) -> Process:
         """A process of any of our modules; its log goes where a worker's would."""
         return self._spawn(module, arguments, environment)
 
-    def container(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def container(self, *arguments: str, **environment: str) -> Process:
         """A process for one job, as AWS Batch starts a container; its log goes where a worker's would."""
         return self._spawn("src.interfaces.workers.batch.main", arguments, environment)
 
-    def scheduler(self, **environment: str) -> subprocess.Popen[bytes]:
+    def scheduler(self, **environment: str) -> Process:
         """A process that fires cron's entries."""
         return self._spawn("src.interfaces.workers.scheduler.main", (), environment)
 
-    def _spawn(self, module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        with self._log() as sink:
-            process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
-                cwd=ROOT,
-                env=self.environ(**environment),
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=sink,
-            )
+    def _spawn(
+        self, module: str, arguments: Sequence[str], environment: Mapping[str, str], *, anew: bool = False
+    ) -> Process:
+        environ = self.environ(**environment)
+        with self._log() as sink, Path(os.devnull).open("rb") as nothing:
+            if anew or not zygote.can_copy(environ):
+                command = [sys.executable, "-m", module, *arguments]
+                process: Process = subprocess.Popen(
+                    command, cwd=ROOT, env=environ, stdin=nothing, stdout=sink, stderr=sink
+                )
+            else:
+                process = zygote.Copy(module, arguments, environ, [nothing.fileno(), sink.fileno(), sink.fileno()])
         self.processes.append(process)
         return process
 
@@ -88,18 +96,9 @@ class Fleet:
         self.folder.mkdir(parents=True, exist_ok=True)
         return (self.folder / f"worker-{len(self.processes)}.log").open("ab")
 
-    def fork(self, *arguments: str, **environment: str) -> zygote.Copy:
-        """A worker process like `start`'s, from a process that has the program loaded: for tests in which the start of Python
-        (2 s of CPU with its first handler process) would take more of the machine than what they look at."""
-        with self._log() as sink, Path(os.devnull).open("rb") as nothing:
-            streams = [nothing.fileno(), sink.fileno(), sink.fileno()]
-            copy = zygote.Copy(WORKER, arguments, self.environ(**environment), streams)
-        self.processes.append(copy)
-        return copy
-
     def drain(self, timeout: float = 90, **environment: str) -> int:
         """Run one worker until the queue is empty; its exit code."""
-        return self.fork("--drain", **environment).wait(timeout)
+        return self.start("--drain", **environment).wait(timeout)
 
     def cli(self, *arguments: str, timeout: float = 90, **environment: str) -> subprocess.CompletedProcess[str]:
         """The command line, as an operator types it."""
@@ -213,7 +212,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 30, what: str = "
         time.sleep(0.02)
 
 
-def kill(process: subprocess.Popen[bytes] | zygote.Copy) -> None:
+def kill(process: Process) -> None:
     """kill -9."""
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
 import time
 from contextlib import closing, suppress
 from pathlib import Path
 
 from tests.adapters.postgres import execute
-from tests.functional.fleet import Fleet
+from tests.functional.fleet import Fleet, Process
 
 TRIES = 100
 IN_A_TRANSACTION = (
@@ -20,7 +19,7 @@ IN_A_TRANSACTION = (
 )
 
 
-def freeze(fleet: Fleet, worker: subprocess.Popen[bytes]) -> None:
+def freeze(fleet: Fleet, worker: Process) -> None:
     """SIGSTOP for the worker and everything below it, between two transactions: one that is stopped inside of one keeps its
     locks, in the embedded database the only one there is. That ends after a minute (PostgreSQL) or never (one machine's
     own file), and is not what the tests are about."""
@@ -33,7 +32,7 @@ def freeze(fleet: Fleet, worker: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the worker was inside a transaction every time")
 
 
-def thaw(worker: subprocess.Popen[bytes], *, head_start_seconds: float = 0.0) -> None:
+def thaw(worker: Process, *, head_start_seconds: float = 0.0) -> None:
     """SIGCONT. With a head start, what the worker started goes on before the worker itself can learn that it is late."""
     below = descendants(worker.pid)
     for pid in below:

@@ -99,7 +99,7 @@ def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
     names = [f"job-{number:05}" for number in range(plan.jobs)]
     dice = random.Random(plan.seed)
     began = time.time()
-    running = [fleet.fork() for _ in range(plan.workers)]
+    running = [fleet.start() for _ in range(plan.workers)]
     batches = [names[start : start + plan.portion] for start in range(0, len(names), plan.portion)]
     _push(server, batches.pop(0), plan)
     killed_at: list[float] = []
@@ -115,7 +115,7 @@ def _storm(fleet: Fleet, server: Server, plan: Plan) -> Account:
             victim = len(killed_at) % plan.workers
             killed_at.append(time.time())
             kill(running[victim])
-            running[victim] = fleet.fork()
+            running[victim] = fleet.start()
         if restarts < plan.restarts and left <= plan.jobs * (plan.restarts - restarts) // (plan.restarts + 1):
             away = time.time()
             server.kill()

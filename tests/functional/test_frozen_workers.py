@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from src.domain.video.video import VideoStatus
 from src.infrastructure.ffmpeg.binary import find_ffmpeg
 from tests.functional.everywhere import fleet_on, often_on
 from tests.functional.films import new_body, objects, objects_of, outcomes, shown, store
-from tests.functional.fleet import Fleet, wait_for
+from tests.functional.fleet import Fleet, Process, wait_for
 from tests.functional.frozen import freeze, thaw
 from tests.functional.storm import make_clip
 
@@ -35,7 +34,7 @@ def refused(fleet: Fleet, number: int, job: str) -> bool:
     return any(event["event"] in REFUSALS and event["job"] == job for event in fleet.events(number))
 
 
-def frozen_since(fleet: Fleet, worker: subprocess.Popen[bytes]) -> float:
+def frozen_since(fleet: Fleet, worker: Process) -> float:
     """Stop it, all of it; the moment from which three leases count."""
     freeze(fleet, worker)
     return time.monotonic()

@@ -11,9 +11,11 @@ import atexit
 import contextlib
 import gc
 import importlib
+import importlib.util
 import io
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -141,6 +143,10 @@ class Copy:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def terminate(self) -> None:
+        """As whoever runs it would end it."""
+        self.send_signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """At once."""
         self.send_signal(signal.SIGKILL)
@@ -151,7 +157,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Like subprocess.run of `python -m module arguments` with captured text. Raises subprocess.TimeoutExpired."""
     command = [sys.executable, "-m", module, *arguments]
-    if any(environ.get(name) != os.environ.get(name) for name in (*environ, *os.environ) if _of_python(name)):
+    if not can_copy(environ):
         return subprocess.run(
             command, cwd=ROOT, env=dict(environ), capture_output=True, text=True, timeout=timeout, check=False
         )
@@ -164,6 +170,11 @@ def run(
             copy.wait()
             raise subprocess.TimeoutExpired(command, timeout, _read(out), _read(err)) from None
         return subprocess.CompletedProcess(command, code, _read(out).decode(), _read(err).decode())
+
+
+def can_copy(environ: Mapping[str, str]) -> bool:
+    """Whether a copy can be what Python would be with this environment."""
+    return not any(environ.get(name) != os.environ.get(name) for name in {*environ, *os.environ} if _of_python(name))
 
 
 def _of_python(name: str) -> bool:
@@ -231,7 +242,8 @@ def _become(request: Mapping[str, Any], fds: Sequence[int]) -> int:
     os.environ.clear()
     os.environ.update(request["environ"])
     sys.path[1:1] = [part for part in request["environ"].get("PYTHONPATH", "").split(os.pathsep) if part != str(ROOT)]
-    sys.argv = [importlib.import_module(request["module"]).__file__ or "", *request["arguments"]]
+    found = importlib.util.find_spec(request["module"])
+    sys.argv = [(found and found.origin) or "", *request["arguments"]]
     # What python does at its start: lines at once for errors, blocks for output that is no terminal.
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8")
     sys.stderr = io.TextIOWrapper(
@@ -239,12 +251,11 @@ def _become(request: Mapping[str, Any], fds: Sequence[int]) -> int:
     )
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
     if request["module"] == "src.interfaces.cli.app":
-        from src.interfaces.cli.app import main
-
-        main()
-    from src.interfaces.workers import runner
-
-    return runner.main("video", sys.argv[1:])
+        # Loaded already; to run it as a main module would load it once more.
+        importlib.import_module(request["module"]).main()
+    else:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    return 0
 
 
 if __name__ == "__main__":

@@ -94,6 +94,8 @@ class Worker:
     _finished: threading.Event = field(default_factory=threading.Event)
     _receiver: Receiver = field(init=False)
     _settlings: set[Future[None]] = field(default_factory=set)
+    _waking: threading.Lock = field(default_factory=threading.Lock)
+    """held while rows are woken: one that was taken and has no message yet is neither due nor in the queue"""
     _stops: int = 0
 
     def __post_init__(self) -> None:
@@ -218,7 +220,8 @@ class Worker:
 
     def _wake(self) -> None:
         if self.waker is not None:
-            self.waker.work_off(self.clock, self._stopping.is_set)
+            with self._waking:
+                self.waker.work_off(self.clock, self._stopping.is_set)
 
     # ------------------------------------------------------------------ what the executor says
     def _dispatch(self, settling: ThreadPoolExecutor, timeout_seconds: float = 0.2) -> None:
@@ -284,13 +287,18 @@ class Worker:
 
     # ------------------------------------------------------------------ the end
     def _drained(self) -> bool:
+        if not self._waking.acquire(blocking=False):
+            return False
         try:
+            # In this order: what a message asked for is in the ledger before the message is gone.
             depth = self.inspector.depth()
             waiting = depth.ready or depth.delayed or depth.in_flight
             return not (waiting or self._unfinished() or self._anything_due())
         except WorkerError as error:
             log.warning("drain.unknown", extra={"error": str(error)})
             return False
+        finally:
+            self._waking.release()
 
     def _unfinished(self) -> bool:
         # What follows an end may bring another job.

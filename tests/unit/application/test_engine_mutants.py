@@ -203,7 +203,13 @@ MUTANTS = [
 HUNT = settings(SETTINGS, max_examples=2000, phases=tuple(phase for phase in SETTINGS.phases if phase.name != "shrink"))
 
 
-RARE = (heartbeat_without_progress, many_successes_without_a_fence, no_fence_in_complete)
+RARE = (
+    blind_delete_of_the_lock,
+    heartbeat_without_progress,
+    many_successes_without_a_fence,
+    no_fence_in_complete,
+    refused_successes_are_acknowledged_too,
+)
 """Found late, after ten seconds and more of search: hunted with the storms."""
 
 

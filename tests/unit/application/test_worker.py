@@ -19,7 +19,7 @@ from src.application.engine.worker import Worker
 from src.application.ports.exchange import Sort
 from src.application.ports.ledger import DeadLetter, Move
 from src.application.ports.ops_events import OpsEvent
-from src.application.ports.queue import Delivery
+from src.application.ports.queue import Delivery, Envelope
 from src.domain.errors import DatabaseUnavailable, LockUnavailable, NetworkError, QueueUnavailable
 from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
@@ -203,6 +203,32 @@ def test_i9_all_that_a_dead_worker_leaves_is_woken_in_one_turn(world: World, sta
     world.clock.advance(31)
     worker._wake()
     assert world.queue.inner.depth().ready == len(names)
+
+
+def test_a_drain_does_not_end_between_the_taking_of_a_row_and_its_message(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs of an event with several are rows first. A drain once ended while the waker had them in hand."""
+    worker = worker_of(world, station)
+    worker.waker = world.waker
+    world.ledger.begin([draft("job-1")], owner="dead", lease_seconds=30)
+    world.clock.advance(31)
+    assert not worker._drained(), "it is due"
+    publish, believed = world.waker.publisher.publish, list[bool]()
+
+    def meanwhile(envelopes: Sequence[Envelope]) -> None:
+        asking = threading.Thread(target=lambda: believed.append(worker._drained()))
+        asking.start()
+        asking.join(10)
+        publish(envelopes)
+
+    monkeypatch.setattr(world.waker.publisher, "publish", meanwhile)
+    worker._wake()
+    assert believed == [False]
+    assert not worker._drained(), "its message waits"
+    (delivery,) = world.queue.receive(1, wait_seconds=0, visibility_seconds=60)
+    world.queue.ack([delivery])
+    assert worker._drained()
 
 
 class Stuck(Nobody):
