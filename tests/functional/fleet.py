@@ -34,7 +34,7 @@ class Fleet:
     """Workers share `folder` as their data directory. Everything they start dies with `close`.
 
     Processes are forked from one that has the program loaded (zygote.py): the start of Python is most of what a short one costs,
-    and under many kills more of the machine than what a test looks at. `anew` starts Python itself.
+    and under many kills more of the machine than what a test looks at.
     """
 
     folder: Path
@@ -61,9 +61,13 @@ class Fleet:
             **more,
         }
 
-    def start(self, *arguments: str, anew: bool = False, **environment: str) -> Process:
+    def start(self, *arguments: str, **environment: str) -> Process:
         """A worker process; its log goes to worker-N.log."""
-        return self._spawn(WORKER, arguments, environment, anew=anew)
+        return self._spawn(WORKER, arguments, environment)
+
+    def start_python(self, *arguments: str, **environment: str) -> Process:
+        """The same, started as an operator's is."""
+        return self._spawn(WORKER, arguments, environment, anew=True)
 
     def run(self, module: str, *arguments: str, **environment: str) -> Process:
         """A process of any of our modules; its log goes where a worker's would."""

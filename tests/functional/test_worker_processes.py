@@ -195,7 +195,7 @@ def test_t12_the_longest_id_there_is_runs_like_any_other(fleet: Fleet) -> None:
 
 
 def test_sigterm_on_an_idle_worker_exits_zero(fleet: Fleet) -> None:
-    worker = fleet.start()
+    worker = fleet.start_python()
     wait_for(lambda: "worker.receiving" in fleet.log(), 20, "the worker receives")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(10) == 0
@@ -203,7 +203,7 @@ def test_sigterm_on_an_idle_worker_exits_zero(fleet: Fleet) -> None:
 
 def test_f24_sigterm_hands_back_what_does_not_fit_and_the_attempt_is_not_burnt(fleet: Fleet) -> None:
     fleet.submit("job-1", "progress", seconds=60)
-    worker = fleet.start(WORKER_SHUTDOWN__GRACE_SECONDS="6")
+    worker = fleet.start_python(WORKER_SHUTDOWN__GRACE_SECONDS="6")
     wait_for(lambda: fleet.entries("start", "job-1"), 30, "the job runs")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(15) == 0
