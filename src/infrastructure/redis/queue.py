@@ -23,8 +23,9 @@ from src.infrastructure.redis.address import RedisLink
 from src.infrastructure.redis.server import facts
 
 PARTS = ("claiming", "messages", "ready", "delayed", "leases", "claims", "keys", "seq")
-BATCH = 200
-"""Messages per script: it runs about 1 ms, and nobody else is served meanwhile."""
+BATCH = 500
+"""Messages per script: it runs some 3 ms, and nobody else is served meanwhile. With 200, all that is done once a batch made a short job
+cost the worker a fifth more (0.81 to 0.92 of its CPU with 500, three runs side by side)."""
 
 SLICE_SECONDS = 2.0
 """Longest blocking wait before the next look: what bounds the wait for a message that another worker's crash left behind."""
