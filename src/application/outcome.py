@@ -28,9 +28,10 @@ class Snooze:
 Outcome = Done | Snooze
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Run:
-    """What a handler knows about the attempt it is part of. `report` is cheap, never blocks and never fails."""
+    """What a handler knows about the attempt it is part of. `report` is cheap, never blocks and never fails. (Not frozen: a frozen
+    one takes three times as long to make, and a short job has little else to pay for.)"""
 
     job_id: str
     tenant: str

@@ -51,9 +51,10 @@ class JobState(StrEnum):
 ACTIVE_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RETRY_WAIT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class JobDraft:
-    """A job somebody asks for. `subject` names what it is about: at most one active job per (type, subject)."""
+    """A job somebody asks for. `subject` names what it is about: at most one active job per (type, subject). (Not frozen, which
+    would take twice as long, once a message. Nobody changes it.)"""
 
     id: str
     type: str
@@ -110,8 +111,7 @@ class Job:
             trace=draft.trace,
             created_at=now,
             due_at=due,
-            # Soon, because a crash between this commit and the publish must not cost an hour; the first delivery or
-            # the publish itself moves it away.
+            # Soon: a crash between this commit and the publish must not cost an hour; the publish moves it away.
             wake_at=due,
         )
 

@@ -167,7 +167,7 @@ from src.infrastructure.process.mark import Mark
 channel, mark = socket.socket(fileno=int(sys.argv[1])), Mark(int(sys.argv[3]))
 wire.send_text(channel, '{"ready":true}')
 while (frame := wire.receive(channel)) is not None:
-    orders = [wire.unpack_order(text) for text in frame["orders"]]
+    orders = list(wire.orders_of(frame["orders"]))
     if select.select([channel], [], [], 0.3)[0]:
         sys.exit(f"told before anything had begun: {wire.receive(channel)}")
     for number, order in orders:

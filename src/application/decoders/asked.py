@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class Wrapped:
     trace: str | None = None
 
 
-Found = Sequence[Asked] | Wrapped
+Found = list[Asked] | Wrapped
 
 
 def text(document: Document, name: str) -> str:
@@ -59,7 +59,9 @@ def mapping(document: Document, name: str) -> Document:
 
 def count(document: Document, name: str, default: int) -> int:
     """A whole number from 0 up; `default` when absent. Raises InvalidMessage."""
-    value = document.get(name, default)
+    if name not in document:
+        return default
+    value = document[name]
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidMessage(f"{name} must be a whole number from 0 up, got {_kind(value)}")
     return value
@@ -68,8 +70,8 @@ def count(document: Document, name: str, default: int) -> int:
 def tenant_in(document: Document, *names: str) -> str | None:
     """The tenant under the first of `names` that is there. Raises InvalidPayload when it is not an id."""
     for name in names:
-        if document.get(name) is not None:
-            return identifier(document[name], name)
+        if (value := document.get(name)) is not None:
+            return identifier(value, name)
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from src.application.catalog import Catalog
 from src.application.decoders import (
@@ -37,21 +38,30 @@ _VERSION = re.compile(r"[1-9][0-9]{0,18}(?:\.[0-9]{1,9}){0,3}")
 
 Shape = Callable[[Document, DecoderSettings], Found | Newer | Reference | None]
 
-SHAPES: tuple[Shape, ...] = (
+SHAPES: tuple[tuple[Shape, tuple[str, ...]], ...] = (
     # Envelopes and events first: their own `id` and `type` must not be taken for a job's.
-    sns.read,
-    s3_notification.read,
-    eventbridge.read,
-    content_event.read,
-    cloudevents.read,
-    outbox_event.read,
-    deletion.read,
-    video_job.read,
-    ai_job.read,
-    video_legacy.read,
-    content_job.read,
-    reference.read,
+    (sns.read, ("TopicArn",)),
+    (s3_notification.read, ("Records", "Event")),
+    (eventbridge.read, ("detail-type",)),
+    (content_event.read, ("specversion", "event_type")),
+    (cloudevents.read, ("specversion",)),
+    (outbox_event.read, ("jobType",)),
+    (deletion.read, ("action",)),
+    (video_job.read, ("video_id",)),
+    (ai_job.read, ("job_id",)),
+    (video_legacy.read, ("video_id",)),
+    (content_job.read, ("id",)),
+    (reference.read, ("job_id",)),
 )
+"""Each with its marks: a body without any of them has another shape. Asking all twelve would take as long as reading the right one."""
+
+MARKS = frozenset(mark for _, marks in SHAPES for mark in marks)
+
+
+@cache
+def shapes_with(marks: frozenset[str]) -> Sequence[Shape]:
+    """What a body may be that has these of the MARKS."""
+    return [shape for shape, wanted in SHAPES if not marks.isdisjoint(wanted)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +84,11 @@ class Decoders:
     def decode(self, body: bytes, attributes: Mapping[str, str]) -> Decoded:
         """What the message asks for. Raises InvalidMessage when it is none of ours or breaks a limit; UnknownJobType,
         InvalidPayload or TenantMismatch when its job may not run. All are permanent, nothing else is raised."""
-        trace = trace_of(attributes.get("traceparent"))
-        match self._read(self._document(body), trace, frozenset()):
-            case Newer() | Reference() as decoded:
-                return decoded
-            case asked, trace:
-                return Requests([self.draft(one, trace) for one in asked])
+        found = self._read(self._document(body), trace_of(attributes.get("traceparent")), frozenset())
+        if not isinstance(found, tuple):
+            return found
+        asked, trace = found
+        return Requests([self.draft(one, trace) for one in asked])
 
     def named(self, body: bytes) -> Named | None:
         """The one job that a refused message is about, where it says an id and a type that is known here: whoever asked for it looks
@@ -105,15 +114,17 @@ class Decoders:
 
     def _read(
         self, document: Document, trace: str | None, opened: frozenset[Shape]
-    ) -> Newer | Reference | tuple[Sequence[Asked], str | None]:
+    ) -> Newer | Reference | tuple[list[Asked], str | None]:
         later = newer(document)
         if later is not None:
             return later
         trace = trace or trace_of(document.get("traceparent"))
-        for shape in SHAPES:
+        for shape in shapes_with(MARKS.intersection(document)):
             found = shape(document, self.settings)
             if found is None:
                 continue
+            if isinstance(found, list):
+                return found, trace
             match found:
                 case Newer() | Reference() as decoded:
                     return decoded
@@ -122,8 +133,6 @@ class Decoders:
                         raise InvalidMessage("envelopes of one kind inside each other", fix="wrap a message once")
                     unwrapped = self._document(inner) if isinstance(inner, bytes) else inner
                     return self._read(unwrapped, trace or inner_trace, opened | {shape})
-                case asked:
-                    return asked, trace
         names = ", ".join(ascii(name[:40]) for name in sorted(document)[:10]) or "none"
         raise InvalidMessage(f"no known shape of message; its keys: {names}")
 

@@ -79,10 +79,10 @@ def work_order(held: Held) -> WorkOrder:
     return WorkOrder(
         held.run_id,
         job.id,
+        job.payload,
         job.type,
         job.tenant,
         job.subject,
-        job.payload,
         job.generation,
         job.fence,
         job.attempts,
@@ -96,17 +96,20 @@ class HeldRuns:
     """Guarded by one lock; snapshots are copies."""
 
     _runs: dict[str, Held] = field(default_factory=dict)
+    _short: int = 0
+    """of them"""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, held: Held) -> None:
         """A new attempt."""
-        with self._lock:
-            self._runs[held.run_id] = held
+        self.add_all([held])
 
     def add_all(self, many: Iterable[Held]) -> None:
         """New attempts."""
         with self._lock:
-            self._runs.update((held.run_id, held) for held in many)
+            for held in many:
+                self._short += held.short and held.run_id not in self._runs
+                self._runs[held.run_id] = held
 
     def get(self, name: str) -> Held | None:
         """The attempt, or None when it has ended."""
@@ -134,13 +137,13 @@ class HeldRuns:
         """The attempts have ended and are settled."""
         with self._lock:
             for name in names:
-                self._runs.pop(name, None)
+                if (held := self._runs.pop(name, None)) is not None:
+                    self._short -= held.short
 
     def count(self) -> tuple[int, int]:
         """(long ones, short ones) held, settling ones included."""
         with self._lock:
-            short = sum(held.short for held in self._runs.values())
-            return len(self._runs) - short, short
+            return len(self._runs) - self._short, self._short
 
     def by_type(self) -> Mapping[str, int]:
         """{job type: how many are held}, settling ones included."""

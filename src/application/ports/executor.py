@@ -12,14 +12,14 @@ from src.domain.progress import ProgressReport
 
 class WorkOrder(NamedTuple):
     """One attempt, as the executor is told of it. `run_id` is unique per attempt and safe as a folder name. (A tuple, because
-    thousands are made in a second.)"""
+    thousands are made in a second.) What a batch of short jobs has in common stands at the end."""
 
     run_id: str
     job_id: str
+    payload: Mapping[str, Any]
     type: str
     tenant: str
     subject: str | None
-    payload: Mapping[str, Any]
     generation: int
     fence: int
     attempt: int

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 STOP_SIGNAL = signal.SIGUSR1
 
+NOBODY: Mapping[str, object] = {}
+"""Whose lines are written between two jobs."""
+
 Handled = dict[str, Any] | str
 """How a run ended: a frame, or for a success its result as JSON text."""
 
@@ -40,11 +43,11 @@ class _Room:
 
     scratch: Scratch
     name: str
+    lock: threading.Lock
     _path: Path | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self) -> Path:
-        with self._lock:
+        with self.lock:
             if self._path is None:
                 self._path = self.scratch.open(self.name)
             return self._path
@@ -73,6 +76,8 @@ class Child:
     _to_stop: dict[str, str] = field(default_factory=dict)
     """{run: reason} of what must stop, whether it has begun or not"""
     _interruptible: bool = False
+    _opening: threading.Lock = field(default_factory=threading.Lock)
+    """held while a scratch folder is made: a handler may ask for its own in several threads"""
     _outbox: Outbox = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,7 +105,7 @@ class Child:
         try:
             while (frame := wire.receive(self.channel)) is not None:
                 if "orders" in frame:
-                    self._waiting.extend(map(wire.unpack_order, frame["orders"]))
+                    self._waiting.extend(wire.orders_of(frame["orders"]))
                     self._wake.put(True)
                 elif "stop" in frame:
                     self._stop(str(frame["stop"]), str(frame["reason"]))
@@ -153,7 +158,7 @@ class Child:
         self._current = run
         self.mark.write(number)
         self.bind({"job": order.job_id, "tenant": order.tenant, "attempt": order.attempt, "trace": order.trace})
-        room = _Room(self.scratch, run)
+        room = _Room(self.scratch, run, self._opening)
         ended = self._handled(order, room)
         self._interruptible = False
         try:
@@ -161,7 +166,7 @@ class Child:
         except JobError as error:
             # The outcome counts; what is left is swept at the next start of a worker.
             log.warning("scratch.left", extra={"run": run, "error": str(error)})
-        self.bind({})
+        self.bind(NOBODY)
         if run in self._to_stop and isinstance(ended, dict) and "error" in ended:
             # Stopped as told: the supervisor settles by its own reason, and kills what might be left.
             self._outbox.flush()

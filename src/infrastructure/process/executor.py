@@ -26,7 +26,7 @@ from src.domain.errors import Crashed, ErrorReport
 from src.domain.progress import ProgressReport
 from src.infrastructure.process import wire
 from src.infrastructure.process.group import kill_group, reap_group, said
-from src.infrastructure.process.handle import BREACHES, ChildProcess, endings, frames, untold_ends
+from src.infrastructure.process.handle import BREACHES, ChildProcess, endings, untold_ends
 from src.infrastructure.process.linux import adopt_orphans
 from src.infrastructure.process.mark import Mark
 
@@ -96,7 +96,7 @@ class ProcessExecutor:
             if found is None:
                 self._commands.put(lambda some=some: self._start(some, processes=processes))  # type: ignore[misc]
                 continue
-            self._send(*found)
+            self._send(*found, some)
             if len(found[0].runs) > 1:
                 # The parent thread has to look whether they get stuck.
                 self._commands.put(self._nothing)
@@ -195,11 +195,11 @@ class ProcessExecutor:
             report = ErrorReport.of(Crashed(f"no executor process could be started: {error}"), self.redact)
             self._events.put([Failed(order.run_id, report) for order in orders])
             return
-        self._send(*found)
+        self._send(*found, orders)
 
-    def _take(self, orders: Sequence[WorkOrder], *, processes: int) -> tuple[ChildProcess, list[str]] | None:
-        """A child for these, under the lock: where so many have short runs already, the one that has fewest, and
-        none that is stuck if another goes on; else an idle one."""
+    def _take(self, orders: Sequence[WorkOrder], *, processes: int) -> tuple[ChildProcess, int] | None:
+        """A child for these and the number of the first of them, under the lock: where so many have short runs already, the child
+        that has fewest, and none that is stuck if another goes on; else an idle one."""
         usable = [child for child in self._children if child.usable]
         busy = [child for child in usable if child.runs and child.short and not child.stopping]
         if 0 < processes <= len(busy):
@@ -210,17 +210,17 @@ class ProcessExecutor:
             return None
         return child, child.add(orders, short=processes > 0)
 
-    def _send(self, child: ChildProcess, texts: Sequence[str]) -> None:
+    def _send(self, child: ChildProcess, first: int, orders: Sequence[WorkOrder]) -> None:
         try:
-            for part in frames(texts):
-                child.send(part)
+            for frame in wire.order_frames(orders, first):
+                child.send(frame)
             child.starting = False
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             log.warning("executor.channel", extra={"pid": child.process.pid, "error": str(error)})
             # Its reader sees the end of the process and reports the runs'.
             kill_group(child.process.pid)
 
-    def _spawn(self, orders: Sequence[WorkOrder], *, short: bool) -> tuple[ChildProcess, list[str]]:
+    def _spawn(self, orders: Sequence[WorkOrder], *, short: bool) -> tuple[ChildProcess, int]:
         mark = Mark()
         ours, theirs = socket.socketpair()
         try:
@@ -239,7 +239,7 @@ class ProcessExecutor:
             theirs.close()
         child = ChildProcess(process, ours, mark, idle_since=time.monotonic())
         reader = threading.Thread(target=self._read, args=(child,), name=f"executor-{process.pid}", daemon=True)
-        texts = child.add(orders, short=short) if orders else []
+        first = child.add(orders, short=short) if orders else 0
         try:
             reader.start()
         except RuntimeError:
@@ -251,7 +251,7 @@ class ProcessExecutor:
         with self._lock:
             self._children.append(child)
         self._readers = [thread for thread in self._readers if thread.is_alive()] + [reader]
-        return child, texts
+        return child, first
 
     def _warmed(self) -> None:
         """Have a child, if there is none."""

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from src.application.ports.executor import ExecutorEvent, Failed, Returned, Snoozed, Stopped, Succeeded, WorkOrder
@@ -22,12 +23,6 @@ log = logging.getLogger(__name__)
 
 TELL_SECONDS = 0.1
 """How long others may be about to send something before `tell` gives up."""
-
-FRAME_BYTES = 4 << 20
-"""Orders of one frame; the wire's limit is far above it."""
-
-TOGETHER = 16
-"""Orders that are written as JSON with one call, which by itself costs as much as a small order."""
 
 BREACHES = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What reading may raise that no child of ours would say, whatever its job made of it."""
@@ -63,28 +58,22 @@ class ChildProcess:
     """number of the run behind which others waited for too long: they were taken back. 0: there was none"""
     sending: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, orders: Sequence[WorkOrder], *, short: bool) -> list[str]:
-        """These runs are the child's now; their orders as JSON text, some in each."""
+    def add(self, orders: Sequence[WorkOrder], *, short: bool) -> int:
+        """These runs are the child's now; the number of the first of them."""
         self.short = short
         self.jobs += 1
         if not self.runs:
             # What was begun last has ended long ago, perhaps; these have only just come.
             self.seen, self.freed = (self.seen[0], time.monotonic()), 0
-        texts: list[str] = []
-        for start in range(0, len(orders), TOGETHER):
-            packed = []
-            for order in orders[start : start + TOGETHER]:
-                self.orders += 1
-                self.runs[order.run_id] = self.orders
-                packed.append(wire.pack_order(order, self.orders))
-            text = wire.text_of(packed)[1:-1]
-            texts += [text] if len(text) <= FRAME_BYTES else map(wire.text_of, packed)
-        return texts
+        first = self.orders + 1
+        self.orders += len(orders)
+        self.runs.update(zip([order.run_id for order in orders], count(first), strict=False))
+        return first
 
-    def send(self, text: str) -> None:
+    def send(self, frame: bytes) -> None:
         """One frame, whole. Raises OSError when the process is gone."""
         with self.sending:
-            wire.send_text(self.channel, text)
+            self.channel.sendall(frame)
 
     def tell(self, text: str) -> bool:
         """One small frame, soon or not at all: False when the process does not read what it was sent before (its job holds
@@ -137,14 +126,3 @@ def untold_ends(mark: Mark) -> list[ExecutorEvent]:
         # A job wrote over them; their runs count as unfinished.
         log.warning("executor.protocol", extra={"error": str(error)})
         return []
-
-
-def frames(texts: Sequence[str]) -> Iterator[str]:
-    start, size = 0, 0
-    for place, text in enumerate(texts):
-        if size and size + len(text) > FRAME_BYTES:
-            yield f'{{"orders":[{",".join(texts[start:place])}]}}'
-            start, size = place, 0
-        size += len(text)
-    if texts[start:]:
-        yield f'{{"orders":[{",".join(texts[start:])}]}}'

@@ -35,7 +35,7 @@ class Outbox:
     """more members of a frame of ends, as JSON text (", ..."): the process's memory"""
     _readings: list[dict[str, Any]] = field(default_factory=list)
     _ends: list[str] = field(default_factory=list)
-    _wake: threading.Condition = field(default_factory=threading.Condition)
+    _wake: threading.Condition = field(default_factory=lambda: threading.Condition(threading.Lock()))
     _sending: threading.Lock = field(default_factory=threading.Lock)
 
     def progress(self, run: str, report: ProgressReport) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from src.application.catalog import Catalog, JobType
-from src.application.decoders import Decoders, DecoderSettings
+from src.application.decoders import Decoders, DecoderSettings, registry
 from src.application.decoders.decoded import Newer, Reference, Requests
 from src.application.video.job_types import DELETE_OBJECTS_JOB
 from src.domain.errors import ConfigError, InvalidMessage, InvalidPayload, Permanent, TenantMismatch, UnknownJobType
@@ -72,6 +72,7 @@ CLOUDEVENT = {
 CONTENT = {"id": "c-1", "type": "thumbnail", "payload": {"content_id": "x"}, "retry_count": 0, "max_retries": 3}
 OUTBOX = {"outboxId": "o-1", "jobType": "thumbnail", "payload": {"feed": 1}}
 AI = {"job_id": "a-1", "task": "thumbnail", "tier": "gold", "payload": {"n": 1}, "tenant_id": "7"}
+EVENT = {"event_id": "e-2", "event_type": "content.created", "payload": {"content_id": "x"}, "tenant_id": "7"}
 SHAPES = [LEGACY, VIDEO_JOB, S3, EVENTBRIDGE, CLOUDEVENT, CONTENT, OUTBOX, AI, {"job_id": "r-1"}]
 
 
@@ -300,3 +301,15 @@ def test_f28_whatever_the_bytes_are_the_answer_is_a_decoding_or_a_permanent_erro
     except Permanent as error:
         decoded = error
     assert isinstance(decoded, Requests | Reference | Newer | Permanent)
+
+
+@given(st.data())
+def test_a_shape_that_is_not_asked_would_have_said_no(data: st.DataObject) -> None:
+    """Only those are asked whose marks a body has."""
+    whole: dict[str, Any] = data.draw(st.sampled_from([*SHAPES, sns(S3), EVENT, {"action": "x", **LEGACY}]))
+    names = data.draw(st.sets(st.sampled_from(sorted(whole))))
+    document = {name: value for name, value in whole.items() if name in names}
+    asked = registry.shapes_with(registry.MARKS.intersection(document))
+    for shape, _ in registry.SHAPES:
+        if shape not in asked:
+            assert shape(document, DecoderSettings()) is None
