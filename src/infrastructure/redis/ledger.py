@@ -42,7 +42,7 @@ TRIES = 100
 
 MICROS = 1_000_000
 
-BATCH = 500
+BATCH = 200
 """Moves per script: it runs some milliseconds, and nobody else is served meanwhile."""
 
 NO, YES, CANCEL = b"012"
