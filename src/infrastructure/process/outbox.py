@@ -35,8 +35,13 @@ class Outbox:
     """more members of a frame of ends, as JSON text (", ..."): the process's memory"""
     _readings: list[dict[str, Any]] = field(default_factory=list)
     _ends: list[str] = field(default_factory=list)
-    _wake: threading.Condition = field(default_factory=lambda: threading.Condition(threading.Lock()))
+    _guard: threading.RLock = field(default_factory=threading.RLock)
+    """held by itself and not by way of `_wake`: a signal that ends a job can't come between the taking and the block"""
+    _wake: threading.Condition = field(init=False)
     _sending: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._wake = threading.Condition(self._guard)
 
     def progress(self, run: str, report: ProgressReport) -> None:
         """A reading; sent soon."""
@@ -47,7 +52,7 @@ class Outbox:
             # A reading that can't be sent is lost; the job goes on (E10).
             log.warning("progress.unusable", extra={"error": str(error)})
             return
-        with self._wake:
+        with self._guard:
             if self._readings:
                 self._readings.pop()
             self._readings.append(frame)
@@ -55,7 +60,7 @@ class Outbox:
 
     def succeeded(self, end: str, *, more_to_come: bool) -> None:
         """A run's success, as JSON text; held for a moment while others run."""
-        with self._wake:
+        with self._guard:
             self._ends.append(end)
             if self.mark.add(end.encode()) and more_to_come:
                 if len(self._ends) == 1:
@@ -74,7 +79,7 @@ class Outbox:
     def pump(self) -> None:
         """Write what nobody else does: call in a thread of its own."""
         while True:
-            with self._wake:
+            with self._guard:
                 self._wake.wait_for(lambda: bool(self._readings or self._ends))
                 held = not self._readings
             if held:
@@ -84,7 +89,7 @@ class Outbox:
 
     def _send(self, frames: list[str]) -> None:
         with self._sending:
-            with self._wake:
+            with self._guard:
                 readings, self._readings = self._readings, []
                 ends, self._ends = self._ends, []
             told = [wire.text_of(reading) for reading in readings]
@@ -97,7 +102,7 @@ class Outbox:
                 # The supervisor is gone, or would never learn the outcome: it finds a dead process and counts a crash.
                 end_group()
             if ends:
-                with self._wake:
+                with self._guard:
                     self.mark.clear()
                     for end in self._ends:
                         self.mark.add(end.encode())
