@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from src.domain.errors import DecoderCrash, FfmpegFailed
+from src.domain.video.source import SourceMedia
 from src.infrastructure.ffmpeg import probe_template
 from src.infrastructure.ffmpeg.probe_template import ROOT, Template, Templates
 from src.infrastructure.ffmpeg.prober import ProbeLimits, PyAvProber
@@ -78,6 +81,90 @@ def test_a_template_that_was_killed_gives_way_to_a_new_one() -> None:
     assert pid_of(template_of(prober)) != pid
 
 
+def facts_of(media: SourceMedia) -> SourceMedia:
+    """Without what finding them out took."""
+    return replace(media, probed_bytes=0, probed_reads=0)
+
+
+def test_f23_a_template_that_is_killed_under_a_source_is_not_the_source_s_doing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As the kernel does it for want of memory, in the middle of a probe."""
+    clip, prober = make("moov_last"), PyAvProber()
+    wanted, content, template = probe(clip, prober), clip.read_bytes(), template_of(prober)
+    pid, killed = pid_of(template), list[int]()
+
+    def read(start: int, length: int) -> bytes:
+        if not killed and (there := descendants(pid)):
+            killed.extend(there)
+            os.kill(pid, signal.SIGKILL)
+        return content[start : start + length]
+
+    found = prober.probe(read, len(content))
+    assert killed
+    assert facts_of(found) == facts_of(wanted)
+    assert pid_of(template_of(prober)) != pid
+    assert [record.message for record in caplog.records] == ["probe.template_lost"]
+
+
+def test_f23_a_template_that_is_killed_while_pieces_are_cut_out_is_replaced_once(tmp_path: Path) -> None:
+    prober, content = PyAvProber(), make("moov_first").read_bytes()
+
+    def read(start: int, length: int) -> bytes:
+        return content[start : start + length]
+
+    with prober.looking(read, len(content), cuts=True) as look:
+        wanted = look.cut(0.5, tmp_path / "wanted")
+    with (
+        pytest.raises(DecoderCrash, match="forked from is gone"),
+        prober.looking(read, len(content), cuts=True) as look,
+    ):
+        for name in ("first", "second"):
+            pid = pid_of(template_of(prober))
+            (probing,) = descendants(pid)
+            os.kill(pid, signal.SIGKILL)
+            wait_for(partial(has_ended, str(probing)), 30, "it has died with its template")
+            found = look.cut(0.5, tmp_path / name)
+            assert found is not None
+            assert wanted is not None
+            assert replace(found, path=wanted.path) == wanted
+            assert found.path.read_bytes() == wanted.path.read_bytes()
+    assert [each.name for each in tmp_path.iterdir() if each.name != "wanted"] == ["first"]
+    assert descendants(pid_of(template_of(prober))) == []
+
+
+def test_f23_a_template_that_is_killed_while_it_forks_gives_way_to_a_new_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Between the fork and the answer: once, as the folder says that it makes."""
+    mark = tmp_path / "killed"
+    script = f"""
+fork = os.fork
+def killed_once():
+    pid = fork()
+    if pid:
+        try:
+            os.mkdir({str(mark)!r})
+        except FileExistsError:
+            return pid
+        os.kill(os.getpid(), 9)
+    return pid
+os.fork = killed_once
+"""
+    monkeypatch.setattr(
+        probe_template,
+        "BOOT",
+        probe_template.BOOT.replace(
+            "from src.infrastructure.ffmpeg.probe_child", f"import os{script}from src.infrastructure.ffmpeg.probe_child"
+        ),
+    )
+    before, prober = children(), PyAvProber(sandbox=Sandbox(mode="off"))
+    assert probe(make("moov_first"), prober).video is not None
+    assert mark.is_dir()
+    left = {pid_of(template_of(prober))}
+    wait_for(lambda: {int(pid) for pid in children() - before if runs(pid)} == left, 30, "nothing of the first is left")
+
+
 def test_a_template_that_dies_under_a_source_takes_the_process_along_and_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -87,6 +174,10 @@ def test_a_template_that_dies_under_a_source_takes_the_process_along_and_is_told
         probe(make("moov_first"), PyAvProber(sandbox=Sandbox(mode="off")))
     # The kernel ends the fork with its parent; that takes a moment. Where this process adopts orphans, its remains are ours.
     wait_for(lambda: not any(map(runs, children() - before)), 30, "the fork is gone")
+
+
+def has_ended(pid: str) -> bool:
+    return not runs(pid)
 
 
 def runs(pid: str) -> bool:

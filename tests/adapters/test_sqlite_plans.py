@@ -11,6 +11,7 @@ from sqlalchemy import event
 from src.application.ports.ledger import Limits
 from src.domain.job import ACTIVE_STATES, JobDraft
 from src.infrastructure.db import schema
+from src.infrastructure.db.ended_jobs import SqlEndedJobs
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.ledger import SqlLedger
 from src.infrastructure.db.outbox import SqlOutbox
@@ -22,6 +23,8 @@ DRAFT = JobDraft(id="job-1", type="video", tenant="t1", subject="video:v1", payl
 QUESTIONS: dict[str, Callable[[Database], object]] = {
     "waiting videos": lambda database: SqlVideos(database).waiting(limit=10),
     "the active job of a subject": lambda database: SqlLedger(database).admit(DRAFT, Limits(total_per_subject=10**6)),
+    "jobs that ended long ago": lambda database: SqlEndedJobs(database).outdated(1e9, 10),
+    "the next page of them": lambda database: SqlEndedJobs(database).outdated(1e9, 10, (1.0, "a")),
     "jobs to wake": lambda database: SqlLedger(database).to_wake(10),
 }
 

@@ -13,6 +13,7 @@ from src.application.video.abandoned import SweepAbandoned
 from src.application.video.recovery.abort_uploads import AbortUploads
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
 from src.application.video.recovery.purge_events import PurgeEvents
+from src.application.video.recovery.purge_jobs import PurgeJobs
 from src.application.video.recovery.purge_raw import PurgeRaw
 from src.application.video.recovery.reconcile import Reconcile
 from src.application.video.recovery.recover_dead import RecoverDead
@@ -26,8 +27,11 @@ from src.application.video.source_there import SourceIsThere
 from src.domain.errors import ErrorReport, WorkerError
 from src.domain.job import Job
 from src.domain.stuck import owner_of
+from src.infrastructure.memory.ended_jobs import MemoryEndedJobs
 from src.infrastructure.memory.lock import MemoryIdempotency
 from src.infrastructure.memory.notify import MemoryNotifier
+from src.infrastructure.memory.outbox import MemoryOutbox
+from src.infrastructure.memory.progress import MemoryProgress
 from src.infrastructure.memory.standings import MemoryVideoStandings
 from src.infrastructure.memory.uploads import MemoryUploads
 from src.infrastructure.memory.videos import MemoryChunks
@@ -47,6 +51,8 @@ class Clinic:
         self.lock = MemoryIdempotency(self.clock)
         self.told: list[Job] = []
         self.standings = MemoryVideoStandings(office.ledger, office.videos)
+        self.outbox, self.progress = MemoryOutbox(self.clock), MemoryProgress(self.clock)
+        self.ended_jobs = MemoryEndedJobs(office.ledger, office.videos, self.outbox, office.submissions, self.progress)
         self.uploads = MemoryUploads(self.clock)
         self.notifier = MemoryNotifier()
         self.on_batch = batch
@@ -97,6 +103,7 @@ class Clinic:
             SweepOrphans(storage=office.storage, standings=self.standings, clock=self.clock),
             AbortUploads(uploads=self.uploads, clock=self.clock),
             PurgeEvents(events=office.events, clock=self.clock),
+            PurgeJobs(jobs=self.ended_jobs, clock=self.clock),
         ]
         self.jobs: dict[str, RecoveryJob] = {job.name: job for job in made}
 

@@ -161,7 +161,7 @@ def test_on_a_queue_what_waits_is_published_and_what_removes_only_says_so(fleet:
     assert "waker" in cli(fleet, "recover", "scan-stuck").stdout
     dry = printed(cli(fleet, "recover", "enqueue-uploaded", "--dry-run", "--json"))
     assert (dry["looked"], fleet.states()) == (1, {})
-    for name in ("purge-events", "stuck-pending", "stuck-videos", "recover-dead", "enqueue-uploaded"):
+    for name in ("purge-events", "purge-jobs", "stuck-pending", "stuck-videos", "recover-dead", "enqueue-uploaded"):
         assert printed(cli(fleet, "recover", name, "--json", "--limit", "5"))["errors"] == []
     assert "takes objects whole" in cli(fleet, "recover", "abort-uploads").stdout
     for name in ("purge-raw", "sweep-orphans"):

@@ -9,13 +9,18 @@ from dataclasses import dataclass, field
 
 from src.application.ports.clock import Clock
 
+WEDGED_SECONDS = 60.0
+"""The longest that a loop of short turns goes without a sign of life, in every process: a database that hangs lets go of a turn after
+its pool (10 s), a connection (5 s) and one statement (30 s, and 10 s for the answer). Where settings make that longer, so is this
+(wiring/healths.py): an outage restarts nothing."""
+
 
 @dataclass(slots=True)
 class Health:
     """Backends report here as they are used; `live` needs a loop that still turns, `ready` backends that answer."""
 
     clock: Clock
-    wedged_after_seconds: float = 30.0
+    wedged_after_seconds: float = WEDGED_SECONDS
     answer_seconds: float = 4.0
     """a backend that has been asked this long ago and has not answered counts as away"""
     _turned_at: dict[str, float] = field(default_factory=dict)
@@ -32,11 +37,17 @@ class Health:
         with self._lock:
             self._turned_at[loop] = self.clock.monotonic()
 
-    def watch(self, loop: str, seconds: float) -> None:
-        """From now on the loop is to come round, or to say that it goes on, every `seconds`."""
+    def watch(self, loop: str, seconds: float | None = None, *, pause: float = 0.0) -> None:
+        """From now on the loop is to come round, or to say that it goes on, every `seconds` (None: as all others) beside the pause
+        that it makes between two turns."""
         with self._lock:
-            self._patience[loop] = seconds
+            self._patience[loop] = (self.wedged_after_seconds if seconds is None else seconds) + pause
             self._turned_at[loop] = self.clock.monotonic()
+
+    def left(self, loop: str) -> None:
+        """It has ended, as it should: nothing is heard of it any more."""
+        with self._lock:
+            self._turned_at.pop(loop, None)
 
     def asking(self, name: str) -> None:
         """A backend is asked; `backend` tells the answer. A question that hangs must not keep the worker ready."""

@@ -105,6 +105,8 @@ class Receiver:
                 self.meter.add(LOOP_FAILURES, "receiver")
                 self.stopping.wait(BACKOFF_SECONDS[-1])
             self.health.turned(hand)
+        # A drain may take long, and receives nothing.
+        self.health.left(hand)
 
     def _once(self) -> None:
         with Turn(self._turn) as turn:

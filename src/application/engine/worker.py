@@ -132,14 +132,7 @@ class Worker:
 
     def run(self, *, drain: bool = False) -> None:
         """Work until `request_stop`, or with `drain` until the queue is empty and nothing is held."""
-        loops = [
-            threading.Thread(target=self._loop, args=(name, turn, pause), name=name, daemon=True)
-            for name, turn, pause in (
-                ("keeper", self.keeper.tick, self.options.watch_seconds),
-                ("waker", self._wake, self.options.scan_seconds),
-                ("progress", self.progress.tick, 0.25),
-            )
-        ]
+        loops = self._watched()
         if self.sweep is not None:
             # Not in `loops`: nobody waits for it, and a long listing is not a wedged worker.
             sweeping = ("sweep", self.sweep, self.options.scan_seconds, False)
@@ -198,6 +191,19 @@ class Worker:
                 self.relay.last()
 
     # ------------------------------------------------------------------ loops
+    def _watched(self) -> Sequence[threading.Thread]:
+        """Those without which the worker is wedged, from here on: also one that never comes to its first turn. Receivers as well."""
+        turns = (
+            ("keeper", self.keeper.tick, self.options.watch_seconds),
+            ("waker", self._wake, self.options.scan_seconds),
+            ("progress", self.progress.tick, 0.25),
+        )
+        for name, _turn, pause in turns:
+            self.health.watch(name, pause=pause)
+        for hand in self._receiver.hands:
+            self.health.watch(hand)
+        return [threading.Thread(target=self._loop, args=each, name=each[0], daemon=True) for each in turns]
+
     def _loop(self, name: str, turn: Callable[[], object], pause: float, watched: bool = True) -> None:
         failures = 0
         while not self._finished.is_set():

@@ -19,7 +19,8 @@ class Standing:
     active: Sequence[Job] = ()
     sharing: Sequence[str] = ()
     encode_asked_at: float | None = None
-    """when the job was asked for whose move the video's row shows (epoch seconds of the database)"""
+    """when the job was asked for whose move the video's row shows (epoch seconds of the database); of a job whose row is gone
+    (purge-jobs): when the video's row was changed last, which is not before that. None: it shows no job's"""
 
     @property
     def running(self) -> Job | None:

@@ -21,7 +21,7 @@ from src.application.video.steady import Steady
 from src.application.video.steps import Steps
 from src.application.video.sweep import AttemptSweeper
 from src.application.video.uploads import Uploads
-from src.domain.errors import Cancelled, NetworkError, Permanent, TenantMismatch
+from src.domain.errors import Cancelled, InvalidPayload, NetworkError, Permanent, TenantMismatch
 from src.domain.ids import check_tenant, tenant_of_key
 from src.domain.video.keys import attempt_prefix
 from src.domain.video.video import Video
@@ -58,6 +58,12 @@ class ProcessVideoJobHandler:
         prefix = attempt_prefix(
             request.tenant, request.video_id, job_id=run.job_id, generation=run.generation, fence=run.fence
         )
+        if video is not None and video.is_ready and (video.hls_path or "").startswith(prefix):
+            # No two attempts have one folder, but those of a job that was asked for again after its row had gone (purge-jobs).
+            raise InvalidPayload(
+                f"job id {run.job_id} was used before: video {request.video_id} shows what that job made, from {prefix}",
+                fix="ask for the video with a new job id; what it shows stays as it is",
+            )
         uploads = Uploads(self.storage, prefix, steady, self.settings.upload_concurrency)
         attempt = Attempt(
             request=request,

@@ -40,6 +40,7 @@ INDEXES = (
     Index("jobs_by_tenant", jobs.c.tenant, jobs.c.state),
     Index("jobs_by_age", jobs.c.created_at),
     Index("dead_letters_by_age", dead_letters.c.created_at),
+    Index("dead_letters_by_job", dead_letters.c.job_id),
     _partial("dead_letters_to_tell", dead_letters.c.created_at, where="notified_at IS NULL"),
     Index(
         "queue_messages_ready",

@@ -21,7 +21,7 @@ from src.infrastructure.db.server import ServerOptions
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0012"
+HEAD = "0013"
 """The newest revision under migrations/versions (a test compares)."""
 
 MIGRATE_SECONDS = 3600.0

@@ -52,6 +52,11 @@ class ServerOptions:
     """PgBouncer in transaction mode is in between: no prepared statements, no session settings, no LISTEN"""
 
     @property
+    def longest_seconds(self) -> float:
+        """For so long a server that hangs keeps whoever asks it for something."""
+        return self.pool_seconds + self.connect_seconds + self.statement_seconds + SLACK_SECONDS
+
+    @property
     def pool(self) -> Mapping[str, Any]:
         """For SQLAlchemy's pool."""
         kept = min(self.pool_size, self.max_connections)

@@ -41,6 +41,7 @@ class SqlVideoStandings:
             asked = None
             if video is not None and video.job_id is not None:
                 asked = connection.execute(select(jobs.c.created_at).where(jobs.c.id == video.job_id)).scalar()
+                asked = video.updated_at if asked is None else asked
             return Standing(
                 video=video,
                 active=[to_job(row) for row in connection.execute(select(jobs).where(*about))],

@@ -23,13 +23,17 @@ class BlockReader:
     def __init__(self, read: ReadRange, size: int, *, most_bytes: int, block_bytes: int = BLOCK_BYTES) -> None:
         self._read = read
         self._size = size
-        self._most_bytes = most_bytes
+        self._most_bytes = self._allowed = most_bytes
         self._block_bytes = block_bytes
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._next = self._ahead = 1
         self.bytes_read = 0
         self.reads = 0
         self.seconds = 0.0
+
+    def allow_again(self) -> None:
+        """As much once more as `most_bytes`: somebody begins from the start, whom the one before concerns nothing."""
+        self._allowed = self.bytes_read + self._most_bytes
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes [offset, offset+length), cut at the end of the source."""
@@ -54,7 +58,7 @@ class BlockReader:
         """How many blocks to ask for: none that is there already, nor more than may be read."""
         count = 1
         while count < self._ahead and (number + count) * self._block_bytes < self._size:
-            is_dear = self.bytes_read + (count + 1) * self._block_bytes > self._most_bytes
+            is_dear = self.bytes_read + (count + 1) * self._block_bytes > self._allowed
             if is_dear or number + count in self._blocks:
                 break
             count += 1
@@ -63,7 +67,7 @@ class BlockReader:
     def _fetch(self, number: int, count: int) -> None:
         start = number * self._block_bytes
         length = min(count * self._block_bytes, self._size - start)
-        if self.bytes_read + length > self._most_bytes:
+        if self.bytes_read + length > self._allowed:
             raise LimitsExceeded(
                 f"finding out what the source is would take reading more than {self._most_bytes} bytes of it",
                 fix="export the video again with its index in front (faststart)",

@@ -6,14 +6,15 @@ import errno
 import json
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from src.domain.errors import DiskFull, FfmpegFailed, FileAccessError
 from src.domain.video.source import SourceMedia
 from src.infrastructure.ffmpeg.probe_blocks import BlockReader
-from src.infrastructure.ffmpeg.probe_process import ProbeProcess
+from src.infrastructure.ffmpeg.probe_process import ProbeProcess, TemplateLost
 from src.infrastructure.ffmpeg.probe_reply import BrokenReply, parse, refusal
 
 MIB = 1024 * 1024
@@ -58,12 +59,18 @@ class Conversation:
             self.process.grant(self.blocks.seconds - waited)
 
 
-@dataclass(frozen=True, slots=True)
+def _no_other(error: TemplateLost) -> NoReturn:
+    raise error
+
+
+@dataclass(slots=True)
 class Look:
-    """A source that was probed, and whose process is still there."""
+    """A source that was probed, and whose process is still there. `anew`: another one, where the first one's template was killed;
+    raises what it is given when that is not the first time."""
 
     conversation: Conversation
     media: SourceMedia
+    anew: Callable[[TemplateLost], Conversation] = _no_other
 
     @property
     def blocks(self) -> BlockReader:
@@ -73,6 +80,13 @@ class Look:
     def cut(self, second: float, target: Path) -> CutFile | None:
         """The picture at `second` with what decoding it needs, as a file; None when nothing is there. Raises CorruptSource,
         FfmpegFailed, DecoderCrash, DiskFull, FileAccessError."""
+        try:
+            return self._cut(second, target)
+        except TemplateLost as error:
+            self.conversation = self.anew(error)
+            return self._cut(second, target)
+
+    def _cut(self, second: float, target: Path) -> CutFile | None:
         process = self.conversation.process
         process.renew()
         process.send(json.dumps({"cut": second}).encode())

@@ -22,6 +22,11 @@ class ChildGone(Exception):
     """The process ended, hung or broke the framing; says how."""
 
 
+class TemplateLost(ChildGone):
+    """Its template was killed, and it with it: nothing is said about the source by that. Once, anyway: what kills a template each
+    time may be the source."""
+
+
 class ProbeProcess:
     """One probing process, used in a `with` block at whose end it is dead."""
 
@@ -114,7 +119,7 @@ class ProbeProcess:
         try:
             code = self._template.wait(self._pid, 2.0)
         except TemplateGone as error:
-            return ChildGone(str(error))
+            return TemplateLost(str(error))
         if code is None:
             return ChildGone("it closed its socket without an answer")
         return ChildGone(f"it was ended by signal {-code}" if code < 0 else f"it ended with exit code {code}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from src.application.ports.media import ReadRange
@@ -13,11 +14,13 @@ from src.domain.video.source import SourceMedia
 from src.infrastructure.ffmpeg.probe_allowed import MOST_PIXELS, MOST_STREAMS
 from src.infrastructure.ffmpeg.probe_blocks import BlockReader
 from src.infrastructure.ffmpeg.probe_look import MIB, Conversation, Look
-from src.infrastructure.ffmpeg.probe_process import ChildGone, ProbeProcess
+from src.infrastructure.ffmpeg.probe_process import ChildGone, ProbeProcess, TemplateLost
 from src.infrastructure.ffmpeg.probe_reply import BrokenReply, crashed, source_media
 from src.infrastructure.ffmpeg.probe_sniff import HEAD_BYTES, sniff
 from src.infrastructure.ffmpeg.probe_template import Templates
 from src.infrastructure.ffmpeg.sandbox import Sandbox
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +63,13 @@ class PyAvProber:
             raise UnsupportedFormat(
                 f"the source is not a video or sound file: it is {sniffed.found}", fix="upload the media file itself"
             )
-        with ProbeProcess(self.templates, self.sandbox, self.limits.wall_seconds) as process:
+        begun = _Begun(self, self._request(size, sniffed.demuxer, cuts=cuts), blocks, sniffed.demuxer, size)
+        with begun.processes:
             try:
-                process.send(self._request(size, sniffed.demuxer, cuts=cuts))
-                conversation = Conversation(process, blocks)
-                yield Look(conversation, _media(conversation, sniffed.demuxer, size))
+                conversation, media = begun.first()
+                yield Look(conversation, media, begun.anew)
             except (ChildGone, BrokenReply) as error:
-                raise crashed(str(error), process.last_words()) from error
+                raise crashed(str(error), begun.last_words()) from error
 
     def _request(self, size: int, demuxer: str, *, cuts: bool) -> bytes:
         request = {
@@ -79,6 +82,54 @@ class PyAvProber:
             "cuts": cuts,
         }
         return json.dumps(request).encode()
+
+
+@dataclass(slots=True)
+class _Begun:
+    """The process that looks at one source; another one takes its place once, when its template was killed under it."""
+
+    prober: PyAvProber
+    request: bytes
+    blocks: BlockReader
+    container: str
+    size: int
+    processes: ExitStack = field(default_factory=ExitStack)
+    """the one that there is: it ends with the next one's beginning, or with the block"""
+    _process: ProbeProcess | None = None
+    _lost: TemplateLost | None = None
+
+    def first(self) -> tuple[Conversation, SourceMedia]:
+        """Probed. Raises ChildGone, BrokenReply, what the source is refused with."""
+        try:
+            return self._begin()
+        except TemplateLost as error:
+            self._excuse(error)
+            return self._begin()
+
+    def anew(self, error: TemplateLost) -> Conversation:
+        """After the loss that `error` tells of. Raises as `first`, and the error itself when it is not the first one."""
+        self._excuse(error)
+        conversation, _media = self._begin()
+        return conversation
+
+    def last_words(self) -> str:
+        """Of the last process."""
+        return self._process.last_words() if self._process is not None else ""
+
+    def _begin(self) -> tuple[Conversation, SourceMedia]:
+        self.processes.close()
+        started = ProbeProcess(self.prober.templates, self.prober.sandbox, self.prober.limits.wall_seconds)
+        self._process = self.processes.enter_context(started)
+        started.send(self.request)
+        conversation = Conversation(started, self.blocks)
+        return conversation, _media(conversation, self.container, self.size)
+
+    def _excuse(self, error: TemplateLost) -> None:
+        if self._lost is not None:
+            raise error
+        self._lost = error
+        self.blocks.allow_again()
+        log.warning("probe.template_lost", extra={"error": str(error), "then": "the source is probed once more"})
 
 
 def _media(conversation: Conversation, container: str, size: int) -> SourceMedia:

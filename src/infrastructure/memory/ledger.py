@@ -165,6 +165,19 @@ class MemoryLedger(MemoryJobQueries):
                 return None
             return job
 
+    def remove(
+        self, job_ids: Collection[str], may_go: Callable[[Job], bool], forget: Callable[[str], None]
+    ) -> Collection[str]:
+        """For MemoryEndedJobs: rows that may go, with their history and whatever `forget` takes away; which they were."""
+        with self._lock:
+            there = [self._jobs[job_id] for job_id in job_ids if job_id in self._jobs]
+            gone = [job.id for job in there if may_go(job)]
+            for job_id in gone:
+                del self._jobs[job_id]
+                self._attempts.pop(job_id, None)
+                forget(job_id)
+            return gone
+
     def begin(self, drafts: Sequence[JobDraft], *, owner: str, lease_seconds: float) -> Mapping[str, Job]:
         """Admit and claim the new ones in one commit."""
         with self._lock:

@@ -23,10 +23,13 @@ class MemoryVideoStandings:
         """The row, its jobs, and who shares its source."""
         video = self.videos.find(video_id)
         encodes = self.jobs.list(JobFilter(type=self.job_type, limit=sys.maxsize))
-        shown = self.jobs.find(video.job_id) if video is not None and video.job_id is not None else None
+        asked = None
+        if video is not None and video.job_id is not None:
+            shown = self.jobs.find(video.job_id)
+            asked = video.updated_at if shown is None else shown.created_at
         return Standing(
             video=video,
             active=[job for job in encodes if job.subject == f"video:{video_id}" and not job.state.is_terminal],
             sharing=self.videos.sharing(source_key, besides=video_id),
-            encode_asked_at=shown.created_at if shown is not None else None,
+            encode_asked_at=asked,
         )

@@ -85,6 +85,11 @@ class MemorySubmissions:
             self._save(replace(old, counted_at=self.clock.now()))
             return True
 
+    def remove_of(self, job_id: str) -> None:
+        """Those of a job whose row goes."""
+        with self._lock:
+            self._rows = {batch_id: row for batch_id, row in self._rows.items() if row.job_id != job_id}
+
     def _sorted(self) -> list[BatchSubmission]:
         with self._lock:
             return sorted(self._rows.values(), key=lambda row: (row.submitted_at, row.batch_id))

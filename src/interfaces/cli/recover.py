@@ -28,6 +28,7 @@ HELP: Mapping[str, str] = {
     "sweep-orphans": "Remove output that no video shows.",
     "abort-uploads": "End uploads in parts that nobody will finish.",
     "purge-events": "Remove operators' events that are older than they are kept.",
+    "purge-jobs": "Remove rows of jobs that ended longer ago than they are kept.",
 }
 
 

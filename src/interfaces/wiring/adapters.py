@@ -193,6 +193,8 @@ class Adapters(containers.DeclarativeContainer):
         ),
     )
     ops_events = providers.Singleton(lazy("src.infrastructure.db.ops_events:SqlOpsEvents"), database=database)
+    # Redis' ledger needs none: its rows expire by themselves.
+    ended_jobs = providers.Singleton(lazy("src.infrastructure.db.ended_jobs:SqlEndedJobs"), database=database)
     dispatch = providers.Singleton(
         lazy("src.interfaces.wiring.dispatches:make_dispatch"),
         settings,

@@ -18,6 +18,7 @@ from src.application.ports.clock import Clock
 from src.application.video.recovery.abort_uploads import AbortUploads
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
 from src.application.video.recovery.purge_events import PurgeEvents
+from src.application.video.recovery.purge_jobs import PurgeJobs
 from src.application.video.recovery.purge_raw import PurgeRaw
 from src.application.video.recovery.reconcile import Reconcile
 from src.application.video.recovery.recover_dead import RecoverDead
@@ -68,6 +69,7 @@ def recovery_jobs(settings: Settings, adapters: Adapters, catalog: Catalog) -> M
         f"videos don't go by AWS Batch ({variable('dispatch.backend')}=queue): their owner is each worker's waker"
     )
     whole = f"{variable('storage.backend')}={settings.storage.backend} takes objects whole, not in parts"
+    for_ever = f"{variable('recovery.keep_job_seconds')}=0 keeps rows of jobs for ever"
     return {
         "scan-stuck": made.scan_stuck if on_batch else lambda: NothingToDo("scan-stuck", not_batch),
         "reconcile": made.reconcile if on_batch else lambda: NothingToDo("reconcile", not_batch),
@@ -79,6 +81,9 @@ def recovery_jobs(settings: Settings, adapters: Adapters, catalog: Catalog) -> M
         "sweep-orphans": made.sweep_orphans,
         "abort-uploads": (made.abort_uploads if takes_parts(settings) else lambda: NothingToDo("abort-uploads", whole)),
         "purge-events": made.purge_events,
+        "purge-jobs": (
+            made.purge_jobs if settings.recovery.keep_job_seconds else lambda: NothingToDo("purge-jobs", for_ever)
+        ),
     }
 
 
@@ -206,6 +211,11 @@ class _Makers:
             events=own.ops_events(), clock=own.clock(), keep_seconds=self.settings.recovery.keep_event_seconds
         )
 
+    def purge_jobs(self) -> RecoveryJob:
+        """Rows alone."""
+        own = self.adapters
+        return PurgeJobs(jobs=own.ended_jobs(), clock=own.clock(), keep_seconds=self.settings.recovery.keep_job_seconds)
+
 
 def make_schedules(
     settings: Settings, adapters: Adapters, catalog: Catalog, *, clock: Clock, stopping: Callable[[str], bool]
@@ -224,6 +234,7 @@ def make_schedules(
         "sweep-orphans": recovery.sweep_orphans_seconds,
         "abort-uploads": recovery.abort_uploads_seconds if takes_parts(settings) else 0.0,
         "purge-events": recovery.purge_events_seconds,
+        "purge-jobs": recovery.purge_jobs_seconds if recovery.keep_job_seconds else 0.0,
     }
     if not batch_types(settings):
         intervals |= {"scan-stuck": 0.0, "reconcile": 0.0}

@@ -32,6 +32,7 @@ class RecoverySettings(Group):
     sweep_orphans_seconds: Interval = _every("sweep-orphans")
     abort_uploads_seconds: Interval = _every("abort-uploads")
     purge_events_seconds: Interval = _every("purge-events")
+    purge_jobs_seconds: Interval = _every("purge-jobs")
     limit: int = Field(
         default=500,
         ge=1,
@@ -59,6 +60,11 @@ class RecoverySettings(Group):
     )
     keep_event_seconds: Positive = Field(
         default=7_776_000.0, description="Operators' events are kept for so long (90 days)."
+    )
+    keep_job_seconds: Interval = Field(
+        default=7_776_000.0,
+        description="SQL databases: rows of ended jobs are kept for so long after their end (90 days; 0: for ever), and until then a message "
+        "that comes again starts nothing. At least 1209600 (14 days), as long as SQS keeps a message.",
     )
     most_objects: int = Field(default=10_000, ge=1, description="Objects that one run of sweep-orphans may remove.")
     delete: bool = Field(

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from src.interfaces.wiring.settings import Settings
 
 
+MESSAGE_SECONDS = 1_209_600.0
+"""The longest that a message lives: 14 days, the most that MessageRetentionPeriod of SQS can be, and what contracts.md 1.2 sets. A queue in
+a database or in Redis has no limit of its own."""
+
+
 class Contradiction(ValueError):
     """Two settings that can't both be. `fix` says what to set."""
 
@@ -26,6 +31,12 @@ def check_rules(settings: Settings) -> None:
     _pairs(settings)
     _redis(settings)
     _queue(settings)
+    if 0 < settings.recovery.keep_job_seconds < MESSAGE_SECONDS:
+        raise Contradiction(
+            f"recovery.keep_job_seconds={settings.recovery.keep_job_seconds:g} is shorter than a message may live "
+            "(14 days on SQS): one that comes again after that would start its job again",
+            f"set recovery.keep_job_seconds to {MESSAGE_SECONDS:.0f} or more, or to 0 to keep rows of jobs for ever",
+        )
     if settings.video.chunk_seconds < settings.video.segment_seconds:
         raise Contradiction(
             "video.chunk_seconds is shorter than video.segment_seconds: a chunk holds whole segments",

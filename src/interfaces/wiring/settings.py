@@ -180,7 +180,8 @@ class LimitSettings(Group):
     )
     active_total: Count = Field(default=0, description="Active jobs of all tenants; more are rejected at submission.")
     total_per_subject: Count = Field(
-        default=0, description="Jobs ever made for one video; more are rejected at submission."
+        default=0,
+        description="Jobs made for one video, of those that the ledger still keeps; more are rejected at submission.",
     )
     running_per_tenant: Count = Field(
         default=0, description="Running jobs of one tenant; the others wait in the queue."

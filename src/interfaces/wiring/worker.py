@@ -43,6 +43,7 @@ from src.interfaces.wiring.assemble import WITH_EFFECTS
 from src.interfaces.wiring.decoding import decoder_settings
 from src.interfaces.wiring.dispatches import make_enqueue_next, queue_types
 from src.interfaces.wiring.events import make_relay
+from src.interfaces.wiring.healths import make_health
 from src.interfaces.wiring.queues import HOLD_LIMIT_SECONDS, SLICED, shown_queue
 from src.interfaces.wiring.settings import Settings
 
@@ -110,7 +111,7 @@ def build_worker(
     worker is one that ends when the queue is empty."""
     options = engine_options(settings, drain=drain)
     clock, queue, ledger = adapters.clock(), adapters.queue_consumer(), adapters.ledger()
-    lock, held, health = adapters.lock(), HeldRuns(), Health(adapters.clock())
+    lock, held, health = adapters.lock(), HeldRuns(), make_health(settings, adapters)
     publisher = adapters.queue_publisher()
     probes = make_probes(settings, adapters, catalog, health)
     outages = Outages(health, {probe.name: probe for probe in probes})

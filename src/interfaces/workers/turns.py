@@ -35,12 +35,9 @@ LOOK_SECONDS = 0.1
 LAST_SECONDS = 3.0
 """What a turn gets that is under way when the signal comes; what hangs is not waited for."""
 
-QUICK_SECONDS = 60.0
-"""The longest that a loop of short turns goes without a sign of life: a database that hangs lets go of a turn after its connection (10
-and 5 s) and one statement (30 s)."""
-
 SLOW_SECONDS = 600.0
-"""The same for one whose turns take long, and tell of each thing that they have done: the removal of a film's objects, or a round of
+"""The longest without a sign of life (`Health.wedged_after_seconds` for all others) for a loop whose turns take long, and tell of each
+thing that they have done: the removal of a film's objects, or a round of
 slow receivers (10 s for each of 50 notices)."""
 
 
@@ -50,8 +47,8 @@ class Loop:
 
     name: str
     turns: Sequence[Callable[[], float | None]]
-    seconds: float = QUICK_SECONDS
-    """without a turn, or a `Health.turned` in a long one: then the process is not live"""
+    seconds: float | None = None
+    """without a turn, or a `Health.turned` in a long one: then the process is not live. None: as long as any short turn may take"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +78,10 @@ class Plan:
 
 def run_loops(name: str, settings: Settings, plan: Callable[[Parts], Plan]) -> int:
     """The process `name` until SIGTERM or SIGINT. Returns the exit code."""
-    from src.application.engine.health import Health
     from src.infrastructure.observability import logs
     from src.interfaces.wiring.adapters import build
     from src.interfaces.wiring.assemble import build_catalog
+    from src.interfaces.wiring.healths import make_health
     from src.interfaces.wiring.numbers import make_numbers, make_tally
     from src.interfaces.workers.failpoints import arm_from
     from src.interfaces.workers.runner import EXIT_OK, leave, refused, serve_health
@@ -96,7 +93,7 @@ def run_loops(name: str, settings: Settings, plan: Callable[[Parts], Plan]) -> i
         arm_from(os.environ, settings.environment, supervisor=os.getpid())
         catalog = build_catalog(settings)
         adapters = build(settings, catalog)
-        health, tally = Health(adapters.clock()), make_tally(adapters)
+        health, tally = make_health(settings, adapters), make_tally(adapters)
         made = plan(Parts(settings, catalog, adapters, health, tally, stop))
         answering = serve_health(settings, health, make_numbers(name, settings, adapters, health, tally))
     except WorkerError as error:

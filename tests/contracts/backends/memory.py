@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from src.application.catalog import no_effects
 from src.application.ports.cron import CronTicks
 from src.application.ports.deletion import VideoStandings
+from src.application.ports.ended_jobs import EndedJobs
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.ops_events import OpsEvents
@@ -21,6 +22,7 @@ from src.domain.video.video import Video
 from src.infrastructure.memory import videos as memory_videos
 from src.infrastructure.memory.cron import MemoryCronTicks
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
+from src.infrastructure.memory.ended_jobs import MemoryEndedJobs
 from src.infrastructure.memory.ledger import MemoryLedger, Undo
 from src.infrastructure.memory.lock import MemoryIdempotency
 from src.infrastructure.memory.ops_events import MemoryOpsEvents
@@ -102,6 +104,12 @@ class MemoryState:
     def standings(self) -> VideoStandings:
         """A view of the ledger and the videos."""
         return MemoryVideoStandings(cast("MemoryLedger", self.ledger()), self._videos())
+
+    def ended_jobs(self) -> EndedJobs:
+        """Over all the others, none of them wrapped."""
+        ledger = cast("MemoryLedger", MemoryState.ledger(self))
+        submissions = self._once("submissions", MemorySubmissions(self.clock))
+        return MemoryEndedJobs(ledger, self._videos(), self._outbox(), submissions, MemoryState.progress(self))
 
     def close(self) -> None:
         """Nothing to close."""

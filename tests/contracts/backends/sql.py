@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from src.application.catalog import no_effects
 from src.application.ports.cron import CronTicks
 from src.application.ports.deletion import VideoStandings
+from src.application.ports.ended_jobs import EndedJobs
 from src.application.ports.ledger import DeadLetters, Effect, Effects
 from src.application.ports.lock import Idempotency
 from src.application.ports.ops_events import OpsEvents
@@ -23,6 +24,7 @@ from src.domain.video.video import Video
 from src.infrastructure.db import schema, videos as sql_videos
 from src.infrastructure.db.cron import SqlCronTicks
 from src.infrastructure.db.dead_letters import SqlDeadLetters
+from src.infrastructure.db.ended_jobs import SqlEndedJobs
 from src.infrastructure.db.engine import Database
 from src.infrastructure.db.ledger import SqlLedger
 from src.infrastructure.db.lock import SqlIdempotency
@@ -107,6 +109,10 @@ class SqlState:
     def standings(self) -> VideoStandings:
         """A handle."""
         return SqlVideoStandings(self.database())
+
+    def ended_jobs(self) -> EndedJobs:
+        """A handle."""
+        return SqlEndedJobs(self.database())
 
     def database(self) -> Database:
         """Another process's view of the same database."""

@@ -93,6 +93,13 @@ def old_event(clinic: Clinic) -> None:
     clinic.clock.advance(90 * DAY)
 
 
+def old_job(clinic: Clinic) -> None:
+    clinic.office.ledger.admit(JobDraft(id="job-1", type="work", tenant="t1", payload={}))
+    clinic.claim(owner="w")
+    clinic.office.ledger.change("job-1", lambda row, now: row.succeed(now, fence=1, result={}))
+    clinic.clock.advance(90 * DAY)
+
+
 def dead(clinic: Clinic) -> None:
     clinic.office.submit()
     while not clinic.job().state.is_terminal:
@@ -164,6 +171,7 @@ AGED: dict[tuple[str, str], Callable[[Clinic], None]] = {
     ("dead letter", "not told"): letter,
     ("event to be told", "not told"): event,
     ("event", "told, or not to be told"): old_event,
+    ("ended job", "without dead letter, unsent event or open submission"): old_job,
     ("dead job of circumstances", "first generation"): dead,
     ("source", "READY video"): source(VideoStatus.READY),
     ("source", "FAILED video"): source(VideoStatus.FAILED),

@@ -22,6 +22,7 @@ from src.domain.errors import (
     DiskFull,
     FfmpegFailed,
     Interrupted,
+    InvalidPayload,
     JobError,
     OutputInvalid,
     SourceEmpty,
@@ -494,6 +495,22 @@ def test_f03_an_attempt_that_is_later_than_its_successors_end_takes_back_what_it
             stage.attempt(ScriptedEncoder(fault=overtaken))
     assert stage.output() == []
     assert stage.videos.get("v1").hls_path == shown["hls_path"]
+
+
+def test_a_job_id_that_comes_again_after_its_row_has_gone_writes_nothing_over_what_viewers_see(stage: Stage) -> None:
+    """purge-jobs: its fences begin anew, and with them the names of its folders."""
+    result = stage.attempt()
+    stage.videos.update("v1", lambda video: video.ready(job_id="job-1", fence=1, source_key=KEY, result=result))
+    shown = {key: stage.storage.objects[key] for key in stage.output()}
+    stage.put(b"another film " * 60)
+    stage.fence, stage.folder = 0, stage.folder / "later"
+    stage.folder.mkdir()
+    with pytest.raises(InvalidPayload, match="used before"):
+        stage.attempt()
+    assert {key: stage.storage.objects[key] for key in stage.output()} == shown
+    assert stage.videos.get("v1").hls_path == result["hls_path"]
+    stage.attempt()
+    assert {key: stage.storage.objects[key] for key in shown} == shown, "another fence has a folder of its own"
 
 
 def test_scratch_holds_no_segments_after_their_upload(stage: Stage) -> None:

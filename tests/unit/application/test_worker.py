@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from src.application.engine.alarm import Alarm
-from src.application.engine.health import Health
+from src.application.engine.health import WEDGED_SECONDS, Health
 from src.application.engine.pace import Pace
 from src.application.engine.progress_writer import ProgressWriter
 from src.application.engine.short import ShortRoad
@@ -166,6 +166,77 @@ def passing(clock: FrozenClock) -> Callable[[float], Sequence[object]]:
         return ()
 
     return events
+
+
+# ---------------------------------------------------------------------- liveness
+def soon(what: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 20
+    while not what() and time.monotonic() < until:
+        time.sleep(0.01)
+    return what()
+
+
+def test_f45_a_worker_is_live_for_as_long_as_a_backend_may_keep_a_turn(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = worker_of(world, station)
+    hung, begun = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        hung.wait(60)
+
+    monkeypatch.setattr(type(worker.keeper), "tick", lambda _keeper: hang())
+    clock = FrozenClock()
+    worker.health.clock = clock
+    running = threading.Thread(target=worker.run, daemon=True)
+    running.start()
+    try:
+        assert begun.wait(20)
+        clock.advance(WEDGED_SECONDS)
+        assert soon(worker.health.live), "its own pause is added"
+        clock.advance(worker.options.watch_seconds)
+        assert not worker.health.live()
+        hung.set()
+        assert soon(worker.health.live)
+    finally:
+        hung.set()
+        worker.request_stop()
+        running.join(20)
+    assert not running.is_alive()
+
+
+def test_a_waker_that_looks_seldom_is_not_wedged(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, clock = worker_of(world, station), FrozenClock()
+    worker.options = replace(worker.options, scan_seconds=100.0)
+    worker.health.clock = clock
+    woken: list[float] = []
+    monkeypatch.setattr(Worker, "_wake", lambda worker: woken.append(worker.health.clock.monotonic()))
+    running = threading.Thread(target=worker.run, daemon=True)
+    running.start()
+    try:
+        assert soon(lambda: bool(woken))
+        for _ in range(2):
+            clock.advance(WEDGED_SECONDS - 1)
+            # All others have come round since.
+            assert soon(worker.health.live)
+        assert len(woken) == 1
+    finally:
+        worker.request_stop()
+        running.join(20)
+
+
+def test_f24_a_long_drain_is_live(world: World, station: Station) -> None:
+    """Its receiver has ended, as it should."""
+    worker, clock = worker_of(world, station), FrozenClock()
+    worker.health.clock = clock
+    worker.health.watch("receiver")
+    worker._stopping.set()
+    worker._receiver.run("receiver")
+    clock.advance(10 * WEDGED_SECONDS)
+    assert worker.health.live()
 
 
 # ---------------------------------------------------------------------- bugs

@@ -12,15 +12,17 @@ import pytest
 from src.application.engine.health import Health
 from src.application.ports.batch import BatchJob
 from src.application.ports.submissions import BatchSubmission
+from src.application.video.recovery.purge_jobs import PurgeJobs
 from src.application.video.recovery.run import Run
 from src.application.video.recovery.schedule import INTERVALS, Schedule
-from src.domain.errors import BatchDenied
+from src.domain.errors import BatchDenied, ConfigError
+from src.domain.infra.queue_rules import KEPT_SECONDS
 from src.infrastructure.memory.batch import MemoryBatch
 from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.checks import check_database
 from src.interfaces.wiring.environment import load
-from src.interfaces.wiring.recoveries import batch_probes, make_schedules, tell_left_alone
+from src.interfaces.wiring.recoveries import batch_probes, make_schedules, recovery_jobs, tell_left_alone
 from src.interfaces.wiring.settings import Settings
 from src.interfaces.workers.turns import Loop, at_its_pace, keep_turning
 from tests.fakes.clock import FrozenClock
@@ -110,6 +112,32 @@ def schedules(tmp_path: Path, clock: FrozenClock, stopping: Callable[[str], bool
     return list(made.values())
 
 
+def test_rows_of_jobs_that_are_kept_for_ever_are_left_alone(tmp_path: Path) -> None:
+    settings, adapters = wired(tmp_path, WORKER_RECOVERY__KEEP_JOB_SECONDS="0")
+    run, catalog = Run("purge-jobs"), build_catalog(settings)
+    recovery_jobs(settings, adapters, catalog)["purge-jobs"]().run(run)
+    assert run.refused == "WORKER_RECOVERY__KEEP_JOB_SECONDS=0 keeps rows of jobs for ever"
+    made = make_schedules(settings, adapters, catalog, clock=FrozenClock(), stopping=never)
+    assert made["sweeps"].intervals["purge-jobs"] == 0.0
+    settings, adapters = wired(tmp_path)
+    job = recovery_jobs(settings, adapters, build_catalog(settings))["purge-jobs"]()
+    assert isinstance(job, PurgeJobs)
+    assert job.keep_seconds == 90 * 86_400.0
+
+
+@pytest.mark.parametrize("seconds", ["1", "1209599"])
+def test_rows_of_jobs_stay_for_longer_than_any_message_may_live(tmp_path: Path, seconds: str) -> None:
+    with pytest.raises(ConfigError, match="WORKER_RECOVERY__KEEP_JOB_SECONDS") as refused:
+        wired(tmp_path, WORKER_RECOVERY__KEEP_JOB_SECONDS=seconds)
+    assert "1209600" in str(refused.value.fix)
+    assert "for ever" in str(refused.value.fix)
+
+
+def test_fourteen_days_are_long_enough(tmp_path: Path) -> None:
+    settings, _adapters = wired(tmp_path, WORKER_RECOVERY__KEEP_JOB_SECONDS="1209600")
+    assert settings.recovery.keep_job_seconds == KEPT_SECONDS
+
+
 def test_each_recovery_job_is_in_one_schedule(tmp_path: Path) -> None:
     names = [name for schedule in schedules(tmp_path, FrozenClock()) for name in schedule.intervals]
     assert sorted(names) == sorted(INTERVALS)
@@ -117,7 +145,7 @@ def test_each_recovery_job_is_in_one_schedule(tmp_path: Path) -> None:
 
 def test_a_sweep_that_takes_hours_keeps_no_job_waiting_for_its_owner(tmp_path: Path) -> None:
     clock, stop, done = FrozenClock(), threading.Event(), threading.Event()
-    hold = {"purge-raw", "sweep-orphans", "abort-uploads", "purge-events"}
+    hold = {"purge-raw", "sweep-orphans", "abort-uploads", "purge-events", "purge-jobs"}
     made = {name: Standing(name, done if name in hold else None) for name in INTERVALS}
 
     def of(name: str) -> Callable[[], Standing]:

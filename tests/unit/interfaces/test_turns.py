@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from src.application.engine.health import Health
+from src.application.engine.health import WEDGED_SECONDS, Health
 from src.application.engine.probes import Probe
 from src.domain.errors import DatabaseUnavailable
 from src.infrastructure.clock import SystemClock
-from src.interfaces.workers.turns import QUICK_SECONDS, SLOW_SECONDS, Loop, heed_signals, work
+from src.interfaces.workers.turns import SLOW_SECONDS, Loop, heed_signals, work
 from tests.fakes.clock import FrozenClock
 
 
@@ -56,7 +56,7 @@ def test_f45_a_loop_that_hangs_is_told_and_one_that_goes_on_is_live_again() -> N
     with working([Loop("hangs", [turn]), Loop("turns", [other.set])], health) as end:
         assert begun.wait(10)
         assert health.live()
-        clock.advance(QUICK_SECONDS + 1)
+        clock.advance(WEDGED_SECONDS + 1)
         other.clear()
         assert other.wait(10), "the other one goes on"
         assert not health.live(), "which makes up for nothing"
@@ -101,7 +101,7 @@ def test_a_turn_that_fails_is_a_turn(caplog: pytest.LogCaptureFixture) -> None:
 
     def turn() -> None:
         turns.append(1)
-        clock.advance(QUICK_SECONDS - 1)
+        clock.advance(WEDGED_SECONDS - 1)
         if len(turns) == 1:
             raise DatabaseUnavailable("no answer")
         raise ValueError("nobody foresaw this")

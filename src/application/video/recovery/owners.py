@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from src.application.video.recovery.abort_uploads import AbortUploads
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
 from src.application.video.recovery.purge_events import PurgeEvents
+from src.application.video.recovery.purge_jobs import PurgeJobs
 from src.application.video.recovery.purge_raw import PurgeRaw
 from src.application.video.recovery.recover_dead import RecoverDead
 from src.application.video.recovery.schedule import INTERVALS
@@ -71,6 +72,8 @@ OWNERS: Sequence[Owned] = (
     Owned("dead letter", "not told", ALARM, "at once", "tells an administrator"),
     Owned("event to be told", "not told", ALARM, "at once", "tells an administrator"),
     Owned("event", "told, or not to be told", "purge-events", _default(PurgeEvents, "keep_seconds"), "removes it"),
+    Owned("ended job", "without dead letter, unsent event or open submission", "purge-jobs", _default(PurgeJobs, "keep_seconds"),
+          "removes its row, with all that hangs on it"),
     Owned("dead job of circumstances", "first generation", "recover-dead",
           f"its next run, up to {_default(RecoverDead, 'age_seconds')}", "reopens it once"),
     Owned("source", "READY video", "purge-raw", _default(PurgeRaw, "ready_seconds"), "removes it"),

@@ -23,6 +23,7 @@ INTERVALS: Mapping[str, float] = {
     "sweep-orphans": 604_800.0,
     "abort-uploads": 86_400.0,
     "purge-events": 86_400.0,
+    "purge-jobs": 86_400.0,
 }
 """{recovery job: seconds between two runs}, those of contracts.md 1.9. The first two were hourly there, after they had stormed
 without a lock (lesson 11): here a run is alone, bounded, and costs one DescribeJobs for a hundred jobs that are due."""
@@ -30,7 +31,7 @@ without a lock (lesson 11): here a run is alone, bounded, and costs one Describe
 DELETES = frozenset({"purge-raw", "sweep-orphans", "abort-uploads"})
 """They remove objects, or parts of them: a dry run unless somebody says otherwise."""
 
-SLOW = DELETES | {"purge-events"}
+SLOW = DELETES | {"purge-events", "purge-jobs"}
 """They look through everything there is, once a day or a week; nobody's job waits for them, nor may one wait behind them."""
 
 JITTER = 0.1
