@@ -8,21 +8,46 @@ that loses its power, and to a process both are the same files.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")
 FREE_BYTES = 6 << 30
-"""Three processes of a whole run keep 1 to 2 GiB at a time, encodes and PostgreSQL's log above all."""
+"""Three processes of a whole run keep 2 GiB at a time, PostgreSQL's data and log above all."""
+PREFIX = "mw-tests-"
 
 
-def use_memory(memory: Path = MEMORY) -> None:
-    """Temporary files of this process, and of those that it starts, go to `memory`, unless TMPDIR names another place or
-    there is no room, or programs that lie there can't be started."""
-    if "TMPDIR" not in os.environ and _fits(memory):
-        os.environ["TMPDIR"] = str(memory)
-        tempfile.tempdir = None  # asked anew
+def own_folder(memory: Path = MEMORY) -> Path | None:
+    """Temporary files of this process, and of those that it starts, go to a folder that goes with this process: in `memory`, or
+    where they would go anyway if TMPDIR says so, or there is no room, or programs that lie there can't be started. The folders
+    of pytest's own, which keep what failed tests wrote, lie beside it. None in a process of a run that has one."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Whose own ends are not told to atexit, so that each would leave the folders of its servers.
+        return None
+    place = memory if "TMPDIR" not in os.environ and _fits(memory) else Path(tempfile.gettempdir())
+    _sweep(place)
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=place))
+    folder.chmod(0o711)  # some servers run as another user
+    atexit.register(_remove, folder, os.getpid())
+    os.environ["TMPDIR"] = str(folder)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))
+    tempfile.tempdir = None  # asked anew
+    return folder
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(memory: Path) -> None:
+    """What runs left that were killed: a server's folder is half a GiB."""
+    for folder in memory.glob(f"{PREFIX}*"):
+        if not Path("/proc", folder.name.removeprefix(PREFIX).partition("-")[0]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fits(memory: Path) -> bool:
