@@ -35,10 +35,10 @@ from src.infrastructure.ffmpeg import verdict
 from src.infrastructure.ffmpeg.binary import find_ffmpeg
 from src.infrastructure.ffmpeg.command import OFFSET_SECONDS
 from src.infrastructure.ffmpeg.encoder import EncoderSettings, FfmpegEncoder, pinned_cpu
-from src.infrastructure.ffmpeg.prober import PyAvProber
 from src.infrastructure.ffmpeg.sandbox import Limits, Sandbox
 from src.infrastructure.ffmpeg.tool import Finished
 from tests.media import MEDIA, make, sample_expectations
+from tests.probing import shared_prober
 
 SMALL = (step(90, 200_000), step(180, 400_000))
 SETTINGS = PlanSettings(preset="ultrafast", ladder=SMALL, segment_seconds=1, chunk_seconds=2)
@@ -50,7 +50,7 @@ def plan_of(source: Path, settings: PlanSettings = SETTINGS) -> Plan:
             file.seek(offset)
             return file.read(length)
 
-    return make_plan(PyAvProber().probe(read, source.stat().st_size), settings)
+    return make_plan(shared_prober().probe(read, source.stat().st_size), settings)
 
 
 def real_encoder(settings: EncoderSettings | None = None) -> FfmpegEncoder:

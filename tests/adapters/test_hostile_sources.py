@@ -159,7 +159,7 @@ sys.exit(7)
 """
     monkeypatch.setattr(probe_template, "BOOT", instead(script))
     with pytest.raises(DecoderCrash, match="exit code 7") as caught:
-        probe(make("moov_first"))
+        probe(make("moov_first"), PyAvProber())
     assert "open" not in caught.value.message.split("last words")[1]
     assert caught.value.message.count("denied") == 5
     assert not (tmp_path / "new").exists()
@@ -182,7 +182,7 @@ def test_a_probe_process_that_dies_or_lies_is_a_decoder_crash(
 ) -> None:
     monkeypatch.setattr(probe_template, "BOOT", instead(script))
     with pytest.raises(DecoderCrash, match=words):
-        probe(make("moov_first"))
+        probe(make("moov_first"), PyAvProber())
 
 
 @pytest.mark.parametrize("script", ["import time; time.sleep(600)", "while True: pass"])

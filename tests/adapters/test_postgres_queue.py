@@ -123,6 +123,15 @@ def test_f46_a_listener_that_was_cut_listens_again(queue: Open, url: str) -> Non
     assert again.bodies() == [b"b"]
 
 
+def test_f46_what_was_published_before_it_listened_again_is_looked_for_at_once(queue: Open, url: str) -> None:
+    ears = Listener(Database(url), queue().channel)
+    assert ears.wait(LONG), "it listens from now on, and nobody has looked since"
+    queue().publish([envelope("a")])
+    assert ears.wait(LONG), "heard"
+    ears.close()
+    ears.database.close()
+
+
 def test_where_notifications_do_not_get_through_it_polls(queue: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Listener, "_hear", staticmethod(lambda _connection, _seconds: False))
     deaf = queue(poll_seconds=0.05)

@@ -191,7 +191,7 @@ def runs(pid: str) -> bool:
 def test_a_template_that_can_not_start_is_our_trouble_and_not_the_source_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_template, "BOOT", "raise SystemExit('no such library')")
     with pytest.raises(FfmpegFailed, match="no such library") as caught:
-        probe(make("moov_first"))
+        probe(make("moov_first"), PyAvProber())
     assert not isinstance(caught.value, DecoderCrash)
 
 
@@ -228,7 +228,7 @@ sys.exit(7)
 """
     monkeypatch.setattr(probe_template, "BOOT", instead(script))
     with pytest.raises(DecoderCrash, match=r"open=\[\] environment=\[\]"):
-        probe(make("moov_first"))
+        probe(make("moov_first"), PyAvProber())
 
 
 def test_f23_a_probing_process_has_the_processor_time_of_one_source(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ def test_f23_a_probing_process_has_the_processor_time_of_one_source(monkeypatch:
     )
     monkeypatch.setattr(probe_template, "BOOT", instead(script))
     with pytest.raises(DecoderCrash, match=r"cpu=\(30, 35\)"):
-        probe(make("moov_first"))
+        probe(make("moov_first"), PyAvProber())
 
 
 def test_f20_a_template_dies_with_the_process_that_made_it() -> None:

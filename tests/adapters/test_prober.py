@@ -13,6 +13,7 @@ from src.infrastructure.ffmpeg.probe_blocks import BLOCK_BYTES
 from src.infrastructure.ffmpeg.prober import ProbeLimits, PyAvProber
 from tests.media import MEDIA, PLAYABLE, Expectation, make, sample_expectations
 from tests.media_makers import ffmpeg
+from tests.probing import shared_prober
 
 
 @dataclass
@@ -35,7 +36,7 @@ class CountedFile:
 
 def probe(path: Path, prober: PyAvProber | None = None) -> SourceMedia:
     source = CountedFile(path)
-    return (prober or PyAvProber()).probe(source.read, source.size)
+    return (prober or shared_prober()).probe(source.read, source.size)
 
 
 def outcome(path: Path) -> SourceMedia | JobError:
@@ -93,7 +94,7 @@ def test_an_index_at_the_end_is_found_without_reading_the_file() -> None:
     source = CountedFile(make("moov_last"))
     assert source.size > 4_000_000
 
-    found = PyAvProber().probe(source.read, source.size)
+    found = shared_prober().probe(source.read, source.size)
 
     assert found.probed_reads == len(source.asked) <= 6
     assert found.probed_bytes == sum(length for _, length in source.asked) < source.size / 2
@@ -102,7 +103,7 @@ def test_an_index_at_the_end_is_found_without_reading_the_file() -> None:
 def test_reads_are_aligned_blocks_and_no_block_is_fetched_twice() -> None:
     source = CountedFile(make("full_hd_51"))
 
-    PyAvProber().probe(source.read, source.size)
+    shared_prober().probe(source.read, source.size)
 
     assert all(offset % BLOCK_BYTES == 0 for offset, _ in source.asked)
     assert len({offset for offset, _ in source.asked}) == len(source.asked)
@@ -155,7 +156,7 @@ def test_where_two_recordings_meet_both_count_and_the_jump_is_told() -> None:
 
 def test_a_source_of_no_bytes_is_refused_without_a_read() -> None:
     with pytest.raises(SourceEmpty):
-        PyAvProber().probe(CountedFile(Path("/nowhere")).read, 0)
+        shared_prober().probe(CountedFile(Path("/nowhere")).read, 0)
 
 
 def test_errors_of_the_storage_pass_through() -> None:
@@ -163,14 +164,14 @@ def test_errors_of_the_storage_pass_through() -> None:
         raise StorageUnavailable("503 slow down")
 
     with pytest.raises(StorageUnavailable, match="slow down"):
-        PyAvProber().probe(unavailable, 1000)
+        shared_prober().probe(unavailable, 1000)
 
 
 def test_f17_a_short_body_is_the_storages_fault_not_the_files() -> None:
     source = CountedFile(make("moov_first"))
 
     with pytest.raises(StorageUnavailable):
-        PyAvProber().probe(lambda offset, length: source.read(offset, length)[:-1], source.size)
+        shared_prober().probe(lambda offset, length: source.read(offset, length)[:-1], source.size)
 
 
 def test_f17_an_error_in_the_middle_of_the_probe_passes_through_too() -> None:
@@ -182,7 +183,7 @@ def test_f17_an_error_in_the_middle_of_the_probe_passes_through_too() -> None:
         return source.read(offset, length)
 
     with pytest.raises(StorageUnavailable, match="connection reset"):
-        PyAvProber().probe(failing, source.size)
+        shared_prober().probe(failing, source.size)
 
 
 @pytest.mark.parametrize(

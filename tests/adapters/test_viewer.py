@@ -35,7 +35,6 @@ from src.infrastructure.ffmpeg.probe_blocks import BlockReader
 from src.infrastructure.ffmpeg.probe_look import Conversation, Look
 from src.infrastructure.ffmpeg.probe_process import ProbeProcess
 from src.infrastructure.ffmpeg.probe_reply import BrokenReply
-from src.infrastructure.ffmpeg.prober import PyAvProber
 from src.infrastructure.ffmpeg.sandbox import Sandbox
 from src.infrastructure.ffmpeg.viewer import CutViewer
 from src.infrastructure.memory.contents import MemoryContents
@@ -46,6 +45,7 @@ from tests.fakes.content import a_run
 from tests.fakes.media import film as film_facts
 from tests.media import make
 from tests.media_makers import X264, ffmpeg, picture, tone
+from tests.probing import shared_prober
 
 SEVERAL = (
     "avi",
@@ -82,7 +82,7 @@ class CountingStorage:
 
 @pytest.fixture
 def viewer() -> CutViewer:
-    return CutViewer(PyAvProber(), lambda: FfmpegPictures(find_ffmpeg(), Sandbox()))
+    return CutViewer(shared_prober(), lambda: FfmpegPictures(find_ffmpeg(), Sandbox()))
 
 
 def reading(path: Path, asked: list[int] | None = None) -> ReadRange:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -17,6 +21,7 @@ from src.application.engine.waker import reference
 from src.application.ports.ledger import JobFilter
 from src.application.ports.queue import Envelope
 from src.domain.job import Job, JobDraft, JobState
+from src.infrastructure.db import schema
 from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.environment import load
@@ -27,6 +32,35 @@ ROOT = Path(__file__).resolve().parents[2]
 Process: TypeAlias = subprocess.Popen[bytes] | zygote.Copy
 
 WORKER = "src.interfaces.workers.video.main"
+
+OURS_ALONE = ("werkzeug", "yaml")
+"""Packages that the tests' own tools bring, and that a library of the worker's would load because they are there."""
+
+
+@cache
+def once() -> Path:
+    """A folder of this process for what its tests share."""
+    folder = Path(tempfile.mkdtemp(prefix="mw-once-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def as_installed() -> Path:
+    """For PYTHONPATH: there a worker's environment looks as it does where no tests are run."""
+    folder = once() / "as_installed"
+    folder.mkdir()
+    for name in OURS_ALONE:
+        (folder / f"{name}.py").write_text(f"raise ImportError({name!r})\n")
+    return folder
+
+
+@cache
+def empty_database() -> Path:
+    """What the first worker on a data directory makes: a file with every table and no row."""
+    file = once() / "mediaworker.db"
+    schema.upgrade(f"sqlite:///{file}")
+    return file
 
 
 @dataclass
@@ -50,7 +84,9 @@ class Fleet:
         clean.pop("PYTHONDONTWRITEBYTECODE", None)
         return {
             **clean,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{as_installed()}",
+            # To look for some reads about every package that is there: the tests' tools are most of them.
+            "PYDANTIC_DISABLE_PLUGINS": "__all__",
             "WORKER_DATA_DIR": str(self.folder),
             "WORKER_ENVIRONMENT": "test",
             "WORKER_JOBS__MODULES": "tests.jobs",
@@ -85,6 +121,8 @@ class Fleet:
         self, module: str, arguments: Sequence[str], environment: Mapping[str, str], *, anew: bool = False
     ) -> Process:
         environ = self.environ(**environment)
+        if not anew:
+            self._lay_database(environ)
         with self._log() as sink, Path(os.devnull).open("rb") as nothing:
             if anew or not zygote.can_copy(environ):
                 command = [sys.executable, "-m", module, *arguments]
@@ -95,6 +133,13 @@ class Fleet:
                 process = zygote.Copy(module, arguments, environ, [nothing.fileno(), sink.fileno(), sink.fileno()])
         self.processes.append(process)
         return process
+
+    def _lay_database(self, environ: Mapping[str, str]) -> None:
+        """Where the embedded database would be made first, it is there. `start_python` and the command line make theirs."""
+        file = Path(environ["WORKER_DATA_DIR"]) / "mediaworker.db"
+        if not file.exists() and not {"WORKER_DATABASE__URL", "WORKER_LEDGER__BACKEND"} & environ.keys():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(empty_database(), file)
 
     def _log(self) -> BinaryIO:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +178,7 @@ class Fleet:
         if self._adapters is None:
             from src.interfaces.wiring.checks import check_backends
 
+            self._lay_database(self.environ())
             settings = load(self.environ())
             catalog = build_catalog(settings)
             self._adapters = build(settings, catalog)

@@ -26,12 +26,12 @@ from src.infrastructure.clock import SystemClock
 from src.infrastructure.ffmpeg.binary import find_ffmpeg
 from src.infrastructure.ffmpeg.encoder import FfmpegEncoder
 from src.infrastructure.ffmpeg.pictures import FfmpegPictures
-from src.infrastructure.ffmpeg.prober import PyAvProber
 from src.infrastructure.ffmpeg.sandbox import Sandbox
 from src.infrastructure.memory.videos import MemoryChunks, MemoryVideos
 from src.infrastructure.storage.filesystem import FilesystemStorage
 from src.infrastructure.storage.scratch import FilesystemScratch
 from tests import media
+from tests.probing import shared_prober
 
 SMALL = PlanSettings(ladder=(step(144, 200_000), step(240, 400_000)), preset="ultrafast")
 KINDS = (
@@ -80,7 +80,7 @@ class Factory:
             chunks=self.chunks,
             storage=self.storage,
             scratch=self.scratch,
-            prober=PyAvProber(),
+            prober=shared_prober(),
             encoder=FfmpegEncoder(self.binary, Sandbox()),
             pictures=FfmpegPictures(self.binary, Sandbox()),
             settings=VideoSettings(plan=self.plan, parallel=2),

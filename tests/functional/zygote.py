@@ -57,6 +57,11 @@ PRELOADED = (
     "src.interfaces.workers.video.main",
     "src.infrastructure.db.schema",
     "alembic.command",
+    "alembic.config",
+    "imageio_ffmpeg.binaries",
+    "src.infrastructure.clock",
+    "src.infrastructure.ffmpeg.binary",
+    "src.interfaces.workers.failpoints",
     "logging.config",
     "rich.console",
     "rich.table",
@@ -66,6 +71,18 @@ PRELOADED = (
     "psycopg_pool",
     "redis",
 )
+PRELOADED_WHOLE = (
+    "src.domain",
+    "src.application",
+    "src.infrastructure.db",
+    "src.infrastructure.notify",
+    "src.infrastructure.observability",
+    "src.infrastructure.process",
+    "src.infrastructure.storage",
+    "src.interfaces.wiring",
+)
+"""Packages with all that is in them; migrations are read anew by whoever runs them."""
+
 LARGEST = 1 << 20
 
 
@@ -190,7 +207,7 @@ def _read(file: Any) -> bytes:
 # ---------------------------------------------------------------------- in the process that forks
 def serve(line: socket.socket) -> int:
     """Fork for every request until the other side is gone; the exit code (of the copy, in the copy)."""
-    for name in PRELOADED:
+    for name in (*PRELOADED, *_modules_of(PRELOADED_WHOLE)):
         importlib.import_module(name)
     assert threading.active_count() == 1, "a fork would lose these threads"
     gc.collect()
@@ -223,6 +240,12 @@ def serve(line: socket.socket) -> int:
             os.close(each)
         children[pid] = socket.socket(fileno=fds[3])
         children[pid].send(str(pid).encode())
+
+
+def _modules_of(packages: Sequence[str]) -> list[str]:
+    roots = [ROOT / name.replace(".", "/") for name in packages]
+    files = [path for root in roots for path in sorted(root.rglob("*.py")) if "migrations" not in path.parts]
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in files]
 
 
 def _reap(children: dict[int, socket.socket]) -> None:

@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,15 @@ def actions_of(documents: list[Policy]) -> set[str]:
     }
 
 
-ACTIONS = sorted(
-    {f"{service}:{name}" for service in SERVICES for name in model_operations(service)}
-    | {action for actions in ROWS.values() for action in actions}
-    | {action for role in ROLES for action in role.reach}
-    | {"iam:PassRole", "s3:DeleteObjectVersion", "s3:PutObjectTagging", "s3:BypassGovernanceRetention"}
-)
-"""Every operation of the services, and the actions that are called otherwise."""
+@cache
+def every_action() -> list[str]:
+    """Every operation of the services, and the actions that are called otherwise."""
+    return sorted(
+        {f"{service}:{name}" for service in SERVICES for name in model_operations(service)}
+        | {action for actions in ROWS.values() for action in actions}
+        | {action for role in ROLES for action in role.reach}
+        | {"iam:PassRole", "s3:DeleteObjectVersion", "s3:PutObjectTagging", "s3:BypassGovernanceRetention"}
+    )
 
 
 def breaches(role: Role, documents: list[Policy], needed: set[str]) -> Iterator[str]:
@@ -72,7 +75,7 @@ def breaches(role: Role, documents: list[Policy], needed: set[str]) -> Iterator[
     resources = list(every_resource())
     # A statement that names its actions one by one is about no other: only a wildcard makes all of them worth asking.
     wild = any(mark in action for action in there for mark in "*?")
-    asked = [action for action in ACTIONS if touched(documents, action)] if wild else []
+    asked = [action for action in every_action() if touched(documents, action)] if wild else []
     for action in sorted({*asked, *needed, *there}):
         context = CONTEXTS.get(action, {})
         # What knows no resource is asked with `*` alone.

@@ -44,15 +44,17 @@ class Listener:
             return self._open()
 
     def wait(self, seconds: float) -> bool:
-        """Wait that long, or until somebody published. False when nothing can be heard: then nothing was waited for."""
+        """Wait that long, or until somebody published. False when nothing can be heard: then nothing was waited for. True at
+        once when it could not hear until now: what was published meanwhile has to be looked for."""
         with self._guard:
-            if not self._open() or self._connection is None:
-                return False
+            connection = self._connection if self._pid == os.getpid() else None
+            if connection is None:
+                return self._open()
             try:
-                self._hear(self._connection, seconds)
+                self._hear(connection, seconds)
                 # What was published together is answered by one look.
-                self._hear(self._connection, 0.0)
-            except self._connection.Error as error:
+                self._hear(connection, 0.0)
+            except connection.Error as error:
                 log.info("queue.wakeups_lost", extra={"error": str(error), "then": "it polls until they are back"})
                 self._drop()
                 return False

@@ -199,12 +199,14 @@ def _then(queue: QueueInspector) -> str:
     return STILL_THERE.format(messages) if messages else LEFT
 
 
-def settle_memory() -> None:
+def settle_memory(*, look: bool = True) -> None:
     """What was loaded so far stays: the collector need not look at it again and again while thousands of messages come and
-    go in a second."""
-    gc.collect()
+    go in a second. It works from here on, whether it did before or not; `look` lets it take what is garbage by now."""
+    if look:
+        gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE)
+    gc.enable()
 
 
 def serve_health(settings: Settings, health: Health, numbers: Numbers) -> HealthServer | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from src.application.ports.ledger import JobQueries
 from src.application.ports.queue import QueueDepth, QueueInspector
 from src.domain.errors import DatabaseUnavailable, QueueUnavailable
 from src.domain.job import JobState
-from src.interfaces.workers.runner import leave, tell_left
+from src.interfaces.workers.runner import GARBAGE, leave, settle_memory, tell_left
 
 LINGERING = """
 import logging, threading
@@ -123,3 +124,18 @@ def test_a_drain_that_was_stopped_does_not_call_the_queue_empty(
 ) -> None:
     left({("video", JobState.RETRY_WAIT): 1}, delayed)
     assert words in vars(caplog.records[0])["then"]
+
+
+@pytest.mark.parametrize("look", [True, False])
+def test_f43_once_everything_is_loaded_the_collector_works_and_leaves_what_was_loaded_alone(look: bool) -> None:
+    before = gc.get_threshold()
+    gc.disable()
+    try:
+        settle_memory(look=look)
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] == GARBAGE
+        assert gc.get_freeze_count() > GARBAGE
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        gc.set_threshold(*before)
