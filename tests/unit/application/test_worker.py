@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from src.application.engine.alarm import Alarm
+from src.application.engine.followups import Followups
 from src.application.engine.health import WEDGED_SECONDS, Health
 from src.application.engine.pace import Pace
 from src.application.engine.progress_writer import ProgressWriter
@@ -19,7 +20,7 @@ from src.application.engine.worker import Worker
 from src.application.ports.exchange import Sort
 from src.application.ports.ledger import DeadLetter, Move
 from src.application.ports.ops_events import OpsEvent
-from src.application.ports.queue import Delivery, Envelope
+from src.application.ports.queue import Delivery, Envelope, QueueDepth
 from src.domain.errors import DatabaseUnavailable, LockUnavailable, NetworkError, QueueUnavailable
 from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
@@ -300,6 +301,48 @@ def test_a_drain_does_not_end_between_the_taking_of_a_row_and_its_message(
     (delivery,) = world.queue.receive(1, wait_seconds=0, visibility_seconds=60)
     world.queue.ack([delivery])
     assert worker._drained()
+
+
+def test_a_drain_does_not_end_while_rows_are_taken_whose_messages_could_not_be_sent(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are due again when the waker's hold is over, and nowhere to be seen until then."""
+    worker = worker_of(world, station)
+    worker.waker = world.waker
+    world.ledger.begin([draft("job-1")], owner="dead", lease_seconds=30)
+    world.clock.advance(31)
+    with monkeypatch.context() as away:
+        away.setattr(world.waker.publisher, "publish", Silent(QueueUnavailable))
+        with pytest.raises(QueueUnavailable):
+            worker._wake()
+    assert not worker._drained(), "the row is held"
+    world.clock.advance(world.waker.hold_seconds + 1)
+    assert not worker._drained(), "it is due again"
+    worker._wake()
+    (delivery,) = world.queue.receive(1, wait_seconds=0, visibility_seconds=60)
+    world.queue.ack([delivery])
+    assert worker._drained()
+
+
+def test_a_drain_does_not_end_between_what_follows_an_end_and_the_message_of_its_job(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message comes after the queue was looked at, and nobody is at work any more when that is asked."""
+    worker = worker_of(world, station)
+    worker.followups = Followups(lambda _job: world.submit("next"))
+    worker.followups.ended(Job(id="job-1", type="video", tenant="t1", payload={}))
+    depth = world.queue.inner.depth
+
+    def meanwhile() -> QueueDepth:
+        found = depth()
+        assert worker.followups is not None
+        worker.followups.tick()
+        return found
+
+    monkeypatch.setattr(world.queue.inner, "depth", meanwhile)
+    assert not worker._drained()
+    worker.followups.tick()
+    assert not worker._drained(), "the next one's message waits"
 
 
 class Stuck(Nobody):
