@@ -204,12 +204,15 @@ class Worker:
         for name, _turn, pause in turns:
             self.health.watch(name, pause=pause)
         for hand in self._receiver.hands:
-            self.health.watch(hand)
+            # It waits within its turn, and what it asks last may be what hangs.
+            self.health.watch(hand, pause=self._receiver.wait_seconds)
         return [threading.Thread(target=self._loop, args=each, name=each[0], daemon=True) for each in turns]
 
     def _loop(self, name: str, turn: Callable[[], object], pause: float, watched: bool = True) -> None:
         failures = 0
         while not self._finished.is_set():
+            if watched:
+                self.health.turned(name)
             try:
                 turn()
                 failures = 0
