@@ -82,6 +82,14 @@ def test_what_ended_before_a_moment_goes_oldest_first(
     assert [ledger.find(f"job-{number}") for number in range(3)] == [None, None, last]
 
 
+def test_time_is_the_ledger_s(ledger: EffectsLedger, ended: EndedJobs, clock: FrozenClock) -> None:
+    clock.advance(1000)
+    ledger.admit(draft())
+    row = ledger.find("job-1")
+    assert row is not None
+    assert ended.now() == pytest.approx(row.created_at, abs=1.0)
+
+
 def test_pages_leave_out_nothing_and_end(ledger: EffectsLedger, ended: EndedJobs, clock: FrozenClock) -> None:
     for number in range(7):
         ledger.admit(draft(f"job-{number}"))
