@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 
 from src.application.ports.executor import WorkOrder
 from src.infrastructure.process import wire
+from src.infrastructure.process.executor import ProcessExecutor
+from src.infrastructure.process.handle import ChildProcess
+from src.infrastructure.process.mark import Mark
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -91,3 +95,24 @@ def test_many_large_orders_come_in_several_frames_in_their_order(pair: Pair) -> 
 def test_an_order_that_no_frame_holds_is_refused() -> None:
     with pytest.raises(ValueError, match="more than"):
         list(wire.order_frames([order(1, {"text": "x" * wire.LARGEST})], 1))
+
+
+def test_orders_of_two_hands_arrive_in_the_order_of_their_numbers(pair: Pair) -> None:
+    """The second is faster. Were its orders begun first, runs that never began would count as begun when the process dies."""
+    executor = ProcessExecutor(argv=["none"], discard_scratch=lambda _run: None)
+    hands = [[order(number, {}) for number in numbers] for numbers in ((1, 2, 3), (4, 5))]
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            executor._children.append(ChildProcess(process, pair[0], Mark(), starting=False))
+            taken = [executor._take(orders, processes=1) for orders in hands]
+            assert taken[0] is not None
+            assert taken[1] is not None
+            second = threading.Thread(target=executor._send, args=(*taken[1], hands[1]), daemon=True)
+            second.start()
+            second.join(0.2)
+            executor._send(*taken[0], hands[0])
+            second.join(10)
+            frames = [wire.receive(pair[1]) for _ in hands]
+        finally:
+            process.kill()
+    assert [number for frame in frames if frame for number, _ in wire.orders_of(frame["orders"])] == [1, 2, 3, 4, 5]

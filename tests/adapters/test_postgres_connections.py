@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
+from sqlalchemy import Connection
 
 from src.domain.errors import DatabaseUnavailable, InvalidPayload
 from src.infrastructure.db import server as server_module
@@ -129,6 +130,25 @@ def test_a_server_that_hangs_is_given_up_and_another_connection_is_used(
         os.kill(backend, signal.SIGCONT)
     assert ask(db, "SELECT count(*) FROM locks WHERE key = 'hangs'") == 0
     assert ask(db, "SELECT pg_backend_pid()") != backend
+
+
+def test_a_read_is_not_begun_anew_after_a_server_that_hangs(database: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hang again, and whoever asked is kept for no longer than `ServerOptions.longest_seconds` (liveness goes by it)."""
+    monkeypatch.setattr(server_module, "SLACK_SECONDS", 0.3)
+    stopped: list[int] = []
+
+    def hang(connection: Connection) -> None:
+        stopped.append(int(str(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar())))
+        os.kill(stopped[-1], signal.SIGSTOP)
+        connection.exec_driver_sql("SELECT 1")
+
+    try:
+        with pytest.raises(DatabaseUnavailable, match="not answered"):
+            database(statement_seconds=0.3, connect_seconds=0.5).read(hang)
+    finally:
+        for backend in stopped:
+            os.kill(backend, signal.SIGCONT)
+    assert len(stopped) == 1
 
 
 def test_f09_waiting_for_a_row_ends(database: Open, url: str) -> None:

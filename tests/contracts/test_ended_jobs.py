@@ -16,6 +16,7 @@ from src.domain.cron import tick_id
 from src.domain.errors import ErrorReport, InvalidPayload, NotFound, StorageUnavailable
 from src.domain.job import Claimed, Job, JobDraft, JobState
 from src.domain.progress import ProgressReport
+from src.domain.video.video import VideoStatus
 from tests.contracts.backends.state import State
 from tests.contracts.moves import at_once, claim, draft
 from tests.fakes.clock import FrozenClock
@@ -79,6 +80,14 @@ def test_what_ended_before_a_moment_goes_oldest_first(
     assert gone(ended, [], clock.now()) == []
     assert gone(ended, ["job-0"], clock.now()) == []
     assert [ledger.find(f"job-{number}") for number in range(3)] == [None, None, last]
+
+
+def test_time_is_the_ledger_s(ledger: EffectsLedger, ended: EndedJobs, clock: FrozenClock) -> None:
+    clock.advance(1000)
+    ledger.admit(draft())
+    row = ledger.find("job-1")
+    assert row is not None
+    assert ended.now() == pytest.approx(row.created_at, abs=1.0)
 
 
 def test_pages_leave_out_nothing_and_end(ledger: EffectsLedger, ended: EndedJobs, clock: FrozenClock) -> None:
@@ -229,6 +238,34 @@ def test_a_stream_whose_job_is_gone_counts_as_asked_for_when_it_was_shown(state:
     assert standing.video is not None
     assert standing.video.is_ready
     assert standing.encode_asked_at == shown
+
+
+def test_a_video_moves_with_the_second_life_of_a_job_whose_first_got_further(state: State, clock: FrozenClock) -> None:
+    """Old bodies and events make the job's id of what they say, so that the same one, sent again after years, has the same id."""
+    ledger = state.ledger(video_effects)
+    ask(ledger, "job-1")
+    for _ in range(2):
+        assert isinstance(claim(ledger, "job-1"), Claimed)
+        ledger.change("job-1", lambda job, now: job.hand_back(now, fence=job.fence))
+    fail(ledger, "job-1")
+    assert state.videos().get("1").fence == 3
+    state.dead_letters().remove([each.id for each in state.dead_letters().list(DeadLetterFilter())])
+    clock.advance(DAY)
+    assert gone(state.ended_jobs(), ["job-1"], clock.now()) == ["job-1"]
+
+    ask(ledger, "job-1")
+    assert isinstance(claim(ledger, "job-1"), Claimed)
+    assert state.videos().get("1").status is VideoStatus.PROCESSING
+    ledger.change("job-1", lambda job, now: job.succeed(now, fence=1, result=RESULT))
+    video = state.videos().get("1")
+    assert (video.is_ready, video.hls_path, video.fence) == (True, RESULT["hls_path"], 1)
+
+    clock.advance(DAY)
+    assert gone(state.ended_jobs(), ["job-1"], clock.now()) == ["job-1"]
+    ask(ledger, "job-1")
+    assert state.videos().get("1") == video, (
+        "what viewers see keeps its maker, by whom the handler knows what it must not touch"
+    )
 
 
 def test_a_moment_of_cron_whose_job_is_gone_does_not_fire_again(

@@ -103,7 +103,7 @@ class Clinic:
             SweepOrphans(storage=office.storage, standings=self.standings, clock=self.clock),
             AbortUploads(uploads=self.uploads, clock=self.clock),
             PurgeEvents(events=office.events, clock=self.clock),
-            PurgeJobs(jobs=self.ended_jobs, clock=self.clock),
+            PurgeJobs(jobs=self.ended_jobs),
         ]
         self.jobs: dict[str, RecoveryJob] = {job.name: job for job in made}
 

@@ -36,4 +36,5 @@ class Followups:
     @property
     def pending(self) -> bool:
         """Whether anything is still to be done."""
-        return self._busy or bool(self._noted)
+        # In this order: what is noted no more was taken by somebody who is busy.
+        return bool(self._noted) or self._busy

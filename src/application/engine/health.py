@@ -30,12 +30,23 @@ class Health:
     _asked_at: dict[str, float] = field(default_factory=dict)
     _away_at: dict[str, float] = field(default_factory=dict)
     _draining: bool = False
+    _loops: dict[int, str] = field(default_factory=dict)
+    """{thread: the loop that turns in it}"""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def turned(self, loop: str) -> None:
-        """A loop came round."""
+        """A loop came round, in this thread, or is about to begin there."""
         with self._lock:
+            self._loops[threading.get_ident()] = loop
             self._turned_at[loop] = self.clock.monotonic()
+
+    def goes_on(self) -> None:
+        """In the middle of a turn of this thread's loop, if it has one: a backend has let go of it, and it turns to the next. One that
+        hangs may keep a turn for almost as long as a loop may be silent, and a turn may need several."""
+        with self._lock:
+            loop = self._loops.get(threading.get_ident())
+            if loop in self._turned_at:
+                self._turned_at[loop] = self.clock.monotonic()
 
     def watch(self, loop: str, seconds: float | None = None, *, pause: float = 0.0) -> None:
         """From now on the loop is to come round, or to say that it goes on, every `seconds` (None: as all others) beside the pause
@@ -48,6 +59,7 @@ class Health:
         """It has ended, as it should: nothing is heard of it any more."""
         with self._lock:
             self._turned_at.pop(loop, None)
+            self._loops.pop(threading.get_ident(), None)
 
     def asking(self, name: str) -> None:
         """A backend is asked; `backend` tells the answer. A question that hangs must not keep the worker ready."""

@@ -72,10 +72,13 @@ class Intake(BatchIntake):
     ended: Callable[[Job], object] = lambda _job: None
     """is told of jobs that ended when they were to be claimed (cancelled, attempts used up)"""
     meter: Meter = UNMETERED
+    goes_on: Callable[[], None] = lambda: None
+    """is told between two questions to backends"""
 
     def take(self, delivery: Delivery, room: Callable[[], bool] = lambda: True) -> Held | None:
         """The job to run now, or None when the message is dealt with: given back when the job is a long one and there is no
         `room`. Raises DatabaseUnavailable or QueueUnavailable; the message then comes back by itself."""
+        self.goes_on()
         failpoint("message.received")
         try:
             decoded = self.decoders.decode(delivery.body, delivery.attributes)
@@ -148,6 +151,7 @@ class Intake(BatchIntake):
                 self.queue.release(delivery, delay_seconds=LOCK_RETRY_SECONDS)
                 return None
             log.warning("lock.unavailable", extra={"job": job_id, "error": str(error), "then": "database claim alone"})
+            self.goes_on()
         else:
             if token is None:
                 self._look(delivery, job_id)

@@ -42,6 +42,8 @@ class Keeper:
     on_backend: Callable[[str, bool], None] = lambda _name, _up: None
     """(backend, reachable): for readiness"""
     meter: Meter = UNMETERED
+    goes_on: Callable[[], None] = lambda: None
+    """is told between two questions to backends: a turn has several"""
     _renewed_at: dict[str, float] = field(default_factory=dict)
 
     def tick(self) -> None:
@@ -82,9 +84,11 @@ class Keeper:
                 "message.extend_failed", extra={"error": str(error), "then": "it may come back; the lease protects"}
             )
         for held in runs:
+            self.goes_on()
             try:
                 self._renew_lock(held)
             except LockUnavailable as error:
+                self.goes_on()
                 # Asked for each of them, a server that is silent would keep the leases waiting, which are the real locks.
                 log.warning(
                     "lock.renew_failed", extra={"job": held.job.id, "error": str(error), "then": "the lease protects"}
@@ -113,9 +117,11 @@ class Keeper:
                 beats = self.ledger.watch(holds)
         except (DatabaseUnavailable, DiskFull) as error:
             self.on_backend("database", False)
+            self.goes_on()
             log.warning("beat.failed", extra={"error": str(error), "jobs": len(runs)})
             return False
         self.on_backend("database", True)
+        self.goes_on()
         for held in runs:
             beat = beats.get(held.job.id)
             # A worker that stood still may have taken its own job again.
@@ -145,6 +151,8 @@ class Keeper:
                 except QueueUnavailable as error:
                     log.warning("message.unsettled", extra={"job": held.job.id, "error": str(error)})
                     continue
+                finally:
+                    self.goes_on()
                 held.delivery = None
                 log.info("message.let_go", extra={"job": held.job.id, "after_seconds": limit})
 

@@ -87,9 +87,15 @@ class Receiver:
         """Names of the loops that `run` is for, each in a thread of its own."""
         return ("receiver", "receiver-2") if self.short.exchanges else ("receiver",)
 
+    @property
+    def wait_seconds(self) -> float:
+        """How long it waits for a message that is not there."""
+        return min(self.options.receive_wait_seconds, self.health.wedged_after_seconds / 2)
+
     def run(self, hand: str = "receiver") -> None:
         failures = 0
         while not self.stopping.is_set():
+            self.health.turned(hand)
             try:
                 self._once()
                 failures = 0
@@ -131,11 +137,11 @@ class Receiver:
             return
         if self.uncertain is not None:
             self.uncertain.settle()
+            self.health.goes_on()
         self.on_first_receive()
-        wait = min(self.options.receive_wait_seconds, self.health.wedged_after_seconds / 2)
-        brought = self._exchanged(room, wait, turn)
+        brought = self._exchanged(room, self.wait_seconds, turn)
         if brought is None:
-            brought = self._received(room, wait)
+            brought = self._received(room, self.wait_seconds)
         self.health.backend("queue", reachable=True)
         # In this order: what the other hand brings is held before it no longer comes.
         if not brought and not self.short.coming and not len(self.held):
@@ -183,6 +189,7 @@ class Receiver:
             return 0
         self.idle.clear()
         self.taking.set()
+        self.health.goes_on()
         try:
             self._take_all(deliveries)
         finally:
@@ -243,6 +250,7 @@ class Receiver:
             log.warning("message.release_failed", extra={"error": str(again), "then": "it comes back by itself"})
 
     def _give_back(self, deliveries: Sequence[Delivery], *, delay_seconds: float) -> None:
+        self.health.goes_on()
         try:
             release_all(self.queue, deliveries, delay_seconds=delay_seconds)
         except QueueUnavailable as error:

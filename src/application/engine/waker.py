@@ -43,13 +43,17 @@ class Waker:
     batch: int = 100
     types: Collection[str] | None = None
     """job types that this worker's queue carries (None: all); the others are left to their own wakers"""
+    goes_on: Callable[[], None] = lambda: None
+    """is told between two questions to backends: a turn has several"""
 
     def tick(self) -> int:
         """Wake what is due; how many. Raises DatabaseUnavailable or QueueUnavailable: the next tick tries again."""
         ours = self._take(self.ledger.to_wake(self.batch, self.types))
         if not ours:
             return 0
+        self.goes_on()
         self.publisher.publish([reference(seen) for seen in ours])
+        self.goes_on()
         failpoint("wake.published")
         self.ledger.change_many([seen.id for seen in ours], lambda job, now: job.published(now))
         for seen in ours:
@@ -65,6 +69,7 @@ class Waker:
 
     def _take(self, due: Sequence[Job]) -> Sequence[Job]:
         """Those that no other waker takes."""
+        self.goes_on()
         seen, ours = {job.id: job.wake_at for job in due}, dict[str, bool]()
 
         def move(job: Job, now: float) -> Job:

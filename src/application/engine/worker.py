@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -96,6 +97,8 @@ class Worker:
     _settlings: set[Future[None]] = field(default_factory=set)
     _waking: threading.Lock = field(default_factory=threading.Lock)
     """held while rows are woken: one that was taken and has no message yet is neither due nor in the queue"""
+    _taken_until: float = -math.inf
+    """monotonic; rows may be in that state until then, because the last waking failed"""
     _stops: int = 0
 
     def __post_init__(self) -> None:
@@ -201,12 +204,15 @@ class Worker:
         for name, _turn, pause in turns:
             self.health.watch(name, pause=pause)
         for hand in self._receiver.hands:
-            self.health.watch(hand)
+            # It waits within its turn, and what it asks last may be what hangs.
+            self.health.watch(hand, pause=self._receiver.wait_seconds)
         return [threading.Thread(target=self._loop, args=each, name=each[0], daemon=True) for each in turns]
 
     def _loop(self, name: str, turn: Callable[[], object], pause: float, watched: bool = True) -> None:
         failures = 0
         while not self._finished.is_set():
+            if watched:
+                self.health.turned(name)
             try:
                 turn()
                 failures = 0
@@ -227,7 +233,11 @@ class Worker:
     def _wake(self) -> None:
         if self.waker is not None:
             with self._waking:
-                self.waker.work_off(self.clock, self._stopping.is_set)
+                try:
+                    self.waker.work_off(self.clock, self._stopping.is_set)
+                except BaseException:
+                    self._taken_until = self.clock.monotonic() + self.waker.hold_seconds
+                    raise
 
     # ------------------------------------------------------------------ what the executor says
     def _dispatch(self, settling: ThreadPoolExecutor, timeout_seconds: float = 0.2) -> None:
@@ -296,7 +306,10 @@ class Worker:
         if not self._waking.acquire(blocking=False):
             return False
         try:
-            # In this order: what a message asked for is in the ledger before the message is gone.
+            if self.clock.monotonic() < self._taken_until or self._unfinished():
+                return False
+            # In this order: what a message asked for is in the ledger before the message is gone. And what follows an end may have
+            # been over since, and its job's message come: so that is looked at before as well.
             depth = self.inspector.depth()
             waiting = depth.ready or depth.delayed or depth.in_flight
             return not (waiting or self._unfinished() or self._anything_due())
@@ -308,7 +321,12 @@ class Worker:
 
     def _unfinished(self) -> bool:
         # What follows an end may bring another job.
-        return bool(len(self.held) or self._settlings or (self.followups is not None and self.followups.pending))
+        return bool(
+            self.short.coming
+            or len(self.held)
+            or self._settlings
+            or (self.followups is not None and self.followups.pending)
+        )
 
     def _anything_due(self) -> bool:
         return self.waker is not None and bool(self.ledger.to_wake(1, self.waker.types))

@@ -31,6 +31,9 @@ class EndedJobs(Protocol):
     event of it is yet to be sent, a submission to AWS Batch is not accounted for, or it is the cancelled job by which an UPLOADED
     video is known not to be wanted. Raises DatabaseUnavailable; repeating any call is safe."""
 
+    def now(self) -> float:
+        """The ledger's clock, by which jobs end. This machine's may be years off, and a row that goes too early is a job done twice."""
+
     def outdated(self, before: float, limit: int, after: Place | None = None) -> OutdatedPage:
         """Looks at no more than `limit` jobs that ended before that time (epoch seconds), in the order in which they were asked
         for, from `after` on."""

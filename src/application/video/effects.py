@@ -114,7 +114,11 @@ def apply_effect(effect: Effect, video: Video | None, now: float) -> Video | Non
     if video.tenant != effect.tenant:
         # Another tenant's job names this video: its handler refuses the job, and nothing of it may reach this row.
         return video
-    if video.is_deleted or (effect.fence < video.fence and effect.job_id == video.job_id):
+    if video.is_deleted:
+        return video
+    if isinstance(effect, VideoQueued):
+        return video.asked_again(effect.job_id)
+    if effect.fence < video.fence and effect.job_id == video.job_id:
         return video
     match effect:
         case VideoReady():
@@ -127,7 +131,5 @@ def apply_effect(effect: Effect, video: Video | None, now: float) -> Video | Non
             return video.processing(job_id=effect.job_id, fence=effect.fence)
         case VideoBackToUploaded():
             return video.back_to_uploaded(job_id=effect.job_id, fence=effect.fence)
-        case VideoQueued():
-            return video.asked_again()
         case _:
             return video

@@ -58,10 +58,11 @@ class ProcessVideoJobHandler:
         prefix = attempt_prefix(
             request.tenant, request.video_id, job_id=run.job_id, generation=run.generation, fence=run.fence
         )
-        if video is not None and video.is_ready and (video.hls_path or "").startswith(prefix):
-            # No two attempts have one folder, but those of a job that was asked for again after its row had gone (purge-jobs).
+        if video is not None and video.is_ready and video.job_id == run.job_id and video.fence >= run.fence:
+            # An attempt after this one made what is shown. This one can't be late if it counts: its job was asked for again after
+            # its row had gone (purge-jobs), may meet its first life's folders, and its outcome would reach no row.
             raise InvalidPayload(
-                f"job id {run.job_id} was used before: video {request.video_id} shows what that job made, from {prefix}",
+                f"job id {run.job_id} was used before: video {request.video_id} shows what that job made, {video.hls_path}",
                 fix="ask for the video with a new job id; what it shows stays as it is",
             )
         uploads = Uploads(self.storage, prefix, steady, self.settings.upload_concurrency)

@@ -53,9 +53,11 @@ class Video:
         """READY with everything the completion contract names (lesson 24): playlist, length, thumbnail where it has pictures."""
         return self.status is VideoStatus.READY and bool(self.hls_path) and bool(self.result)
 
-    def asked_again(self) -> Video:
-        """A job was admitted. A job that was cancelled before says nothing about the video any more."""
-        if self.status is not VideoStatus.UPLOADED or self.job_id is None:
+    def asked_again(self, job_id: str) -> Video:
+        """A job was admitted. A job that was cancelled before says nothing about the video any more; nor does one of the same id
+        whose row has gone since (purge-jobs): fences begin anew, and those of the first life must not refuse the second's."""
+        is_over = self.status is VideoStatus.UPLOADED or self.job_id == job_id
+        if self.job_id is None or self.status is VideoStatus.READY or not is_over:
             return self
         return replace(self, job_id=None, fence=0)
 

@@ -12,7 +12,7 @@ from src.application.ports.ended_jobs import Outdated, OutdatedPage, Place
 from src.application.video.request import JOB_TYPE, SUBJECT
 from src.domain.job import ACTIVE_STATES, JobState
 from src.domain.video.video import VideoStatus
-from src.infrastructure.db.engine import Database
+from src.infrastructure.db.engine import Database, database_now
 from src.infrastructure.db.tables import batch_submissions, dead_letters, jobs, outbox, progress, videos
 
 ENDED = sorted(state.value for state in JobState if state not in ACTIVE_STATES)
@@ -28,6 +28,10 @@ class SqlEndedJobs:
     """EndedJobs."""
 
     database: Database
+
+    def now(self) -> float:
+        """The database's."""
+        return self.database.read(database_now)
 
     def outdated(self, before: float, limit: int, after: Place | None = None) -> OutdatedPage:
         """By the index of created_at, which an end is never before: one of finished_at would cost every job that ends."""

@@ -114,6 +114,7 @@ class Database:
 
     def _run(self, work: Work[Answer], options: Mapping[str, Any]) -> Answer:
         for tried in range(1, TRIES + 1):
+            began = time.monotonic()
             try:
                 return self._once(work, options)
             except IntegrityError:
@@ -123,8 +124,10 @@ class Database:
                 words = " ".join(str(error.orig).split())[:300]
                 raise InvalidPayload(f"the database can't keep a value: {words}") from error
             except DBAPIError as error:
-                if error.connection_invalidated and not options and tried == 1:
-                    # The connection went away. A read changes nothing, so it can begin anew on another one.
+                went_at_once = error.connection_invalidated and time.monotonic() - began < self.server.connect_seconds
+                if went_at_once and not options and tried == 1:
+                    # The connection went away. A read changes nothing, so it can begin anew on another one; not where a server
+                    # hangs, which would keep it as long once more (`ServerOptions.longest_seconds`).
                     continue
                 if tried == TRIES or not refused(error):
                     raise unavailable(error) from error

@@ -28,6 +28,10 @@ class MemoryEndedJobs:
     submissions: MemorySubmissions
     progress: Progress
 
+    def now(self) -> float:
+        """The ledger's."""
+        return self.ledger.clock.now()
+
     def outdated(self, before: float, limit: int, after: Place | None = None) -> OutdatedPage:
         """In the order in which they were asked for."""
         ended = [row for row in self.ledger.rows() if _ended(row, before)]

@@ -212,8 +212,9 @@ class ProcessExecutor:
 
     def _send(self, child: ChildProcess, first: int, orders: Sequence[WorkOrder]) -> None:
         try:
-            for frame in wire.order_frames(orders, first):
-                child.send(frame)
+            with child.in_turn(first, len(orders)):
+                for frame in wire.order_frames(orders, first):
+                    child.send(frame)
             child.starting = False
         except (OSError, ValueError, TypeError) as error:
             log.warning("executor.channel", extra={"pid": child.process.pid, "error": str(error)})

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 TELL_SECONDS = 0.1
 """How long others may be about to send something before `tell` gives up."""
 
+TURN_SECONDS = 10.0
+"""How long orders wait for those before them: a moment, or as long as a process reads nothing."""
+
 BREACHES = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What reading may raise that no child of ours would say, whatever its job made of it."""
 
@@ -57,6 +60,9 @@ class ChildProcess:
     freed: int = 0
     """number of the run behind which others waited for too long: they were taken back. 0: there was none"""
     sending: threading.Lock = field(default_factory=threading.Lock)
+    sent: int = 0
+    """number of the last order that was sent"""
+    _turn: threading.Condition = field(default_factory=threading.Condition)
 
     def add(self, orders: Sequence[WorkOrder], *, short: bool) -> int:
         """These runs are the child's now; the number of the first of them."""
@@ -69,6 +75,19 @@ class ChildProcess:
         self.orders += len(orders)
         self.runs.update(zip([order.run_id for order in orders], count(first), strict=False))
         return first
+
+    @contextlib.contextmanager
+    def in_turn(self, first: int, count: int) -> Iterator[None]:
+        """Around the sending of so many orders: those with lower numbers come first, whoever sends them. By the number that was begun
+        last it is told which runs a process that died had begun."""
+        with self._turn:
+            self._turn.wait_for(lambda: self.sent >= first - 1, TURN_SECONDS)
+        try:
+            yield
+        finally:
+            with self._turn:
+                self.sent = max(self.sent, first + count - 1)
+                self._turn.notify_all()
 
     def send(self, frame: bytes) -> None:
         """One frame, whole. Raises OSError when the process is gone."""

@@ -7,7 +7,7 @@ from src.interfaces.wiring.adapters import Adapters
 from src.interfaces.wiring.settings import Settings, is_server
 
 SPARE_SECONDS = 5.0
-"""For what else a turn does, and the pause after one that failed."""
+"""For what else a turn does."""
 
 
 def make_health(settings: Settings, adapters: Adapters) -> Health:

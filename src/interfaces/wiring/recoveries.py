@@ -213,8 +213,7 @@ class _Makers:
 
     def purge_jobs(self) -> RecoveryJob:
         """Rows alone."""
-        own = self.adapters
-        return PurgeJobs(jobs=own.ended_jobs(), clock=own.clock(), keep_seconds=self.settings.recovery.keep_job_seconds)
+        return PurgeJobs(jobs=self.adapters.ended_jobs(), keep_seconds=self.settings.recovery.keep_job_seconds)
 
 
 def make_schedules(

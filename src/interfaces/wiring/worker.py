@@ -147,6 +147,7 @@ def build_worker(
         has_short=any(map(catalog.is_short, catalog.names())),
         redact=redact,
         uncertain=uncertain,
+        goes_on=health.goes_on,
         ended=followups.ended if followups is not None else _nothing_follows,
         database_was_away=lambda: health.away_since("database", clock.monotonic() - BACK_SECONDS),
         meter=meter,
@@ -160,12 +161,24 @@ def build_worker(
         short=ShortRoad(
             intake, settler, executor, held, Pace(clock), clock, slots=options.slots, exchange=adapters.exchange()
         ),
-        keeper=Keeper(ledger, lock, queue, executor, held, clock, options, on_backend=health.backend, meter=meter),
+        keeper=Keeper(
+            ledger,
+            lock,
+            queue,
+            executor,
+            held,
+            clock,
+            options,
+            on_backend=health.backend,
+            meter=meter,
+            goes_on=health.goes_on,
+        ),
         waker=Waker(
             ledger,
             publisher,
             hold_seconds=3 * settings.lease.scan_seconds,
             types=queue_types(settings, catalog),
+            goes_on=health.goes_on,
         ),
         alarm=Alarm(adapters.dead_letters(), adapters.notifier(), _events(settings, adapters)),
         progress=ProgressWriter(adapters.progress(), clock),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 from src.application.engine.followups import Followups
@@ -47,3 +50,23 @@ def test_the_others_are_still_followed_up_after_one_that_raised() -> None:
     assert followups.pending
     followups.tick()
     assert (done, followups.pending) == (["b"], False)
+
+
+def test_one_that_is_taken_up_while_somebody_asks_is_pending() -> None:
+    """A drain's question, which the loop of the followups interrupts between its two looks."""
+    goes_on = threading.Event()
+
+    class Interrupted(Followups):
+        def __getattribute__(self, name: str) -> object:
+            found = super().__getattribute__(name)
+            if name == "_busy" and running.ident is None:
+                running.start()
+                while super().__getattribute__("_noted"):
+                    time.sleep(0.001)
+            return found
+
+    followups = Interrupted(lambda _job: goes_on.wait(10))
+    running = threading.Thread(target=followups.tick, daemon=True)
+    followups.ended(a_job("a"))
+    assert followups.pending
+    goes_on.set()

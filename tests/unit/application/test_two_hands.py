@@ -11,7 +11,7 @@ import pytest
 from src.application.engine import receiver
 from src.application.engine.receiver import Receiver
 from src.application.ports.exchange import Sort
-from src.application.ports.queue import Delivery
+from src.application.ports.queue import Delivery, QueueDepth
 from src.domain.errors import DatabaseUnavailable
 from src.domain.job import Job
 from tests.fakes.world import Station, World
@@ -153,3 +153,17 @@ def test_a_write_that_fails_leaves_nothing_behind(world: World, hands: Receiver,
     assert hands.short.coming == 0
     assert not hands.taking.is_set()
     assert not hands._turn.locked()
+
+
+def test_a_drain_does_not_end_while_messages_and_jobs_change_places(
+    world: World, station: Station, counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a moment the message is gone and its job is not held yet."""
+    worker, believed = worker_of(world, station, counter), list[bool]()
+    world.foreign(["job-1"])
+    monkeypatch.setattr(world.queue.inner, "depth", lambda: QueueDepth(ready=0, delayed=0, in_flight=0))
+    assert worker._drained(), "were it not for what is on its way"
+    counter.writing = lambda: believed.append(worker._drained())
+    worker._receiver._once()
+    assert believed == [False]
+    assert not worker._drained(), "it is held by now"

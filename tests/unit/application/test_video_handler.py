@@ -513,6 +513,20 @@ def test_a_job_id_that_comes_again_after_its_row_has_gone_writes_nothing_over_wh
     assert {key: stage.storage.objects[key] for key in shown} == shown, "another fence has a folder of its own"
 
 
+def test_a_second_life_of_a_job_id_makes_nothing_that_would_be_taken_for_a_late_attempt_s(stage: Stage) -> None:
+    """What its first life shows was its second attempt's; this is the first again. It would encode all of it, take its own output
+    away as a zombie's, and succeed."""
+    stage.fence = 1
+    result = stage.attempt()
+    stage.videos.update("v1", lambda video: video.ready(job_id="job-1", fence=2, source_key=KEY, result=result))
+    shown = stage.output()
+    stage.put(b"another film " * 60)
+    stage.fence = 0
+    with pytest.raises(InvalidPayload, match="used before"):
+        stage.attempt()
+    assert stage.output() == shown
+
+
 def test_scratch_holds_no_segments_after_their_upload(stage: Stage) -> None:
     stage.attempt()
     assert [path.name for path in (stage.folder / "1").rglob("*.m4s")] == []

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from src.application.engine.alarm import Alarm
+from src.application.engine.followups import Followups
 from src.application.engine.health import WEDGED_SECONDS, Health
 from src.application.engine.pace import Pace
 from src.application.engine.progress_writer import ProgressWriter
@@ -19,7 +20,7 @@ from src.application.engine.worker import Worker
 from src.application.ports.exchange import Sort
 from src.application.ports.ledger import DeadLetter, Move
 from src.application.ports.ops_events import OpsEvent
-from src.application.ports.queue import Delivery, Envelope
+from src.application.ports.queue import Delivery, Envelope, QueueDepth
 from src.domain.errors import DatabaseUnavailable, LockUnavailable, NetworkError, QueueUnavailable
 from src.domain.job import Job, JobState
 from src.domain.progress import ProgressReport
@@ -302,6 +303,48 @@ def test_a_drain_does_not_end_between_the_taking_of_a_row_and_its_message(
     assert worker._drained()
 
 
+def test_a_drain_does_not_end_while_rows_are_taken_whose_messages_could_not_be_sent(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are due again when the waker's hold is over, and nowhere to be seen until then."""
+    worker = worker_of(world, station)
+    worker.waker = world.waker
+    world.ledger.begin([draft("job-1")], owner="dead", lease_seconds=30)
+    world.clock.advance(31)
+    with monkeypatch.context() as away:
+        away.setattr(world.waker.publisher, "publish", Silent(QueueUnavailable))
+        with pytest.raises(QueueUnavailable):
+            worker._wake()
+    assert not worker._drained(), "the row is held"
+    world.clock.advance(world.waker.hold_seconds + 1)
+    assert not worker._drained(), "it is due again"
+    worker._wake()
+    (delivery,) = world.queue.receive(1, wait_seconds=0, visibility_seconds=60)
+    world.queue.ack([delivery])
+    assert worker._drained()
+
+
+def test_a_drain_does_not_end_between_what_follows_an_end_and_the_message_of_its_job(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message comes after the queue was looked at, and nobody is at work any more when that is asked."""
+    worker = worker_of(world, station)
+    worker.followups = Followups(lambda _job: world.submit("next"))
+    worker.followups.ended(Job(id="job-1", type="video", tenant="t1", payload={}))
+    depth = world.queue.inner.depth
+
+    def meanwhile() -> QueueDepth:
+        found = depth()
+        assert worker.followups is not None
+        worker.followups.tick()
+        return found
+
+    monkeypatch.setattr(world.queue.inner, "depth", meanwhile)
+    assert not worker._drained()
+    worker.followups.tick()
+    assert not worker._drained(), "the next one's message waits"
+
+
 class Stuck(Nobody):
     """A way of telling administrators that takes its time."""
 
@@ -383,3 +426,75 @@ def test_f13_a_store_of_progress_that_is_silent_is_asked_once_a_turn_and_gets_th
         assert silent.calls == 1
     writer.tick(everything=True)
     assert sum(store.latest(f"job-{number}") is not None for number in range(3)) == 2
+
+
+class Hanging:
+    """Stands for backends each of which keeps whoever asks for as long as it can, and whether the worker counted as live then."""
+
+    def __init__(self, health: Health, error: type[NetworkError], seconds: float = WEDGED_SECONDS - 5) -> None:
+        self.health, self.error, self.seconds = health, error, seconds
+        self.lived: list[bool] = []
+
+    def __call__(self, *_given: object, **_more: object) -> None:
+        assert isinstance(self.health.clock, FrozenClock)
+        self.health.clock.advance(self.seconds)
+        self.lived.append(self.health.live())
+        raise self.error("no answer")
+
+
+@pytest.fixture
+def patient(world: World, station: Station) -> Worker:
+    """A worker whose health has a clock of its own, and that is told where a turn goes on (wiring/worker.py)."""
+    worker = worker_of(world, station)
+    worker.health.clock = FrozenClock()
+    worker.keeper.goes_on = worker.health.goes_on
+    object.__setattr__(worker.intake, "goes_on", worker.health.goes_on)
+    return worker
+
+
+def test_f45_a_beat_whose_database_queue_and_lock_all_hang_is_live(
+    world: World, station: Station, patient: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be one server. An outage restarts nothing."""
+    for number in range(2):
+        world.submit(f"job-{number}")
+        assert world.deliver(station) is not None
+    hangs = [Hanging(patient.health, error) for error in (DatabaseUnavailable, QueueUnavailable, LockUnavailable)]
+    for place, name, hang in zip(
+        (world.ledger, world.queue, world.lock), ("beat", "extend", "renew"), hangs, strict=True
+    ):
+        monkeypatch.setattr(place, name, hang)
+    world.clock.advance(station.keeper.options.beat_seconds)
+    patient.health.turned("keeper")
+    station.keeper.tick()
+    assert [hang.lived for hang in hangs] == [[True]] * 3
+    assert patient.health.live()
+
+
+def test_f45_a_receive_whose_lock_ledger_and_queue_all_hang_is_live(
+    world: World, station: Station, patient: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries = received(world, 2)
+    hangs = [Hanging(patient.health, error) for error in (LockUnavailable, DatabaseUnavailable, QueueUnavailable)]
+    for place, name, hang in zip(
+        (world.lock, world.ledger, world.queue), ("acquire", "change", "release"), hangs, strict=True
+    ):
+        monkeypatch.setattr(place, name, hang)
+    monkeypatch.setattr(world.ledger, "change_many", lambda *_given: {})
+    patient.health.turned("receiver")
+    with pytest.raises(DatabaseUnavailable):
+        patient._receiver._take_each(deliveries)
+    assert [hang.lived for hang in hangs] == [[True]] * 3
+
+
+def test_f45_a_receive_that_hangs_at_the_end_of_its_wait_is_live(
+    world: World, station: Station, patient: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient._watched()
+    hang = Hanging(patient.health, QueueUnavailable, patient._receiver.wait_seconds + WEDGED_SECONDS - 5)
+    for loop in ("keeper", "waker", "progress"):
+        patient.health.left(loop)
+    monkeypatch.setattr(world.queue, "receive", hang)
+    with pytest.raises(QueueUnavailable):
+        patient._receiver._once()
+    assert hang.lived == [True]

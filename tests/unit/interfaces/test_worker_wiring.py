@@ -48,6 +48,18 @@ def test_the_worker_asks_for_the_reserve_of_the_settings(tmp_path: Path) -> None
             worker.executor.close()
 
 
+def test_what_asks_several_backends_in_one_turn_tells_that_it_goes_on(tmp_path: Path) -> None:
+    settings = load({"WORKER_DATA_DIR": str(tmp_path)})
+    catalog = build_catalog(settings)
+    adapters = build(settings, catalog)
+    worker = build_worker(settings, adapters, catalog, make_executor(adapters, catalog))
+    try:
+        assert worker.waker is not None
+        assert {part.goes_on for part in (worker.keeper, worker.waker, worker.intake)} == {worker.health.goes_on}
+    finally:
+        worker.executor.close()
+
+
 SQS = {"WORKER_QUEUE__BACKEND": "sqs", "WORKER_QUEUE__URL": "http://127.0.0.1:1/000000000000/video"}
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from src.application.ports.clock import Clock
 from src.application.ports.ended_jobs import EndedJobs, Outdated, Place
 from src.application.video.recovery.run import Run
 
@@ -19,14 +18,13 @@ class PurgeJobs:
     """Until its row goes, a job's message that comes again is known to be done: so rows are kept for longer than messages live."""
 
     jobs: EndedJobs
-    clock: Clock
     keep_seconds: float = 90 * 86_400.0
     """since the end. mission.md W5 keeps what it audits for 90 days, and so do we the events of these jobs (purge-events)"""
     name: str = "purge-jobs"
 
     def run(self, run: Run) -> None:
         """Those first that were asked for first. What somebody still goes by is passed over, and counts as nothing."""
-        before = self.clock.now() - self.keep_seconds
+        before = self.jobs.now() - self.keep_seconds
         after: Place | None = None
         while True:
             run.going_on()
