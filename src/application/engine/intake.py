@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from src.application.decoders.decoded import Newer, Reference, Requests
@@ -74,6 +75,8 @@ class Intake(BatchIntake):
     meter: Meter = UNMETERED
     goes_on: Callable[[], None] = lambda: None
     """is told between two questions to backends"""
+    rows_wait: threading.Event = field(default_factory=threading.Event)
+    """set when rows were made that have no message yet: the waker has something to do now"""
 
     def take(self, delivery: Delivery, room: Callable[[], bool] = lambda: True) -> Held | None:
         """The job to run now, or None when the message is dealt with: given back when the job is a long one and there is no
@@ -138,6 +141,7 @@ class Intake(BatchIntake):
             self._quarantine(delivery, TenantMismatch(f"jobs {', '.join(strangers)} are another's"))
             return
         self._ack(delivery)
+        self.rows_wait.set()
 
     def _take_job(self, delivery: Delivery, job_id: str, room: Callable[[], bool]) -> Held | None:
         token: str | None = None

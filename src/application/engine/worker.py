@@ -47,6 +47,9 @@ FOLLOWUP_SECONDS = 0.25
 RELAY_SECONDS = 0.25
 """Between two looks for events that were written."""
 
+GATHER_SECONDS = 0.05
+"""Between word of rows that wait and the turn that wakes them: what comes meanwhile is woken with them."""
+
 LAST_SETTLING_SECONDS = 2.0
 """What is written is still told (the last reading of a job's progress) when the worker goes, if that takes no longer."""
 
@@ -175,6 +178,7 @@ class Worker:
         finally:
             self._stop_now.set()
             self._finished.set()
+            self.intake.rows_wait.set()
             self.executor.close()
             # Nothing is waited for that the grace time does not cover: what is unwritten is protected by its lease.
             settling.shutdown(wait=False, cancel_futures=True)
@@ -228,7 +232,15 @@ class Worker:
             if watched:
                 self.health.turned(name)
             extra = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1] if failures else 0.0
+            self._rest(name, pause, extra)
+
+    def _rest(self, name: str, pause: float, extra: float) -> None:
+        if name != "waker" or extra:
             self._finished.wait(pause + extra)
+        elif self.intake.rows_wait.wait(pause):
+            # Cleared before the turn: what comes in it may be behind what it looked at, and has the next one.
+            self.intake.rows_wait.clear()
+            self._finished.wait(GATHER_SECONDS)
 
     def _wake(self) -> None:
         if self.waker is not None:

@@ -345,6 +345,37 @@ def test_a_drain_does_not_end_between_what_follows_an_end_and_the_message_of_its
     assert not worker._drained(), "the next one's message waits"
 
 
+def test_jobs_of_one_message_are_woken_without_waiting_for_the_next_scan(
+    world: World, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are rows without messages; a scan is ten seconds away, usually."""
+    worker = worker_of(world, station)
+    worker.waker = world.waker
+    worker.options = replace(worker.options, scan_seconds=3600)
+    woken, turned = threading.Event(), threading.Event()
+    tick = world.waker.tick
+
+    def ticked() -> int:
+        count = tick()
+        turned.set()
+        if count:
+            woken.set()
+        return count
+
+    monkeypatch.setattr(type(world.waker), "tick", lambda _self: ticked())
+    waking = threading.Thread(target=worker._loop, args=("waker", worker._wake, 3600.0), daemon=True)
+    waking.start()
+    assert turned.wait(10)
+    world.foreign(["job-1", "job-2"])
+    assert world.deliver(station) is None
+    assert woken.wait(30)
+    worker._finished.set()
+    station.intake.rows_wait.set()
+    waking.join(30)
+    assert not waking.is_alive()
+    assert world.queue.inner.depth().ready == 2
+
+
 class Stuck(Nobody):
     """A way of telling administrators that takes its time."""
 
