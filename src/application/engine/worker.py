@@ -201,18 +201,29 @@ class Worker:
     def _watched(self) -> Sequence[threading.Thread]:
         """Those without which the worker is wedged, from here on: also one that never comes to its first turn. Receivers as well."""
         turns = (
-            ("keeper", self.keeper.tick, self.options.watch_seconds),
-            ("waker", self._wake, self.options.scan_seconds),
-            ("progress", self.progress.tick, 0.25),
+            ("keeper", self.keeper.tick, self.options.watch_seconds, None),
+            ("waker", self._wake, self.options.scan_seconds, self.intake.rows_wait),
+            ("progress", self.progress.tick, 0.25, None),
         )
-        for name, _turn, pause in turns:
+        for name, _turn, pause, _sooner in turns:
             self.health.watch(name, pause=pause)
         for hand in self._receiver.hands:
             # It waits within its turn, and what it asks last may be what hangs.
             self.health.watch(hand, pause=self._receiver.wait_seconds)
-        return [threading.Thread(target=self._loop, args=each, name=each[0], daemon=True) for each in turns]
+        return [
+            threading.Thread(target=self._loop, args=(name, turn, pause, True, sooner), name=name, daemon=True)
+            for name, turn, pause, sooner in turns
+        ]
 
-    def _loop(self, name: str, turn: Callable[[], object], pause: float, watched: bool = True) -> None:
+    def _loop(
+        self,
+        name: str,
+        turn: Callable[[], object],
+        pause: float,
+        watched: bool = True,
+        sooner: threading.Event | None = None,
+    ) -> None:
+        """`sooner` ends a pause, but for one after a failure."""
         failures = 0
         while not self._finished.is_set():
             if watched:
@@ -231,16 +242,14 @@ class Worker:
                 self.meter.add(LOOP_FAILURES, name)
             if watched:
                 self.health.turned(name)
-            extra = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1] if failures else 0.0
-            self._rest(name, pause, extra)
-
-    def _rest(self, name: str, pause: float, extra: float) -> None:
-        if name != "waker" or extra:
-            self._finished.wait(pause + extra)
-        elif self.intake.rows_wait.wait(pause):
-            # Cleared before the turn: what comes in it may be behind what it looked at, and has the next one.
-            self.intake.rows_wait.clear()
-            self._finished.wait(GATHER_SECONDS)
+            if failures:
+                self._finished.wait(pause + BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1])
+            elif sooner is None:
+                self._finished.wait(pause)
+            elif sooner.wait(pause):
+                # Cleared before the turn: what comes in it may be behind what it looked at, and has the next one.
+                sooner.clear()
+                self._finished.wait(GATHER_SECONDS)
 
     def _wake(self) -> None:
         if self.waker is not None:

@@ -277,6 +277,12 @@ def test_i9_all_that_a_dead_worker_leaves_is_woken_in_one_turn(world: World, sta
     assert world.queue.inner.depth().ready == len(names)
 
 
+def take_the_one(world: World) -> None:
+    """The only message there is, for good."""
+    (delivery,) = world.queue.receive(1, wait_seconds=0, visibility_seconds=60)
+    world.queue.ack([delivery])
+
+
 def test_a_drain_does_not_end_between_the_taking_of_a_row_and_its_message(
     world: World, station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,8 +304,7 @@ def test_a_drain_does_not_end_between_the_taking_of_a_row_and_its_message(
     worker._wake()
     assert believed == [False]
     assert not worker._drained(), "its message waits"
-    (delivery,) = world.queue.receive(1, wait_seconds=0, visibility_seconds=60)
-    world.queue.ack([delivery])
+    take_the_one(world)
     assert worker._drained()
 
 
@@ -319,8 +324,7 @@ def test_a_drain_does_not_end_while_rows_are_taken_whose_messages_could_not_be_s
     world.clock.advance(world.waker.hold_seconds + 1)
     assert not worker._drained(), "it is due again"
     worker._wake()
-    (delivery,) = world.queue.receive(1, wait_seconds=0, visibility_seconds=60)
-    world.queue.ack([delivery])
+    take_the_one(world)
     assert worker._drained()
 
 
@@ -363,7 +367,9 @@ def test_jobs_of_one_message_are_woken_without_waiting_for_the_next_scan(
         return count
 
     monkeypatch.setattr(type(world.waker), "tick", lambda _self: ticked())
-    waking = threading.Thread(target=worker._loop, args=("waker", worker._wake, 3600.0), daemon=True)
+    waking = threading.Thread(
+        target=worker._loop, args=("waker", worker._wake, 3600.0, True, station.intake.rows_wait), daemon=True
+    )
     waking.start()
     assert turned.wait(10)
     world.foreign(["job-1", "job-2"])
