@@ -11,7 +11,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -80,15 +79,6 @@ class Database:
             if self._engine is not None:
                 self._engine.dispose(close=self._pid == os.getpid())
                 self._engine = None
-
-    def bare(self, statement: str) -> None:
-        """Run one statement outside a transaction, as some settings of a database need."""
-        try:
-            with closing(self._live().raw_connection()) as connection:
-                connection.cursor().execute(statement)
-        except (DBAPIError, sqlite3.Error) as error:
-            # A raw connection's errors are the driver's own.
-            raise unavailable(error) from error
 
     def dedicated(self) -> Any:
         """A driver's connection of the caller's own, beside the pool, each statement its own transaction; close it."""

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from src.domain.errors import ConfigError, DatabaseUnavailable
 from src.infrastructure.db.engine import Database, open_engine, parsed, serialize
 from src.infrastructure.db.errors import setup_error, unavailable
 from src.infrastructure.db.server import ServerOptions
+from src.infrastructure.db.sqlite import create_file
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -109,13 +109,7 @@ def _create_file(path: Path) -> None:
         raise ConfigError(
             f"can't create the database file {path}: {error.strerror}", fix="set WORKER_DATA_DIR to a writable folder"
         ) from error
-    url = URL.create("sqlite", database=str(path.absolute())).render_as_string()
-    database = Database(url, busy_seconds=CREATE_BUSY_SECONDS)
-    try:
-        # Outside a transaction, and remembered in the file: readers and one writer do not wait for each other.
-        database.bare("PRAGMA journal_mode=WAL")
-    finally:
-        database.close()
+    create_file(path.absolute(), busy_seconds=CREATE_BUSY_SECONDS)
 
 
 def _config() -> Config:

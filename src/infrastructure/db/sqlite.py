@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +14,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from src.domain.errors import DatabaseUnavailable
+from src.infrastructure.db.errors import unavailable
+from src.infrastructure.sqlite_file import write_ahead
 
 
 def open_file_engine(
@@ -28,6 +32,15 @@ def open_file_engine(
     event.listen(engine, "connect", _remember_file(path))
     event.listen(engine, "checkout", _check_checkout)
     return engine
+
+
+def create_file(path: Path, *, busy_seconds: float) -> None:
+    """Have a file that writes ahead; others may do the same now. Raises ConfigError, DatabaseUnavailable."""
+    try:
+        with closing(_open_file(path, now=time.time, busy_seconds=busy_seconds, create=True)) as connection:
+            write_ahead(connection, seconds=busy_seconds)
+    except sqlite3.Error as error:
+        raise unavailable(error) from error
 
 
 def _open_file(path: Path, *, now: Callable[[], float], busy_seconds: float, create: bool) -> sqlite3.Connection:

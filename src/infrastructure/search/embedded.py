@@ -7,7 +7,6 @@ makes it the one that is read.
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from urllib.parse import quote
 from src.application.ports.search import Document, Query, SearchRefused, SearchUnavailable
 from src.domain.errors import ConfigError, WorkerError
 from src.infrastructure.search.tables import TABLES, TOKENIZER, Generation, key_of
+from src.infrastructure.sqlite_file import PRIMARY, write_ahead
 
 Answer = TypeVar("Answer")
 
@@ -34,9 +34,6 @@ PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_
 
 TRIAL = f"CREATE VIRTUAL TABLE t USING fts5(a, tokenize='{TOKENIZER}')"
 """What a SQLite without FTS5, or from before its trigrams, refuses."""
-
-PRIMARY = 0xFF
-"""Of an extended error code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,16 +175,7 @@ class EmbeddedRebuild:
 
 
 def _create(connection: sqlite3.Connection, busy_seconds: float) -> None:
-    # Several may begin at once. Changing the journal does not wait for others by itself, whatever the timeout.
-    until = time.monotonic() + busy_seconds
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            break
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
+    write_ahead(connection, seconds=busy_seconds)
     connection.execute("BEGIN IMMEDIATE")
     if _is_blank(connection):
         connection.execute("CREATE TABLE live (number INTEGER NOT NULL)")
