@@ -168,7 +168,9 @@ os.fork = killed_once
 def test_a_template_that_dies_under_a_source_takes_the_process_along_and_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(probe_template, "BOOT", instead("import os, signal; os.kill(os.getppid(), signal.SIGKILL)"))
+    # Not before the first order: by then the template has answered, and nobody takes another one.
+    killer = "import os, signal; os.read(0, 1); os.kill(os.getppid(), signal.SIGKILL)"
+    monkeypatch.setattr(probe_template, "BOOT", instead(killer))
     before = children()
     with pytest.raises(DecoderCrash, match="the process that probes are forked from"):
         probe(make("moov_first"), PyAvProber(sandbox=Sandbox(mode="off")))
