@@ -254,6 +254,8 @@ class Worker:
     def _wake(self) -> None:
         if self.waker is not None:
             with self._waking:
+                # A drain's look may have had it, for as long as a backend that hangs keeps one.
+                self.health.goes_on()
                 try:
                     self.waker.work_off(self.clock, self._stopping.is_set)
                 except BaseException:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -535,3 +536,33 @@ def test_f45_a_receive_that_hangs_at_the_end_of_its_wait_is_live(
     with pytest.raises(QueueUnavailable):
         patient._receiver._once()
     assert hang.lived == [True]
+
+
+def test_f45_a_waker_that_waited_for_a_drain_s_look_is_live(
+    world: World, station: Station, patient: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look has the waker's lock, and a queue that hangs keeps it; then the database keeps the waker."""
+    patient.waker = replace(world.waker, goes_on=patient.health.goes_on)
+    queue = Hanging(patient.health, QueueUnavailable)
+    ledger = Hanging(patient.health, DatabaseUnavailable)
+    monkeypatch.setattr(world.ledger, "to_wake", ledger)
+    turning = threading.Event()
+
+    def turn() -> None:
+        patient.health.turned("waker")
+        turning.set()
+        with suppress(DatabaseUnavailable):
+            patient._wake()
+
+    waking = threading.Thread(target=turn, daemon=True)
+
+    def depth() -> None:
+        waking.start()
+        assert turning.wait(10)
+        queue()
+
+    monkeypatch.setattr(world.queue.inner, "depth", depth)
+    assert not patient._drained()
+    waking.join(10)
+    assert not waking.is_alive()
+    assert (queue.lived, ledger.lived) == ([True], [True])
