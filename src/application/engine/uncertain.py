@@ -34,6 +34,12 @@ class UncertainClaims:
         with self._lock:
             self._claims[claimed.id] = claimed
 
+    @property
+    def pending(self) -> bool:
+        """Whether rows are still to be read back. They are due once they were, if the claim went through."""
+        with self._lock:
+            return bool(self._claims)
+
     def settle(self, goes_on: Callable[[], object] = lambda: None) -> int:
         """Read every such row back; how many had been claimed and are given back. `goes_on` is told after each: those of a batch
         are hundreds. Raises DatabaseUnavailable: the rest stays noted."""
