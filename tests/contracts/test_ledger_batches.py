@@ -62,6 +62,21 @@ def test_a_subject_somebody_works_on_is_left_alone(ledger: WholeLedger) -> None:
     assert begin(ledger, "third", subject="v1") == {"third"}
 
 
+@pytest.mark.parametrize("subjects", [("v1", None, None), (None, "v1", None)])
+def test_jobs_with_a_subject_and_without_one_are_woken_alike(
+    ledger: WholeLedger, clock: FrozenClock, subjects: tuple[str | None, ...]
+) -> None:
+    """A re-index of all, which is alone, and those of single contents come in one batch."""
+    wanted = {f"job-{number}": subject for number, subject in enumerate(subjects)}
+    begun = ledger.begin(
+        [draft(name, subject=subject) for name, subject in wanted.items()], owner="w1", lease_seconds=30
+    )
+    assert begun.keys() == wanted.keys()
+    assert ledger.counts() == {("work", JobState.RUNNING): len(wanted)}
+    clock.advance(31)
+    assert {job.id for job in ledger.to_wake(10)} == wanted.keys()
+
+
 def test_workers_with_the_same_jobs_get_each_of_them_once(ledgers: LedgerPlace) -> None:
     ids = [f"job-{number}" for number in range(60)]
     handles = [ledgers.ledger() for _ in range(4)]

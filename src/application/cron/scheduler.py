@@ -7,7 +7,7 @@ owner brings it on (docs/recovery.md).
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from src.application.catalog import Catalog
@@ -43,6 +43,8 @@ class Scheduler:
     ledger: JobLedger
     dispatch: Dispatch
     meter: Meter = UNMETERED
+    goes_on: Callable[[], object] = lambda: None
+    """is told between two questions to backends: a turn has several for each moment that is due"""
     _next: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
     """{name: (a time, the first moment after it)}: a schedule is reckoned once per moment, not at each look"""
     _behind: set[str] = field(default_factory=set, init=False)
@@ -97,6 +99,7 @@ class Scheduler:
         late = entry.policy.is_late(at, now)
         draft = entry.draft(self.catalog, tick_id(entry.name, at), at, late=late)
         admission = self.ticks.fire(entry.name, at, draft)
+        self.goes_on()
         if admission is None or admission.job is None:
             return False
         failpoint("cron.admitted")
@@ -108,6 +111,7 @@ class Scheduler:
         log.info("cron.fired" if admission.created else "cron.joined", extra=about)
         if admission.created:
             set_going(job, self.ledger, self.dispatch)
+            self.goes_on()
         return True
 
     def _tell_behind(self, name: str, seconds: float) -> None:

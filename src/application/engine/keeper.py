@@ -56,7 +56,6 @@ class Keeper:
             return
         runs = [held for held in runs if not self._given_up(held)]
         self._stop_stalled(runs)
-        self._let_go_of_old_messages(runs)
         now = self.clock.monotonic()
         due: list[Held] = []
         rest: list[Held] = []
@@ -73,6 +72,14 @@ class Keeper:
         if self._watch(runs, renew=True):
             for held in runs:
                 self._renewed_at[held.run_id] = now
+        extended = self._extend(runs)
+        self._renew_locks(runs)
+        if extended:
+            # Last, right after a beat: a queue that falls silent here keeps no lease waiting that is not fresh.
+            self._let_go_of_old_messages(runs)
+
+    def _extend(self, runs: list[Held]) -> bool:
+        """Whether the queue answered, or was not asked."""
         deliveries = [held.delivery for held in runs if held.delivery is not None and held.stop_reason is None]
         try:
             if deliveries:
@@ -83,6 +90,10 @@ class Keeper:
             log.warning(
                 "message.extend_failed", extra={"error": str(error), "then": "it may come back; the lease protects"}
             )
+            return False
+        return True
+
+    def _renew_locks(self, runs: list[Held]) -> None:
         for held in runs:
             self.goes_on()
             try:
@@ -149,8 +160,9 @@ class Keeper:
                 try:
                     self.queue.ack([held.delivery])
                 except QueueUnavailable as error:
+                    # Asked for each of them, a queue that is silent would keep the leases waiting.
                     log.warning("message.unsettled", extra={"job": held.job.id, "error": str(error)})
-                    continue
+                    return
                 finally:
                     self.goes_on()
                 held.delivery = None

@@ -136,8 +136,7 @@ class Receiver:
             self.stopping.wait(AWAY_SECONDS)
             return
         if self.uncertain is not None:
-            self.uncertain.settle()
-            self.health.goes_on()
+            self.uncertain.settle(self.health.goes_on)
         self.on_first_receive()
         brought = self._exchanged(room, self.wait_seconds, turn)
         if brought is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from src.application.engine.held import HeldRuns, run_id
@@ -33,9 +34,15 @@ class UncertainClaims:
         with self._lock:
             self._claims[claimed.id] = claimed
 
-    def settle(self) -> int:
-        """Read every such row back; how many had been claimed and are given back. Raises DatabaseUnavailable: the rest
-        stays noted."""
+    @property
+    def pending(self) -> bool:
+        """Whether rows are still to be read back. They are due once they were, if the claim went through."""
+        with self._lock:
+            return bool(self._claims)
+
+    def settle(self, goes_on: Callable[[], object] = lambda: None) -> int:
+        """Read every such row back; how many had been claimed and are given back. `goes_on` is told after each: those of a batch
+        are hundreds. Raises DatabaseUnavailable: the rest stays noted."""
         with self._lock:
             noted = list(self._claims.values())
         given_back = 0
@@ -44,6 +51,7 @@ class UncertainClaims:
             with self._lock:
                 if self._claims.get(claimed.id) is claimed:
                     del self._claims[claimed.id]
+            goes_on()
         return given_back
 
     def _settle(self, claimed: Job) -> bool:

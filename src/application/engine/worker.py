@@ -254,6 +254,8 @@ class Worker:
     def _wake(self) -> None:
         if self.waker is not None:
             with self._waking:
+                # A drain's look may have had it, for as long as a backend that hangs keeps one.
+                self.health.goes_on()
                 try:
                     self.waker.work_off(self.clock, self._stopping.is_set)
                 except BaseException:
@@ -341,9 +343,10 @@ class Worker:
             self._waking.release()
 
     def _unfinished(self) -> bool:
-        # What follows an end may bring another job.
+        # What follows an end may bring another job; a claim whose answer was lost may have taken its message along.
         return bool(
             self.short.coming
+            or (self.uncertain is not None and self.uncertain.pending)
             or len(self.held)
             or self._settlings
             or (self.followups is not None and self.followups.pending)

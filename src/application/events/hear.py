@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,8 @@ class Hearing:
     decoders: Decoders
     clock: Clock
     routes: Mapping[str, Sequence[Wanted]] = field(default_factory=lambda: ROUTES)
+    goes_on: Callable[[], object] = lambda: None
+    """is told between two questions to backends: an event may ask for several jobs"""
 
     def hear(self, heard: Heard, fresh: str) -> Sequence[str]:
         """The ids of its jobs that were not there before. `fresh` stands for the id of an event that has none. Raises
@@ -60,9 +62,11 @@ class Hearing:
 
     def _ask(self, draft: JobDraft) -> bool:
         admission = self.ledger.admit(draft)
+        self.goes_on()
         if admission.job is None or not admission.created:
             return False
         set_going(admission.job, self.ledger, self.dispatch)
+        self.goes_on()
         return True
 
     def _draft(self, event: Event, wanted: Wanted, mark: str, beside: Mapping[str, Any]) -> JobDraft:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,11 @@ def make_crontab(settings: Settings, catalog: Catalog) -> Crontab:
 
 
 def make_scheduler(
-    entries: Sequence[Entry], adapters: Adapters, catalog: Catalog, meter: Meter = UNMETERED
+    entries: Sequence[Entry],
+    adapters: Adapters,
+    catalog: Catalog,
+    meter: Meter = UNMETERED,
+    goes_on: Callable[[], object] = lambda: None,
 ) -> Scheduler:
     """Connects to nothing yet."""
     return Scheduler(
@@ -90,6 +94,7 @@ def make_scheduler(
         ledger=adapters.ledger(),
         dispatch=adapters.dispatch(),
         meter=meter,
+        goes_on=goes_on,
     )
 
 

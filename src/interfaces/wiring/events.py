@@ -92,8 +92,10 @@ def make_listeners(
     owner: str,
     meter: Meter = UNMETERED,
     goes_on: Callable[[str], object] = str,
+    between: Callable[[], object] = lambda: None,
 ) -> Mapping[str, Listener]:
-    """{road: its listener}. `goes_on` is told the road at each event that was heard. Raises ConfigError when there is no road, or no job type for any event."""
+    """{road: its listener}. `goes_on` is told the road at each event that was heard, `between` is told
+    between two questions of one event to backends. Raises ConfigError when there is no road, or no job type for any event."""
     routes = {
         event: wanted for event, wanted in ROUTES.items() if {each.type for each in wanted} <= set(catalog.names())
     }
@@ -112,6 +114,7 @@ def make_listeners(
         Decoders(catalog, decoder_settings(settings)),
         adapters.clock(),
         routes,
+        between,
     )
     leader, listeners = leading(owner), dict[str, Listener]()
 

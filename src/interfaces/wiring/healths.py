@@ -13,6 +13,7 @@ SPARE_SECONDS = 5.0
 def make_health(settings: Settings, adapters: Adapters) -> Health:
     """One limit for a worker, a scheduler and a listener: no shorter than a database server that hangs keeps a turn."""
     held = 0.0
-    if is_server(settings.database_url):
+    # The queue may have a server of its own beside a file, or beside Redis.
+    if is_server(settings.database_url) or is_server(settings.queue_database_url):
         held = adapters.server_options().longest_seconds + SPARE_SECONDS
     return Health(adapters.clock(), wedged_after_seconds=max(WEDGED_SECONDS, held))

@@ -168,6 +168,8 @@ def _probe(probe: Probe, stop: threading.Event) -> None:
 
 def _work(loop: Loop, stop: threading.Event, health: Health, meter: Meter) -> None:
     while not stop.is_set():
+        # Its pause is over: it comes on top of what a backend that hangs keeps the turn.
+        health.turned(loop.name)
         waits = []
         for turn in loop.turns:
             waits.append(_turned(loop.name, turn, meter))

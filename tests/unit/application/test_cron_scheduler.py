@@ -15,6 +15,7 @@ from src.application.cron.entry import Entry, Occasion
 from src.application.cron.schedule import Schedule
 from src.application.cron.scheduler import LEAST_SECONDS, LOOK_SECONDS, Scheduler
 from src.application.dispatch import QueueDispatch
+from src.application.engine.health import WEDGED_SECONDS, Health
 from src.application.engine.waker import Waker
 from src.application.ports.ledger import JobFilter
 from src.application.ports.queue import Envelope
@@ -263,3 +264,25 @@ def test_a_bug_in_one_entry_stops_no_other(place: Place) -> None:
     place.clock.advance(HOUR)
     scheduler.turn()
     assert place.hours() == [1]
+
+
+def test_f45_a_turn_that_fires_several_while_the_queue_hangs_tells_of_itself_in_between(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outage restarts nothing."""
+    clock, lived = FrozenClock(), list[bool]()
+    health = Health(clock)
+    scheduler = place.scheduler(*(replace(HOURLY, name=f"hourly-{number}") for number in range(3)))
+    scheduler.goes_on = health.goes_on
+    scheduler.turn()
+    place.clock.advance(HOUR)
+
+    def hang(_envelopes: Sequence[Envelope]) -> None:
+        clock.advance(WEDGED_SECONDS - 5)
+        lived.append(health.live())
+        raise QueueUnavailable("no answer")
+
+    monkeypatch.setattr(place.queue, "publish", hang)
+    health.turned("scheduler")
+    scheduler.turn()
+    assert lived == [True] * 3

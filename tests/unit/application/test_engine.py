@@ -11,7 +11,7 @@ from src.application.engine.keeper import Keeper
 from src.application.engine.options import EngineOptions, OnLockFailure
 from src.application.ports.ledger import DeadLetterFilter
 from src.application.ports.queue import Envelope
-from src.domain.errors import DatabaseUnavailable
+from src.domain.errors import DatabaseUnavailable, QueueUnavailable
 from src.domain.job import JobState
 from tests.fakes.world import LEASE, STALL, Station, World
 
@@ -286,6 +286,39 @@ def test_f30_a_queue_that_limits_visibility_loses_its_message_before_the_limit(w
     world.breaches.clear()
     world.quiesce()
     assert state(world) is JobState.SUCCEEDED
+
+
+def test_f30_a_queue_that_is_silent_is_asked_once_a_beat_to_let_messages_go(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may keep whoever asks for most of a lease; no lease may end of that."""
+    station = with_options(world.workers[0], message_hold_limit_seconds=100.0)
+    for name in ("job-1", "job-2", "job-3"):
+        world.submit(name)
+        assert world.deliver(station) is not None
+    asked: list[float] = []
+
+    def silent(_deliveries: object) -> None:
+        asked.append(world.clock.monotonic())
+        world.clock.advance(0.8 * LEASE)
+        raise QueueUnavailable("no answer")
+
+    beats = 0
+    with monkeypatch.context() as away:
+        away.setattr(world.queue, "ack", silent)
+        while len(asked) < 3:
+            world.clock.advance(1)
+            for held in station.held.active():
+                held.last_progress_at = world.clock.monotonic()
+            before = len(asked)
+            station.keeper.tick()
+            beats += 1
+            assert len(asked) - before <= 1
+            assert beats < 1000
+    assert {state(world, name) for name in ("job-1", "job-2", "job-3")} == {JobState.RUNNING}
+    world.clock.advance(0.1 * LEASE)
+    assert world.ledger.to_wake(10) == [], "their leases go on"
+    assert station.executor.stopped == []
 
 
 def test_f32_cancel_of_a_running_job_stops_it_at_the_next_look(world: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -15,11 +15,12 @@ from src.application.decoders.decoded import Requests
 from src.application.decoders.registry import Decoders
 from src.application.decoders.settings import DecoderSettings
 from src.application.dispatch import QueueDispatch
+from src.application.engine.health import WEDGED_SECONDS, Health
 from src.application.events.hear import Hearing
 from src.application.events.listen import Listener
 from src.application.ports.event_source import Heard
 from src.application.ports.ledger import DeadLetterFilter, JobFilter
-from src.domain.errors import DatabaseUnavailable, TenantMismatch
+from src.domain.errors import DatabaseUnavailable, QueueUnavailable, TenantMismatch
 from src.infrastructure.memory.dead_letters import MemoryDeadLetters
 from src.infrastructure.memory.ledger import MemoryLedger
 from src.infrastructure.memory.queue import MemoryQueue
@@ -309,3 +310,22 @@ def test_a_road_that_remembers_is_not_read_while_its_events_wait(
     road.events.append(event(1, "1-0"))
     assert listener.turn() > 0
     assert len(road.events) == 1, "the same entry would be kept again and again, until `event.lost` was said of it"
+
+
+def test_f45_an_event_of_several_jobs_tells_of_itself_while_the_queue_hangs(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outage restarts nothing."""
+    clock, lived = FrozenClock(), list[bool]()
+    health = Health(clock)
+    office.hearing = replace(office.hearing, goes_on=health.goes_on)
+
+    def hang(_envelopes: object) -> None:
+        clock.advance(WEDGED_SECONDS - 5)
+        lived.append(health.live())
+        raise QueueUnavailable("no answer")
+
+    monkeypatch.setattr(office.queue, "publish", hang)
+    health.turned("events-stream")
+    assert len(office.hear("content.created", {"content_id": "c1", "event_id": "e1"})) == 2
+    assert lived == [True] * 2

@@ -10,11 +10,12 @@ import pytest
 
 from src.application.engine import receiver
 from src.application.engine.receiver import Receiver
+from src.application.engine.uncertain import UncertainClaims
 from src.application.ports.exchange import Sort
 from src.application.ports.queue import Delivery, QueueDepth
 from src.domain.errors import DatabaseUnavailable
 from src.domain.job import Job
-from tests.fakes.world import Station, World
+from tests.fakes.world import Station, World, draft
 from tests.unit.application.test_worker import Exchange, worker_of
 
 PATIENCE_SECONDS = 20.0
@@ -167,3 +168,20 @@ def test_a_drain_does_not_end_while_messages_and_jobs_change_places(
     worker._receiver._once()
     assert believed == [False]
     assert not worker._drained(), "it is held by now"
+
+
+def test_a_drain_does_not_end_before_a_claim_whose_answer_was_lost_is_read_back(
+    world: World, station: Station, counter: Counter
+) -> None:
+    """Its message went in that commit. The other hand may have found nothing since, and nobody holds it."""
+    worker = worker_of(world, station, counter)
+    worker.uncertain = worker._receiver.uncertain = UncertainClaims(world.ledger, station.held)
+    worker.waker = world.waker
+    (begun,) = world.ledger.begin([draft("job-1")], owner="w0", lease_seconds=30).values()
+    assert worker._drained(), "were it another worker's"
+    worker.uncertain.note(begun)
+    assert not worker._drained()
+    worker._receiver._once()
+    assert not worker._drained(), "its row is due"
+    worker._wake()
+    assert world.queue.inner.depth().ready == 1

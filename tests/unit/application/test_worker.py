@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from src.application.engine.health import WEDGED_SECONDS, Health
 from src.application.engine.pace import Pace
 from src.application.engine.progress_writer import ProgressWriter
 from src.application.engine.short import ShortRoad
+from src.application.engine.uncertain import UncertainClaims
 from src.application.engine.worker import Worker
 from src.application.ports.exchange import Sort
 from src.application.ports.ledger import DeadLetter, Move
@@ -524,6 +526,29 @@ def test_f45_a_receive_whose_lock_ledger_and_queue_all_hang_is_live(
     assert [hang.lived for hang in hangs] == [[True]] * 3
 
 
+def test_f45_many_claims_that_are_read_back_from_a_slow_database_are_no_wedge(
+    world: World, station: Station, patient: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch's answer was lost; its rows are read back one by one."""
+    patient.uncertain = patient._receiver.uncertain = UncertainClaims(world.ledger)
+    begun = world.ledger.begin([draft(f"job-{number}") for number in range(5)], owner="w", lease_seconds=30)
+    for job in begun.values():
+        patient.uncertain.note(job)
+    change, lived = world.ledger.change, list[bool]()
+
+    def slowly(job_id: str, move: Move, *, running_per_tenant: int = 0) -> Job:
+        assert isinstance(patient.health.clock, FrozenClock)
+        patient.health.clock.advance(WEDGED_SECONDS / 3)
+        lived.append(patient.health.live())
+        return change(job_id, move, running_per_tenant=running_per_tenant)
+
+    monkeypatch.setattr(world.ledger, "change", slowly)
+    patient.health.turned("receiver")
+    patient._receiver._once()
+    assert lived == [True] * 5
+    assert {row.state for name in begun if (row := world.memory.find(name))} == {JobState.QUEUED}
+
+
 def test_f45_a_receive_that_hangs_at_the_end_of_its_wait_is_live(
     world: World, station: Station, patient: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -535,3 +560,33 @@ def test_f45_a_receive_that_hangs_at_the_end_of_its_wait_is_live(
     with pytest.raises(QueueUnavailable):
         patient._receiver._once()
     assert hang.lived == [True]
+
+
+def test_f45_a_waker_that_waited_for_a_drain_s_look_is_live(
+    world: World, station: Station, patient: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look has the waker's lock, and a queue that hangs keeps it; then the database keeps the waker."""
+    patient.waker = replace(world.waker, goes_on=patient.health.goes_on)
+    queue = Hanging(patient.health, QueueUnavailable)
+    ledger = Hanging(patient.health, DatabaseUnavailable)
+    monkeypatch.setattr(world.ledger, "to_wake", ledger)
+    turning = threading.Event()
+
+    def turn() -> None:
+        patient.health.turned("waker")
+        turning.set()
+        with suppress(DatabaseUnavailable):
+            patient._wake()
+
+    waking = threading.Thread(target=turn, daemon=True)
+
+    def depth() -> None:
+        waking.start()
+        assert turning.wait(10)
+        queue()
+
+    monkeypatch.setattr(world.queue.inner, "depth", depth)
+    assert not patient._drained()
+    waking.join(10)
+    assert not waking.is_alive()
+    assert (queue.lived, ledger.lived) == ([True], [True])

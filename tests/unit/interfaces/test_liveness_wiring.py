@@ -30,3 +30,5 @@ def test_a_database_that_hangs_lets_go_of_a_turn_before_it_counts_as_wedged() ->
 def test_settings_that_wait_longer_for_a_server_make_the_patience_longer(name: str, value: str, seconds: float) -> None:
     assert patience(**SERVER, **{f"WORKER_DATABASE__{name}": value}) == seconds
     assert patience(**{f"WORKER_DATABASE__{name}": value}) == WEDGED_SECONDS, "a file has no server"
+    beside = {"WORKER_QUEUE__BACKEND": "postgres", "WORKER_QUEUE__URL": SERVER["WORKER_DATABASE__URL"]}
+    assert patience(**beside, **{f"WORKER_DATABASE__{name}": value}) == seconds, "the queue has one of its own"

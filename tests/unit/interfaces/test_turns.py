@@ -8,14 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import pytest
 
+from src.application.cron.scheduler import LOOK_SECONDS
 from src.application.engine.health import WEDGED_SECONDS, Health
 from src.application.engine.probes import Probe
+from src.application.ports.meter import UNMETERED
 from src.domain.errors import DatabaseUnavailable
 from src.infrastructure.clock import SystemClock
-from src.interfaces.workers.turns import SLOW_SECONDS, Loop, heed_signals, work
+from src.interfaces.workers.turns import SLOW_SECONDS, Loop, _work, heed_signals, work
 from tests.fakes.clock import FrozenClock
 
 
@@ -171,3 +174,48 @@ def test_a_signal_is_heeded(number: signal.Signals) -> None:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+class Pausing:
+    """Stands for the event that ends a process: waiting on it only takes the clock's time. It is set after so many waits."""
+
+    def __init__(self, clock: FrozenClock, waits: int) -> None:
+        self.clock, self.waits = clock, waits
+
+    def is_set(self) -> bool:
+        return self.waits <= 0
+
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.waits -= 1
+
+
+def test_f45_a_loop_s_own_pause_comes_on_top_of_what_a_backend_keeps_its_turn() -> None:
+    """A scheduler looks every ten seconds."""
+    clock, lived = FrozenClock(), list[bool]()
+    health = Health(clock)
+
+    def turn() -> float:
+        clock.advance(WEDGED_SECONDS - 5)
+        lived.append(health.live())
+        return LOOK_SECONDS
+
+    loop = Loop("scheduler", [turn])
+    health.watch(loop.name, loop.seconds)
+    _work(loop, cast("threading.Event", Pausing(clock, 2)), health, UNMETERED)
+    assert lived == [True, True]
+
+
+def test_f45_the_first_turn_of_a_loop_can_tell_that_it_goes_on() -> None:
+    clock, lived = FrozenClock(), list[bool]()
+    health = Health(clock)
+
+    def turn() -> None:
+        for _ in range(2):
+            clock.advance(WEDGED_SECONDS - 5)
+            lived.append(health.live())
+            health.goes_on()
+
+    health.watch("listener")
+    _work(Loop("listener", [turn]), cast("threading.Event", Pausing(clock, 1)), health, UNMETERED)
+    assert lived == [True, True]

@@ -29,7 +29,10 @@ local indexes = {}
 for i = 3, #ARGV, 4 do
   local group, subjects, ids, rests = ARGV[i], ARGV[i + 1] ~= '', lines(ARGV[i + 2]), lines(ARGV[i + 3])
   local keys = keys_of(ids)
-  local new, start, mine, m = fresh(keys), head .. group .. '\n', {}, 0
+  local new, start = fresh(keys), head .. group .. '\n'
+  -- A type's jobs with a subject and those without come apart.
+  local mine = indexes[group] or {}
+  local m = #mine
   local bare = start .. '\n'
   for k = 1, #ids do
     local id, subject = ids[k], subjects and rests[2 * k - 1] or ''

@@ -34,6 +34,7 @@ def _plan(parts: Parts) -> Plan:
         parts.tally,
         # What waited for a database is heard in one turn, which may be thousands.
         goes_on=lambda road: health.turned(_name(road)),
+        between=health.goes_on,
     )
     ledger = parts.adapters.ledger()
     probes = [Probe("database", lambda: ledger.to_wake(1, catalog.names()), health)]

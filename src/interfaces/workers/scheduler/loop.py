@@ -29,7 +29,7 @@ def _plan(parts: Parts) -> Plan:
     catalog, adapters = parts.catalog, parts.adapters
     crontab = make_crontab(parts.settings, catalog)
     check_startup(parts.settings, adapters, without=NOT_NEEDED)
-    scheduler = make_scheduler(crontab.entries, adapters, catalog, parts.tally)
+    scheduler = make_scheduler(crontab.entries, adapters, catalog, parts.tally, parts.health.goes_on)
     ledger = adapters.ledger()
     if not crontab.entries:
         log.warning("scheduler.idle", extra={"because": "no entry is scheduled: `mediaworker cron list`"})
