@@ -10,7 +10,7 @@ import pytest
 
 from src.application.catalog import Catalog
 from src.application.ports.exchange import Wanted
-from src.application.ports.queue import Delivery, Envelope
+from src.application.ports.queue import RECEIVE_BYTES, Delivery, Envelope
 from src.domain.errors import DatabaseUnavailable, InvalidPayload
 from src.domain.job import Job, JobDraft, JobState
 from src.infrastructure.clock import SystemClock
@@ -103,6 +103,20 @@ def test_what_is_no_short_job_is_received_as_ever(side: Side, url: str) -> None:
     assert left(url) == 1, "the old receipt is stale"
     side.queue.ack([again])
     assert left(url) == 0
+
+
+def test_large_messages_come_a_few_at_a_time_and_the_others_are_free(side: Side) -> None:
+    bodies = [b"long-%d " % number + b"x" * 2**20 for number in range(20)]
+    side.queue.publish([Envelope(body=body, key=str(number)) for number, body in enumerate(bodies)])
+    publish(side, "a")
+    found: list[bytes] = []
+    begun: list[str] = []
+    for _ in range(3):
+        jobs, others = side.receive()
+        assert sum(len(delivery.body) for delivery in others[:-1]) < RECEIVE_BYTES
+        found += [delivery.body for delivery in others]
+        begun += [job.id for job in jobs]
+    assert (found, begun) == (bodies, ["a"])
 
 
 def test_a_job_that_the_ledger_knows_keeps_its_message(side: Side, url: str) -> None:

@@ -10,11 +10,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from redis import Redis
 
-from src.application.ports.queue import Delivery, Envelope
+from src.application.ports.queue import RECEIVE_BYTES, Delivery, Envelope
 from src.domain.errors import ConfigError, QueueUnavailable
 from src.infrastructure.redis.queue import BATCH, RedisQueue, keys_of
 from tests.adapters.redis_servers import bodies, client, message, new_queue, own_server, take, url
@@ -63,6 +64,37 @@ def blocked() -> int:
 def left_behind(queue: RedisQueue) -> list[bytes]:
     with client() as asking:
         return sorted(key for key in asking.scan_iter(count=1000) if queue.name.encode() in key)
+
+
+def test_large_bodies_that_anybody_pushed_come_a_few_at_a_time_in_their_turn(queue: RedisQueue) -> None:
+    large = [b"%d " % number + b"x" * 2**20 for number in range(20)]
+    small = [b"%d" % number for number in range(3 * 50)]
+    push(queue, *small, *large, b"last")
+    found: list[Delivery] = []
+    while some := take(queue, BATCH):
+        assert sum(len(delivery.body) for delivery in some[:-1]) < RECEIVE_BYTES
+        found += some
+    assert bodies(found) == [*small, *large, b"last"]
+    queue.ack(found)
+    assert left_behind(queue) == []
+
+
+def test_a_publish_of_more_than_a_command_may_have_goes_in_parts(
+    queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [Envelope(body=b"%d " % number + b"x" * (3 * 2**20), key=str(number)) for number in range(9)]
+    sent: list[int] = []
+    run = queue._run
+
+    def counted(name: str, *args: Any) -> Any:
+        sent.append(sum(len(arg) for arg in args if isinstance(arg, bytes)))
+        return run(name, *args)
+
+    monkeypatch.setattr(queue, "_run", counted)
+    queue.publish([*large, Envelope(body=b"x" * (9 * 2**20), key="larger"), Envelope(body=b"last", key="last")])
+    assert max(sent) < 10 * 2**20
+    assert len(sent) == 7
+    assert queue.depth().ready == 11
 
 
 def test_anybodys_push_is_a_message(queue: RedisQueue) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from src.application.give_back import release_all
-from src.application.ports.queue import Delivery, Envelope, QueueDepth
+from src.application.ports.queue import RECEIVE_BYTES, Delivery, Envelope, QueueDepth
 from tests.contracts.backends.state import QueueAbilities, QueuePlace
 from tests.fakes.clock import FrozenClock
 from tests.fakes.flaky import WholeQueue
@@ -524,6 +524,21 @@ def test_hundreds_of_messages_are_published_extended_and_acknowledged_in_one_cal
     queue.ack(taken)
     depth = queue.depth()
     assert (depth.ready, depth.delayed, depth.in_flight) == (0, 0, 0)
+
+
+def test_a_receive_brings_some_megabytes_however_many_large_messages_there_are(
+    queue: WholeQueue, abilities: QueueAbilities
+) -> None:
+    size = 900 * 1024
+    queue.publish([Envelope(body=b"x" * size, key=str(number), attributes={"n": str(number)}) for number in range(24)])
+    taken: list[Delivery] = []
+    while deliveries := receive(queue, 24):
+        assert sum(len(delivery.body) for delivery in deliveries[:-1]) < RECEIVE_BYTES or not abilities.bounded
+        taken.extend(deliveries)
+    assert sorted(names(taken), key=int) == [str(number) for number in range(24)], "each once"
+    assert {delivery.receive_count for delivery in taken} <= {1, None}
+    queue.ack(taken)
+    assert queue.depth().in_flight == 0
 
 
 def test_a_stale_receipt_among_others_does_not_keep_them_from_being_acknowledged(queue: WholeQueue) -> None:

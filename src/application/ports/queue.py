@@ -9,6 +9,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
+RECEIVE_BYTES = 8 * 2**20
+"""Bodies of one receive, on queues that anybody may fill: the last of them may go beyond. A worker's memory is not the queue's to
+fill: five hundred bodies of two megabytes killed it each time it looked."""
+
 
 class Delivery(NamedTuple):
     """One message as received. `receipt` is opaque and belongs to this receive; a later receive makes it stale. (A tuple,
@@ -40,7 +44,7 @@ class QueueConsumer(Protocol):
     """The worker's side of one queue. Every method raises QueueUnavailable when the queue can't be reached."""
 
     def receive(self, limit: int, *, wait_seconds: float, visibility_seconds: float) -> Sequence[Delivery]:
-        """Up to `limit` messages, hidden from others for `visibility_seconds`. Waits at most `wait_seconds` for the
+        """Up to `limit` messages and some RECEIVE_BYTES, hidden from others for `visibility_seconds`. Waits at most `wait_seconds` for the
         first one; an empty answer is normal. Messages come back by themselves when their visibility ends. Queues that count
         in whole seconds hide for at least that long; one that limits how long says so where it is wired."""
 

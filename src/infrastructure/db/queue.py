@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from src.application.ports.clock import Clock
-from src.application.ports.queue import Delivery, Envelope, QueueDepth
+from src.application.ports.queue import RECEIVE_BYTES, Delivery, Envelope, QueueDepth
 from src.domain.errors import DatabaseUnavailable, QueueUnavailable
 from src.infrastructure.db.engine import Database, database_now
 from src.infrastructure.db.tables import queue_messages as messages
@@ -119,12 +119,17 @@ class SqlQueue:
     def _take(self, connection: Connection, limit: int, visibility_seconds: float) -> list[Delivery]:
         now = database_now(connection)
         best = (
-            select(messages.c.id)
+            select(messages.c.id, func.length(messages.c.body).label("size"))
             .where(self._visible(now))
             .order_by(messages.c.priority, messages.c.visible_at, messages.c.id)
             .limit(limit)
         )
-        order = [row.id for row in connection.execute(best)]
+        order, room = [], RECEIVE_BYTES
+        for row in connection.execute(best):
+            if room <= 0:
+                break
+            room -= row.size
+            order.append(row.id)
         if not order:
             return []
         count = messages.c.receive_count + 1

@@ -21,7 +21,7 @@ from src.infrastructure.db.sqlite import create_file
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0013"
+HEAD = "0014"
 """The newest revision under migrations/versions (a test compares)."""
 
 MIGRATE_SECONDS = 3600.0

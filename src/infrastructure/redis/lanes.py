@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from src.application.ports.clock import Clock
-from src.application.ports.queue import Delivery, Envelope, QueueDepth
+from src.application.ports.queue import RECEIVE_BYTES, Delivery, Envelope, QueueDepth
 from src.domain.errors import QueueUnavailable
 from src.infrastructure.redis.queue import RedisQueue
 
@@ -119,12 +119,15 @@ class RedisLanes:
     # ------------------------------------------------------------------ inside
     def _look(self, limit: int, visibility_seconds: float) -> tuple[list[Delivery], float]:
         taken: list[Delivery] = []
-        due = self.lanes[0].slice_seconds
+        due, most_bytes = self.lanes[0].slice_seconds, RECEIVE_BYTES
         for number, most in self._order(limit):
             room = min(most, limit - len(taken))
-            if room <= 0:
+            if room <= 0 or most_bytes <= 0:
                 continue
-            found, next_due = self.lanes[number].look(room, visibility_seconds=visibility_seconds)
+            found, next_due = self.lanes[number].look(
+                room, visibility_seconds=visibility_seconds, most_bytes=most_bytes
+            )
+            most_bytes -= sum(len(each.body) for each in found)
             self._looked[number] = self.clock.monotonic()
             due = min(due, next_due)
             taken += [each._replace(receipt=f"{number}{MARK}{each.receipt}") for each in found]

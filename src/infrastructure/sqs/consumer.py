@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from src.application.ports.queue import Delivery
+from src.application.ports.queue import RECEIVE_BYTES, Delivery
 from src.domain.errors import QueueUnavailable
 from src.infrastructure.sqs import codec
 from src.infrastructure.sqs.connection import AT_ONCE, BATCH, LONGEST_POLL_SECONDS, SqsConnection
@@ -99,7 +99,7 @@ class SqsConsumer:
         messages = self._receive(min(size, limit), poll, hide)
         taken = self._due(messages)
         early, asks = len(messages) - len(taken), 1
-        while messages and limit > size and len(taken) < limit:
+        while messages and limit > size and len(taken) < limit and _size(taken) < RECEIVE_BYTES:
             # Twice as many at a time as long as there is more: asking an empty queue costs money too.
             wanted = [min(size, limit - len(taken) - start) for start in range(0, limit - len(taken), size)][:asks]
             found = self.connection.together([partial(self._receive, some, 0, hide) for some in wanted])
@@ -181,6 +181,10 @@ class SqsConsumer:
 def _whole(seconds: float) -> int:
     """Whole seconds, rounded up: a message must not show before its lease ends."""
     return max(0, min(LONGEST_HIDE_SECONDS, math.ceil(seconds)))
+
+
+def _size(deliveries: Sequence[Delivery]) -> int:
+    return sum(len(delivery.body) for delivery in deliveries)
 
 
 def _redrive(attributes: Mapping[str, str]) -> list[str]:

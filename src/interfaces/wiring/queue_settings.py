@@ -44,7 +44,11 @@ class QueueSettings(Group):
         default=True,
         description="`postgres`: be woken by NOTIFY (one more connection per worker); else it polls.",
     )
-    max_body_bytes: int = Field(default=262_144, ge=1024, description="A larger message is dead-lettered undecoded.")
+    # An order to a job's process has 16 MiB at most (process/wire.py), and JSON of our own may be 4.5 times as long: 1E9 is
+    # 1000000000.0 there.
+    max_body_bytes: int = Field(
+        default=262_144, ge=1024, le=3 * 2**20, description="A larger message is dead-lettered undecoded."
+    )
     max_depth: int = Field(default=32, ge=2, le=500, description="Deepest nesting of a message body.")
 
     @field_validator("lanes", mode="before")

@@ -10,6 +10,7 @@ from src.application.claim_check import ClaimCheckConsumer, ClaimCheckPublisher
 from src.application.ports.queue import Envelope, QueueDepth
 from src.infrastructure.memory.queue import MemoryQueue
 from src.infrastructure.memory.storage import MemoryStorage
+from tests.contracts.backends.state import QueueAbilities
 from tests.fakes.clock import FrozenClock
 
 
@@ -46,6 +47,7 @@ class ClaimedPlace:
     """Queues in memory, bodies in storage in memory."""
 
     clock: FrozenClock
+    abilities: QueueAbilities = field(default_factory=lambda: QueueAbilities(bounded=False))
     queues: dict[str, MemoryQueue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -44,6 +44,8 @@ class QueueAbilities:
     """of one key's messages the next waits until the one before it is acknowledged, or visible again and taken first"""
     delays_at_sight: bool = False
     """a delay is kept from the first look on: until then the message counts as ready"""
+    bounded: bool = True
+    """a receive brings some megabytes at most; else only our own publishers can fill it"""
     marks: frozenset[str] = frozenset()
     """attributes that a delivery has besides those that it was published with"""
 

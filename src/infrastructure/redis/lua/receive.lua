@@ -1,7 +1,8 @@
--- limit, visibility, token -> {microseconds until something is due, or -1}
---                          or {0, ids, counts, lengths of the records, the records}
-local limit, visibility, token = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+-- limit, visibility, token, bytes -> {microseconds until something is due, or -1}
+--                                 or {0, ids, counts, lengths of the records, the records}
+local limit, visibility, token, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local SWEEP = 1000
+local READ = 64 -- bodies that are in the script's hands at a time at most, however large they are
 
 -- What was delayed until now, in its turn; what was not acknowledged in time, in its old place.
 local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'WITHSCORES', 'LIMIT', 0, SWEEP)
@@ -24,7 +25,21 @@ for _, id in ipairs(ended) do
 end
 
 local ids, counts, lengths, records = {}, {}, {}, {}
-local room = limit
+local room, reading, budget = limit, 1, bytes
+
+-- How many to read now: few at first, then as many as fit if they are like those before. What is read and does not fit was
+-- read in vain.
+local function portion()
+  reading = math.min(READ, reading * 4)
+  local used = budget - bytes
+  local like = used > 0 and math.ceil(bytes / used * #ids) or room
+  return math.min(room, reading, like)
+end
+
+-- Whether another one may be held: the last may go beyond the bytes.
+local function fits()
+  return room > 0 and bytes > 0
+end
 
 -- Lease what `hold` collected since the last time.
 local lease, claim = {}, {}
@@ -35,7 +50,7 @@ local function hold(id, count, record)
   claim[#claim + 1] = count
   lease[#lease + 1] = now + visibility
   lease[#lease + 1] = id
-  room = room - 1
+  room, bytes = room - 1, bytes - #record
 end
 
 local function keep()
@@ -48,37 +63,40 @@ end
 
 -- Those of `ready` that come before `below`.
 local function take(below)
-  if room == 0 then
-    return
-  end
   local border = below and '(' .. string.format('%.0f', below) or '+inf'
-  local found = redis.call('ZRANGEBYSCORE', ready, '-inf', border, 'LIMIT', 0, room)
-  if #found == 0 then
-    return
-  end
-  local bodies = redis.call('HMGET', messages, unpack(found))
-  local before = redis.call('HMGET', claims, unpack(found))
-  for i, id in ipairs(found) do
-    if bodies[i] then
-      hold(id, math.abs(tonumber(before[i] or 0)) + 1, bodies[i])
+  while fits() do
+    local found = redis.call('ZRANGEBYSCORE', ready, '-inf', border, 'LIMIT', 0, portion())
+    if #found == 0 then
+      return
     end
+    local bodies = redis.call('HMGET', messages, unpack(found))
+    local before = redis.call('HMGET', claims, unpack(found))
+    local done = 0
+    while done < #found and fits() do
+      done = done + 1
+      if bodies[done] then
+        hold(found[done], math.abs(tonumber(before[done] or 0)) + 1, bodies[done])
+      end
+    end
+    keep()
+    redis.call('ZREM', ready, unpack(found, 1, done))
   end
-  keep()
-  redis.call('ZREM', ready, unpack(found))
 end
 
 -- Bodies from outside become messages.
 local function adopt(list)
-  while room > 0 do
-    local bodies = redis.call('LRANGE', list, 0, room - 1)
+  while fits() do
+    local bodies = redis.call('LRANGE', list, 0, portion() - 1)
     if #bodies == 0 then
       return
     end
     local last = redis.call('INCRBY', seq, #bodies) - #bodies
-    local store = {}
-    for i, body in ipairs(bodies) do
+    local store, done = {}, 0
+    while done < #bodies and fits() do
+      done = done + 1
+      local body = bodies[done]
       if body ~= WAKE then
-        local id = string.format('%012.0f-', last + i) .. token
+        local id = string.format('%012.0f-', last + done) .. token
         local record = string.format('~%.0f:0:0:0:', now) .. body
         store[#store + 1] = id
         store[#store + 1] = record
@@ -89,7 +107,7 @@ local function adopt(list)
       redis.call('HSET', messages, unpack(store))
     end
     keep()
-    redis.call('LPOP', list, #bodies)
+    redis.call('LPOP', list, done)
   end
 end
 
