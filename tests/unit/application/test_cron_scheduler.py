@@ -263,3 +263,16 @@ def test_a_bug_in_one_entry_stops_no_other(place: Place) -> None:
     place.clock.advance(HOUR)
     scheduler.turn()
     assert place.hours() == [1]
+
+
+@pytest.mark.parametrize(("asked", "given"), [(None, 1), (0, 0), (-3, -3)])
+def test_a_job_by_the_clock_has_its_type_s_priority_unless_the_entry_says_otherwise(
+    place: Place, asked: int | None, given: int
+) -> None:
+    """As one by a message: a clean-up that cron asks for waits in `worker:low` too (seed 000, section 2)."""
+    catalog = Catalog([JobType(name="work", parse=lambda _tenant, payload: payload, handler="x:Y", priority=1)])
+    scheduler = replace(place.scheduler(replace(HOURLY, priority=asked)), catalog=catalog)
+    scheduler.turn()
+    place.clock.advance(HOUR)
+    scheduler.turn()
+    assert [job.priority for job in place.jobs()] == [given]
