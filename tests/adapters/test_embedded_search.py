@@ -240,6 +240,13 @@ def test_a_document_that_is_no_json_takes_back_its_whole_batch(tmp_path: Path) -
     assert ids(index) == set()
 
 
+@pytest.mark.parametrize("name", ["half \ud800", "\udfff"])
+def test_an_id_that_is_not_valid_unicode_is_refused_like_any_other_text(tmp_path: Path, name: str) -> None:
+    index = an_index(tmp_path)
+    with pytest.raises(SearchRefused, match="no JSON"), index.rebuild() as build:
+        build.add([film("a"), film(name)])
+
+
 def test_an_old_python_is_told_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Old:
         def execute(self, _statement: str) -> None:

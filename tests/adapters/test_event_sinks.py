@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 import uuid
@@ -19,6 +20,7 @@ from src.application.events.body import BodyFormat, body
 from src.application.ports.outbox import JobEvent
 from src.domain.errors import ConfigError, EventRefused, NetworkError
 from src.infrastructure.clock import SystemClock
+from src.infrastructure.events.signed_post import SignedPost
 from src.infrastructure.events.webhook import WebhookSink
 from src.infrastructure.redis.event_sinks import RedisChannelSink, RedisStreamSink
 from tests.adapters.redis_servers import client, url
@@ -84,6 +86,32 @@ def test_a_webhook_is_signed_and_verified_by_the_standards_library(receiver: Rec
     assert headers["webhook-id"] == EVENT.id
     with pytest.raises(WebhookVerificationError):
         Webhook(SECRET).verify(content.replace(b"123", b"124"), headers)
+
+
+@pytest.mark.parametrize("pieces", [b"x-more: 1\r\n", b""])
+def test_headers_without_an_end_keep_nobody(pieces: bytes) -> None:
+    """One line after the other, each well within the time that a single wait may take; or nothing at all. The relay that sends has
+    its sink for 15 s; after that another one sends, and the order is lost."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                until = time.monotonic() + 10
+                while time.monotonic() < until:
+                    connection.sendall(pieces)
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        post = SignedPost(f"http://127.0.0.1:{server.getsockname()[1]}/", SECRET, SystemClock(), "events", seconds=0.5)
+        began = time.monotonic()
+        with pytest.raises(NetworkError, match="Timeout"):
+            post.send("1", b"{}")
+        assert 0.4 < time.monotonic() - began < 5
+        post.close()
 
 
 @pytest.mark.parametrize("status", [301, 307, 401, 403, 404, 408, 410, 429, 500, 503])

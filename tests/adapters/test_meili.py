@@ -253,6 +253,21 @@ def test_an_index_that_was_removed_comes_back_with_its_settings(server: MeiliSer
     assert [hit["id"] for hit in index.search(Query(filters={"year": ["2024"]}, sort=[Sort("year")]))] == ["a"]
 
 
+def test_an_index_that_is_removed_while_a_worker_runs_comes_back_with_its_settings(server: MeiliServer) -> None:
+    """A worker's process keeps one object for all its jobs."""
+    index = an_index(server)
+    by_year = Query(filters={"year": ["2024"]}, sort=[Sort("year")])
+    index.put([FILM])
+    server.indexes.clear()
+    index.put([FILM])
+    assert [hit["id"] for hit in index.search(by_year)] == ["a"]
+    server.indexes.clear()
+    with index.rebuild() as build:
+        build.add([FILM])
+        build.publish()
+    assert [hit["id"] for hit in index.search(by_year)] == ["a"]
+
+
 def test_two_workers_that_make_the_index_at_once_both_succeed(server: MeiliServer) -> None:
     def other(method: str, path: str) -> None:
         if (method, path) == ("POST", "/indexes"):

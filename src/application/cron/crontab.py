@@ -105,7 +105,7 @@ def _entry(line: str, where: str, policy: Policy) -> Entry:
         policy=_policy(options, policy),
         tenant=identifier(options.get("tenant", DEFAULT_TENANT), "tenant"),
         max_attempts=_number(options, "max", range(1, MOST_ATTEMPTS + 1)),
-        priority=_number(options, "priority", range(-32_768, 32_768)) or 0,
+        priority=_number(options, "priority", range(-32_768, 32_768)),
         queue=queue,
         origin=where,
     )

@@ -30,8 +30,8 @@ Payload = Callable[[Occasion], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """`origin` says where it is written, for errors. `max_attempts` None: what the job type says. `queue` is the queue that its
-    jobs are meant for, when it names one."""
+    """`origin` says where it is written, for errors. `max_attempts` and `priority` None: what the job type says. `queue` is the
+    queue that its jobs are meant for, when it names one."""
 
     name: str
     type: str
@@ -40,7 +40,7 @@ class Entry:
     policy: Policy = field(default_factory=Policy)
     tenant: str = DEFAULT_TENANT
     max_attempts: int | None = None
-    priority: int = 0
+    priority: int | None = None
     queue: str | None = None
     origin: str = ""
 
@@ -55,7 +55,7 @@ class Entry:
             payload=payload,
             subject=job_type.subject(self.tenant, payload),
             max_attempts=job_type.max_attempts if self.max_attempts is None else self.max_attempts,
-            priority=self.priority,
+            priority=job_type.priority if self.priority is None else self.priority,
         )
 
     def check(self, catalog: Catalog, now: float) -> None:

@@ -74,7 +74,9 @@ class Scheduler:
         moments = due(entry.schedule.moments, after=after, now=now, policy=entry.policy)
         for at in moments:
             try:
-                if not self._fire(entry, at, now, passed_over=upcoming if upcoming < at else None):
+                # What is given up lies before the first of them: between them nothing does.
+                passed_over = upcoming if upcoming < at == moments[0] else None
+                if not self._fire(entry, at, now, passed_over=passed_over):
                     return LEAST_SECONDS
             except DatabaseUnavailable:
                 raise
@@ -87,7 +89,6 @@ class Scheduler:
             except Exception:
                 log.exception("cron.broken", extra={"entry": entry.name, "at": at})
                 return LOOK_SECONDS
-            upcoming = at
         if moments:
             # There may be more than one look fires; and the next moment follows from the last one.
             return _wait(now, self._upcoming(entry, moments[-1]))

@@ -14,7 +14,7 @@ from src.application.decoders.body import read_body
 from src.application.decoders.decoded import Requests
 from src.application.decoders.registry import VERSION_KEYS, Decoders, newer
 from src.application.dispatch import set_going
-from src.application.events.routes import ROUTES, TENANT_NAMES, Event, Wanted, opened
+from src.application.events.routes import ROUTES, TENANT_NAMES, Event, Wanted, kind_of, opened
 from src.application.ports.clock import Clock
 from src.application.ports.dispatch import Dispatch
 from src.application.ports.event_source import Heard
@@ -44,17 +44,16 @@ class Hearing:
         """The ids of its jobs that were not there before. `fresh` stands for the id of an event that has none. Raises
         DatabaseUnavailable: then it is to be heard again."""
         try:
-            event, beside = self._read(heard)
-            wanted = self.routes.get(event.type)
-            if wanted is None:
-                log.debug("event.passed_over", extra={"type": event.type})
+            if (document := self._ours(heard)) is None:
+                log.debug("event.passed_over", extra={"source": heard.source, "type": heard.type})
                 return []
+            event, beside = self._read(document, heard)
             if event.id is None:
                 mark = _mark(heard.source, heard.id or fresh)
             else:
                 # Not by the road: the sender may take both.
                 mark = _mark(f"{event.type} of {event.origin}", event.id)
-            drafts = [self._draft(event, each, mark, beside) for each in wanted]
+            drafts = [self._draft(event, each, mark, beside) for each in self.routes[event.type]]
             return [draft.id for draft in drafts if self._ask(draft)]
         except Permanent as error:
             self.give_up(heard, error, fresh)
@@ -78,17 +77,27 @@ class Hearing:
         (draft,) = decoded.drafts
         return draft
 
-    def _read(self, heard: Heard) -> tuple[Event, Mapping[str, Any]]:
+    def _ours(self, heard: Heard) -> Mapping[str, Any] | None:
+        """None for events of types that nobody here acts on: how those look is between others, and never a reason for a dead
+        letter. Raises InvalidMessage for what may be ours and is no JSON object."""
+        try:
+            document = self._document(heard)
+        except InvalidMessage:
+            if heard.type is not None and heard.type not in self.routes:
+                return None
+            raise
+        kind = kind_of(document, heard.type)
+        return None if kind and isinstance(kind, str) and kind not in self.routes else document
+
+    def _read(self, document: Mapping[str, Any], heard: Heard) -> tuple[Event, Mapping[str, Any]]:
         """With what a job's body has beside its payload: whose it is, and the trace."""
-        document = self._document(heard)
         if (found := newer(document)) is not None:
             raise InvalidMessage(
                 f"{found.version} is newer than this worker", fix="upgrade it, then requeue the letter"
             )
         event = opened(document, heard.type)
-        if event.type in self.routes:
-            # Else its jobs would be refused for a reason that names no event.
-            identifier(event.payload.get("content_id"), f"{event.type}: content_id")
+        # Else its jobs would be refused for a reason that names no event.
+        identifier(event.payload.get("content_id"), f"{event.type}: content_id")
         tenant, trace = tenant_in(document, *TENANT_NAMES), document.get("traceparent")
         return event, {name: value for name, value in (("tenant_id", tenant), ("traceparent", trace)) if value}
 

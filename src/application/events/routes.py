@@ -40,15 +40,23 @@ class Event:
     """who made it, as it says: its id is one of theirs"""
 
 
+def kind_of(document: Mapping[str, Any], named: str | None) -> object:
+    """Its type, which may be anything: the sender wrote it."""
+    if "specversion" in document:
+        return document.get("type")
+    return document.get("event_type") if "event_type" in document else named
+
+
 def opened(document: Mapping[str, Any], named: str | None) -> Event:
     """CloudEvents (`specversion`), the bus's envelope (`event_type` and `payload`), or the payload alone, whose type the road
     `named`. Raises InvalidMessage."""
+    kind = kind_of(document, named)
     if "specversion" in document:
-        kind, name, payload = document.get("type"), document.get("id"), document.get("data")
+        name, payload = document.get("id"), document.get("data")
     elif "event_type" in document:
-        kind, name, payload = document.get("event_type"), document.get("event_id"), document.get("payload")
+        name, payload = document.get("event_id"), document.get("payload")
     else:
-        kind, name, payload = named, document.get("event_id"), document
+        name, payload = document.get("event_id"), document
     if not isinstance(kind, str) or not kind:
         raise InvalidMessage("an event without a type", fix="send event_type, or use a channel named after the type")
     if not isinstance(payload, Mapping):

@@ -8,7 +8,8 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """How many files went, and their bytes; `kept`: those that this user may not remove."""
+    """How many files went, and their bytes; `kept`: those that this user may not remove, and folders in the named one
+    that he may not read."""
 
     files: int = 0
     freed_bytes: int = 0
@@ -17,7 +18,8 @@ class Swept:
 
 class OldFiles(Protocol):
     """Removes plain files by their age, never follows a link, never removes the folder itself. A folder that is not set, or not
-    there, has nothing in it. Raises FileAccessError for one that can't be read."""
+    there, has nothing in it. Raises FileAccessError for one that
+    can't be read; what can't be read in it is passed over."""
 
     def remove_old_logs(self) -> Swept:
         """Log files that nobody wrote to for the time that logs are kept."""

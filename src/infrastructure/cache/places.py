@@ -101,6 +101,20 @@ class Places:
             # Whoever had it finished between the two calls: the file has its final name by now, and must not be written.
             os.close(descriptor)
 
+    def is_claimed(self, content_id: str) -> bool:
+        """Whether somebody has a copy under way."""
+        try:
+            descriptor = os.open(self.part(content_id), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def drop_part(self, content_id: str) -> int | None:
         """Remove a copy that nobody has under way, and its note; its bytes, or None while somebody has it. It is locked
         while it goes, so that nobody can begin to write into a file without a name."""

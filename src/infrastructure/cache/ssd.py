@@ -63,8 +63,9 @@ class SsdCache:
                 self.index.touch(content_id, self.clock.now())
                 return Warmed(path=str(film), size=source.size, was_there=True)
             with on_disk(content_id):
-                evicted = self._reserve(content_id, film, source.size)
+                # First: a row of fewer bytes must not stand for what is left of a larger film.
                 begin = self._begin(content_id, descriptor, source)
+                evicted = self._reserve(content_id, film, source.size)
             self._copy(content_id, descriptor, source, begin, on_share)
             with on_disk(content_id), places.alone():
                 places.part(content_id).replace(film)
@@ -95,24 +96,36 @@ class SsdCache:
         return True
 
     def _reserve(self, content_id: str, film: Path, size: int) -> list[str]:
-        """Room in the budget, taken from now on. What was there of this content and is no longer right goes first."""
-        places, evicted = Places(self.folder), list[str]()
-        with places.alone():
+        """Room in the budget, taken from now on. What was there of this content and is no longer right goes first. Nothing goes
+        unless there is room then."""
+        with Places(self.folder).alone():
             old = self.index.find(content_id)
+            used = self.index.used_bytes() - (old.file_size if old is not None else 0)
+            evicted = list[str]()
+            for victim in self._victims(content_id, used + size - self.room):
+                if self._evict(victim) is not None:
+                    evicted.append(victim.content_id)
+                    used -= victim.file_size
+            if used + size > self.room:
+                # Somebody began to copy one of them in between.
+                raise _no_room(content_id)
             if old is not None:
                 self._unlink(old)
-            used = self.index.used_bytes() - (old.file_size if old is not None else 0)
-            for victim in self._by_access():
-                if used + size <= self.room:
-                    break
-                if victim.content_id == content_id or self._evict(victim) is None:
-                    continue
-                evicted.append(victim.content_id)
-                used -= victim.file_size
-            if used + size > self.room:
-                raise CacheBusy(f"no room for content {content_id}: others are being copied", seconds=BUSY_SECONDS)
             self._write_row(content_id, film, size, done=False)
         return evicted
+
+    def _victims(self, content_id: str, lacking: int) -> list[CachedContent]:
+        """The least recently used whose bytes together are enough, without those that are being copied. Raises CacheBusy: all of
+        them would not be, so none has to go."""
+        places, found = Places(self.folder), list[CachedContent]()
+        rows = self._by_access()
+        while lacking > 0:
+            if (row := next(rows, None)) is None:
+                raise _no_room(content_id)
+            if row.content_id != content_id and not places.is_claimed(row.content_id):
+                found.append(row)
+                lacking -= row.file_size
+        return found
 
     def _by_access(self) -> Iterator[CachedContent]:
         after: tuple[float, str] | None = None
@@ -233,6 +246,10 @@ class SsdCache:
         count[kind] += 1
         count["freed_bytes"] += freed
         return True
+
+
+def _no_room(content_id: str) -> CacheBusy:
+    return CacheBusy(f"no room for content {content_id}: others are being copied", seconds=BUSY_SECONDS)
 
 
 def _write(descriptor: int, content: bytes, offset: int) -> None:

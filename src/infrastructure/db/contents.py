@@ -39,11 +39,23 @@ class SqlContents:
         try:
             row = self.database.read(look)
         except InvalidPayload as error:
-            # An id that the column can't hold (text for a number) is one that no row has.
+            if self._can_be(content_id):
+                # It is a value of the row that can't be read. That the content is not there would be another thing: its document
+                # would leave the search index.
+                raise
             raise self._missing(content_id) from error
         if row is None:
             raise self._missing(content_id)
         return self._record(row) | {"id": content_id}
+
+    def _can_be(self, content_id: str) -> bool:
+        """An id that the column can't hold (text for a number) is one that no row has."""
+        query = text(f"SELECT 1 FROM {quoted(self.table)} WHERE {self._column('id')} = :id")  # noqa: S608 - quoted names
+        try:
+            self.database.read(lambda connection: connection.execute(query, {"id": content_id}).first())
+        except InvalidPayload:
+            return False
+        return True
 
     def get_file_path(self, content_id: str) -> str:
         """The column `file_path`."""

@@ -26,7 +26,7 @@ def plain(value: Any) -> Any:
     match value:
         case None | bool() | int() | float() | str() | list() | dict():
             return value
-        case Decimal():
+        case Decimal() if value.is_finite():
             return int(value) if value == value.to_integral_value() else float(value)
         case datetime() | date():
             return value.isoformat()

@@ -79,10 +79,12 @@ def open_server_engine(url: URL, options: ServerOptions) -> Engine:
 
 def _connect(answer_seconds: float) -> Callable[..., Any]:
     from src.infrastructure.db.bounded import BoundedConnection
+    from src.infrastructure.db.loaders import read_any_time
 
     def connect(_dialect: Any, _record: Any, positional: list[Any], named: dict[str, Any]) -> Any:
         connection = BoundedConnection.connect(*positional, **named)
         connection.answer_seconds = answer_seconds
+        read_any_time(connection)
         return connection
 
     return connect

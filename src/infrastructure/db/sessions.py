@@ -15,11 +15,13 @@ Times = Literal["epoch", "timestamp"]
 AT_A_TIME = 1000
 """Rows of one transaction: nobody who signs in waits for a clean-up."""
 
+SECONDS = "'%Y-%m-%d %H:%M:%S'"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqlSessions:
     """Sessions. `times`: what kind of column `expires` is: epoch seconds, or the database's own time stamps (PostgreSQL reads
-    those without a zone in the zone of the connection; SQLite has them as text, in UTC)."""
+    those without a zone in the zone of the connection; SQLite has them as text, in UTC unless they name a zone)."""
 
     database: Database
     table: str = "media_sessions"
@@ -39,10 +41,10 @@ class SqlSessions:
     def _delete_some(self, connection: Connection) -> int:
         table, key, expires = quoted(self.table), quoted(self.key), quoted(self.expires)
         skipping = " FOR UPDATE SKIP LOCKED" if connection.dialect.name == "postgresql" else ""
-        now = moment(self.times, connection, "now")
+        now, ends = moment(self.times, connection, "now"), column(self.times, connection, expires)
         statement = text(
             f"DELETE FROM {table} WHERE {key} IN"  # noqa: S608 - quoted names
-            f" (SELECT {key} FROM {table} WHERE {expires} < {now} LIMIT {AT_A_TIME}{skipping})"
+            f" (SELECT {key} FROM {table} WHERE {ends} < {now} LIMIT {AT_A_TIME}{skipping})"
         )
         return connection.execute(statement, {"now": database_now(connection)}).rowcount
 
@@ -53,5 +55,13 @@ def moment(times: Times, connection: Connection, parameter: str) -> str:
         return f":{parameter}"
     if connection.dialect.name == "postgresql":
         return f"to_timestamp(:{parameter})"
-    # SQLite keeps times as text; this is how its own functions and most libraries write them.
-    return f"strftime('%Y-%m-%d %H:%M:%S', :{parameter}, 'unixepoch')"
+    return f"strftime({SECONDS}, :{parameter}, 'unixepoch')"
+
+
+def column(times: Times, connection: Connection, name: str) -> str:
+    """The SQL of what a column of this kind holds (its name is quoted), as `moment` can be compared with."""
+    if times == "epoch" or connection.dialect.name == "postgresql":
+        return name
+    # SQLite keeps times as text, which everybody writes in a way of his own: with a T, parts of a second, a zone. As texts they
+    # would be in no order. What is no time is NULL: before and after nothing.
+    return f"strftime({SECONDS}, {name})"

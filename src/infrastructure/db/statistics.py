@@ -12,7 +12,7 @@ from src.application.ports.statistics import MOST_POPULAR, DailyStatistics, Popu
 from src.infrastructure.db.content_tables import media_daily_statistics as rows
 from src.infrastructure.db.engine import Database, database_now, upsert
 from src.infrastructure.db.foreign import quoted
-from src.infrastructure.db.sessions import Times, moment
+from src.infrastructure.db.sessions import Times, column, moment
 
 VALUES = ("total_views", "unique_users", "total_watch_time", "popular_contents", "updated_at")
 
@@ -80,7 +80,7 @@ class SqlStatistics:
         )
 
     def _where(self, connection: Connection) -> str:
-        at = self._column("viewed_at")
+        at = column(self.times, connection, self._column("viewed_at"))
         begins, ends = (moment(self.times, connection, name) for name in ("begins", "ends"))
         return f"FROM {quoted(self.table)} WHERE {at} >= {begins} AND {at} < {ends}"
 

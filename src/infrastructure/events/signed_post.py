@@ -12,8 +12,10 @@ from standardwebhooks import Webhook
 
 from src.application.ports.clock import Clock
 from src.domain.errors import ConfigError, EventRefused, NetworkError
+from src.infrastructure.events.deadline import Deadline, bounded_client
 
 TIMEOUT_SECONDS = 10.0
+"""Of the whole of it: connection, keys, answer."""
 REFUSALS = frozenset({400, 405, 406, 413, 414, 415, 422, 501})
 """Answers that say something of this message: the same bytes will get the same answer. All others are about the receiver (gone,
 forbidden, busy), who may be put right while the messages wait."""
@@ -38,7 +40,10 @@ class SignedPost:
     """`whsec_` and base64, or base64"""
     clock: Clock
     group: str
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT_SECONDS), repr=False)
+    seconds: float = TIMEOUT_SECONDS
+    """after which the receiver counts as away, and nothing more is sent to it"""
+    client: httpx.Client = field(init=False, repr=False)
+    _deadline: Deadline = field(init=False, repr=False)
     _signer: Webhook = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -56,6 +61,8 @@ class SignedPost:
                 "echo whsec_$(openssl rand -base64 32)",
             )
         self._signer = Webhook(key)
+        self._deadline = Deadline(self.seconds)
+        self.client = bounded_client(self._deadline)
 
     def send(self, message_id: str, content: bytes, content_type: str = "application/json") -> None:
         """Returns when the receiver has it. Raises NetworkError, or EventRefused for what will never be taken."""
@@ -66,6 +73,7 @@ class SignedPost:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": self._signer.sign(message_id, now, content.decode()),
         }
+        self._deadline.begin()
         try:
             with self.client.stream("POST", self.url, content=content, headers=headers) as answer:
                 status, text = answer.status_code, self._beginning(answer)

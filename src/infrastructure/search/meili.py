@@ -78,7 +78,9 @@ class MeiliSearchIndex:
         """In batches, by number and by size."""
         if documents:
             self._ensure()
-            self._note([key_of(document) for document in documents], for_good=False)
+            if self.name not in self._note([key_of(document) for document in documents], for_good=False):
+                # Somebody removed it; the server would make it again by itself, without our settings.
+                self._ensure(anew=True)
             self._add(self.name, documents)
 
     def remove(self, ids: Sequence[str], *, for_good: bool = False) -> None:
@@ -103,20 +105,22 @@ class MeiliSearchIndex:
             task = TaskInfo(**self._client.http.post(f"indexes/{uid}/documents/delete-batch", list(ids)))
         self._wait(what, task, fine=NO_INDEX)
 
-    def _note(self, ids: Sequence[str], *, for_good: bool, but: str = "") -> None:
+    def _note(self, ids: Sequence[str], *, for_good: bool, but: str = "") -> list[str]:
         """For rebuilds that are going on, before the change itself: the server works off its queue in order, so a change that
-        the swap of the indexes overtakes has been noted before the swap."""
-        for build in self._builds():
+        the swap of the indexes overtakes has been noted before the swap. All indexes that are there."""
+        names = self._names()
+        for build in self._builds(names):
             if not build.endswith(CHANGED) and build != but:
                 self._delete(build + CHANGED, opposites(ids, for_good=for_good))
                 self._add(build + CHANGED, notes(ids, for_good=for_good))
+        return names
 
     # ------------------------------------------------------------------ rebuild
     @contextmanager
     def rebuild(self) -> Iterator[MeiliRebuild]:
         """A second index with the settings of the first, and a list of what changes meanwhile."""
-        self._ensure()
-        self._drop(self._builds())
+        self._ensure(anew=True)
+        self._drop(self._builds(self._names()))
         uid = f"{self.name}{BUILD}{uuid.uuid4().hex[:8]}"
         settings = self._settings(self.name) or {}
         if settings.get(UNREADABLE):
@@ -135,15 +139,19 @@ class MeiliSearchIndex:
                 # What is left costs space, no more; the next rebuild removes it.
                 log.warning("search.left_over", extra={"index": uid, "error": str(error)})
 
-    def _builds(self) -> list[str]:
+    def _builds(self, names: Sequence[str]) -> list[str]:
         """Indexes of rebuilds, and their lists."""
+        return [each for each in names if each.startswith(self.name + BUILD)]
+
+    def _names(self) -> list[str]:
+        """Of all indexes of the server that the key lets us see."""
         found: list[str] = []
         start = 0
         while True:
             with translated("list indexes"):
                 listed: Mapping[str, Any] = self._client.http.get(f"indexes?limit={PAGE}&offset={start}")
                 names = [each["uid"] for each in listed["results"]]
-            found += [each for each in names if each.startswith(self.name + BUILD)]
+            found += names
             start += PAGE
             if len(names) < PAGE:
                 return found
@@ -181,9 +189,10 @@ class MeiliSearchIndex:
             return []
 
     # ------------------------------------------------------------------ settings
-    def _ensure(self) -> None:
-        """The index is there, and searches, filters and sorts by our fields. Once for each object."""
-        if self._ensured:
+    def _ensure(self, *, anew: bool = False) -> None:
+        """The index is there, and searches, filters and sorts by our fields. Looked at once for each object, which lives as long as
+        its process, unless `anew`."""
+        if self._ensured and not anew:
             return
         found = self._settings(self.name)
         if found is None:
@@ -199,7 +208,10 @@ class MeiliSearchIndex:
     def _settings(self, uid: str) -> dict[str, Any] | None:
         try:
             with or_missing(f"read the settings of {uid}"):
-                return dict(self._client.http.get(f"indexes/{uid}/settings"))
+                found = dict(self._client.http.get(f"indexes/{uid}/settings"))
+                # Told always: an answer without them is somebody else's.
+                _ = found["rankingRules"]
+                return found
         except Missing:
             return None
 

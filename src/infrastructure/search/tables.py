@@ -18,6 +18,9 @@ TOKENIZER = "trigram"
 GRAM = 3
 """Letters of what the text tables are looked up by (FTS5's trigram tokenizer)."""
 
+LARGEST = 2**63 - 1
+"""Of SQLite's whole numbers."""
+
 TABLES = ("documents", "facets", "texts")
 
 
@@ -50,20 +53,17 @@ class Generation:
             self.connection.execute(f"DROP TABLE IF EXISTS {name}_{self.number}")
 
     def put(self, documents: Sequence[Document]) -> None:
-        """Add or replace."""
+        """Add or replace. Raises SearchRefused for what SQLite can't keep: nothing else, or one document of thousands would be the end
+        of a whole rebuild."""
         for document in documents:
+            # First, since it looks whether the id can be kept too.
+            text = _text(document)
             self.remove([key_of(document)])
-            self._insert(document)
+            self._insert(document, text)
 
-    def _insert(self, document: Document) -> None:
+    def _insert(self, document: Document, text: str) -> None:
         g = self.number
-        values = [sortable(document.get(name)) for name in SORTABLE]
-        try:
-            text = json.dumps(document, ensure_ascii=False, allow_nan=False)
-            text.encode()
-        except (TypeError, ValueError) as error:
-            # Half of a surrogate pair too.
-            raise SearchRefused(f"document {key_of(document)!a} is no JSON: {error}") from error
+        values = [_held(sortable(document.get(name))) for name in SORTABLE]
         number = self.connection.execute(
             f"INSERT INTO documents_{g} (id, document, {', '.join(SORTABLE)}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
             (key_of(document), text, *values),
@@ -149,6 +149,22 @@ def key_of(document: Document) -> str:
     if not isinstance(found := document.get(KEY), str) or not found:
         raise SearchRefused(f"a document needs {KEY!r}, a text, and has {type(found).__name__}")
     return found
+
+
+def _text(document: Document) -> str:
+    key = key_of(document)
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError) as error:
+        # Half of a surrogate pair too.
+        raise SearchRefused(f"document {key!a} is no JSON: {error}") from error
+    return text
+
+
+def _held(value: object) -> object:
+    """As a column holds it: a whole number beyond 64 bits comes where the largest of them does."""
+    return max(-LARGEST - 1, min(LARGEST, value)) if isinstance(value, int) else value
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from src.application.ports.clock import Clock
@@ -41,7 +42,8 @@ class OldFilesOnDisk:
         for folder in folders:
             if not folder.is_dir():
                 continue
-            for place, _folders, names in os.walk(folder, onerror=_unreadable):
+            passed = list[OSError]()
+            for place, _folders, names in os.walk(folder, onerror=partial(_unreadable, folder, passed)):
                 for path in (Path(place) / name for name in names if not logs or is_log(name)):
                     try:
                         facts = path.lstat()
@@ -54,6 +56,7 @@ class OldFilesOnDisk:
                         kept += 1
                         continue
                     files, freed = files + 1, freed + facts.st_size
+            kept += len(passed)
         return Swept(files=files, freed_bytes=freed, kept=kept)
 
 
@@ -63,5 +66,11 @@ def is_log(name: str) -> bool:
     return name.endswith(LOG_NAMES) or (last.isdigit() and stem.endswith(LOG_NAMES))
 
 
-def _unreadable(error: OSError) -> None:
-    raise FileAccessError(f"a folder to clean up can't be read: {error.strerror or error}") from error
+def _unreadable(folder: Path, passed: list[OSError], error: OSError) -> None:
+    """Raises FileAccessError for the folder itself. One in it is passed over, as it may be somebody else's: the others have their
+    turn. One that is gone since it was listed has nothing in it."""
+    if isinstance(error, FileNotFoundError):
+        return
+    if error.filename is None or Path(error.filename) == folder:
+        raise FileAccessError(f"a folder to clean up can't be read: {error.strerror or error}") from error
+    passed.append(error)

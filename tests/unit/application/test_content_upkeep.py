@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,7 +22,7 @@ from src.application.content.statistics import CountDay, DailyStatisticsHandler,
 from src.application.outcome import Done, Snooze
 from src.application.ports.cache import CacheBusy, CacheCleaned, CopySource, Warmed
 from src.domain.content.days import bounds, day_before
-from src.domain.errors import InvalidPayload
+from src.domain.errors import FileAccessError, InvalidPayload
 from src.infrastructure.memory.contents import MemoryContents
 from src.infrastructure.memory.platform import MemorySessions, MemoryStatistics, View
 from src.infrastructure.memory.storage import MemoryStorage
@@ -138,6 +140,33 @@ def test_folders_that_nobody_named_or_that_are_not_there_have_nothing_in_them(tm
         clock=FrozenClock(), logs=None, log_seconds=1, temp=tmp_path / "none", cache=tmp_path, temp_seconds=1
     )
     assert (files.remove_old_logs().files, files.remove_old_temp().files) == (0, 0)
+
+
+@pytest.mark.parametrize(("error", "kept"), [(errno.EACCES, 1), (errno.ENOENT, 0)])
+def test_a_folder_that_can_not_be_read_keeps_no_other_from_being_cleaned_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, kept: int
+) -> None:
+    """In a folder that many use (/tmp) some are others' own, and some go while it is gone through."""
+    clock, temp = FrozenClock(), tmp_path / "temp"
+    for name in ("a/old", "b/old", "c/old"):
+        aged(temp / name, clock.now(), 2)
+    files = OldFilesOnDisk(clock=clock, logs=None, log_seconds=1, temp=temp, cache=tmp_path, temp_seconds=86_400)
+    scandir, refused = os.scandir, {str(temp / "b")}
+
+    def look(place: str) -> Any:
+        if str(place) in refused:
+            raise OSError(error, os.strerror(error), str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", look)
+    swept = files.remove_old_temp()
+    assert (swept.files, swept.kept) == (2, kept)
+    refused.add(str(temp))
+    if error == errno.EACCES:
+        with pytest.raises(FileAccessError, match="can't be read"):
+            files.remove_old_temp()
+    else:
+        assert files.remove_old_temp().files == 0
 
 
 # ---------------------------------------------------------------------- daily figures

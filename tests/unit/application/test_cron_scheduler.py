@@ -286,3 +286,30 @@ def test_f45_a_turn_that_fires_several_while_the_queue_hangs_tells_of_itself_in_
     health.turned("scheduler")
     scheduler.turn()
     assert lived == [True] * 3
+
+
+@pytest.mark.parametrize(("asked", "given"), [(None, 1), (0, 0), (-3, -3)])
+def test_a_job_by_the_clock_has_its_type_s_priority_unless_the_entry_says_otherwise(
+    place: Place, asked: int | None, given: int
+) -> None:
+    """As one by a message: a clean-up that cron asks for waits in `worker:low` too (seed 000, section 2)."""
+    catalog = Catalog([JobType(name="work", parse=lambda _tenant, payload: payload, handler="x:Y", priority=1)])
+    scheduler = replace(place.scheduler(replace(HOURLY, priority=asked)), catalog=catalog)
+    scheduler.turn()
+    place.clock.advance(HOUR)
+    scheduler.turn()
+    assert [job.priority for job in place.jobs()] == [given]
+
+
+@pytest.mark.parametrize(("missed", "told"), [(Missed.LATEST, [1.0]), (Missed.ALL, [None, None, None])])
+def test_only_moments_that_were_given_up_are_told_as_passed_over(
+    place: Place, caplog: pytest.LogCaptureFixture, missed: Missed, told: list[float | None]
+) -> None:
+    entry = replace(HOURLY, policy=Policy(missed=missed))
+    place.scheduler(entry).turn()
+    place.clock.advance(3.5 * HOUR)
+    with caplog.at_level("INFO"):
+        place.scheduler(entry).turn()
+    fired = [record for record in caplog.records if record.msg == "cron.fired"]
+    since = [getattr(record, "passed_over_since", None) for record in fired]
+    assert [text and (datetime.fromisoformat(text).timestamp() - NOON) / HOUR for text in since] == told

@@ -43,7 +43,7 @@ def test_a_line_without_options_is_by_utc_and_by_the_default_policy() -> None:
     policy = Policy(missed=Missed.SKIP, grace_seconds=5)
     entry = one("30 4 * * 1  send_weekly_email", policy)
     assert (entry.type, entry.schedule, entry.policy) == ("send_weekly_email", Schedule("30 4 * * 1", "UTC"), policy)
-    assert (entry.tenant, entry.max_attempts, entry.priority, entry.queue) == ("default", None, 0, None)
+    assert (entry.tenant, entry.max_attempts, entry.priority, entry.queue) == ("default", None, None, None)
 
 
 def test_the_payload_says_when_it_was_due() -> None:

@@ -182,6 +182,26 @@ def test_f28_what_can_not_be_understood_is_kept_once_with_the_reason(office: Off
     assert len(office.reasons()) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "document"),
+    [
+        ("content.viewed", b"17"),
+        ("content.progress_updated", b"\x80\x04pickled."),
+        ("content.viewed", {"content_id": "c1", "v": "first"}),
+        ("content.viewed", {"content_id": "c1", "schema_version": 2}),
+        ("content.viewed", {"content_id": "c1", "tenant": {"name": "acme"}}),
+        (None, {"event_type": "content.viewed", "payload": "c1"}),
+        (None, {"event_type": "content.viewed", "payload": {"id": 1}, "schema_version": 7}),
+        (None, {"specversion": "1.0", "id": "e1", "source": "/x", "type": "content.viewed", "data": [1]}),
+        ("content.created", {"event_type": "content.viewed", "payload": None}),
+    ],
+)
+def test_c4_events_of_others_are_passed_over_however_they_look(office: Office, kind: str | None, document: Any) -> None:
+    """The stream has the whole platform's events: a dead letter of each, with word to an administrator, would drown all others."""
+    assert office.hear(kind, document) == []
+    assert (office.jobs(), office.reasons()) == ({}, [])
+
+
 # ---------------------------------------------------------------------- the listener
 @dataclass
 class Road:
