@@ -93,6 +93,15 @@ def test_a_film_is_there_whole_with_its_row(cache: SsdCache, index: MemoryCacheI
     assert shares[-1] == 1.0
 
 
+def test_an_id_that_looks_like_another_one_with_its_extension_has_a_film_of_its_own(cache: SsdCache) -> None:
+    first = cache.copy_to_ssd(film("a", 10 * KIB, extension=".mp4"), "a", lambda _share: None)
+    other = cache.copy_to_ssd(film("b", 20 * KIB, extension=""), "a.mp4", lambda _share: None)
+    last = cache.copy_to_ssd(film("c", 5 * KIB, extension=""), "a.mp4.", lambda _share: None)
+    assert Path(first.path).read_bytes() == content_of("av1", 10 * KIB)
+    assert Path(other.path).read_bytes() == content_of("bv1", 20 * KIB)
+    assert Path(last.path).read_bytes() == content_of("cv1", 5 * KIB)
+
+
 def test_what_is_there_is_not_copied_again_but_counts_as_used(cache: SsdCache, index: MemoryCacheIndex) -> None:
     warm(cache, "a", 10 * KIB)
     cache.clock.advance(60)  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.application.ports.content import FIELDS, ContentMissing
-from tests.contracts.backends.content import ContentPlace
+from tests.contracts.backends.content import ContentPlace, ForeignPlatform
 
 METADATA = {
     "duration_seconds": 5400.25,
@@ -78,3 +78,15 @@ def test_an_id_that_is_gone_is_still_a_place_to_go_on_from(platform: ContentPlac
     for number in (1, 3):
         platform.add(str(number), file_path="films/1.mkv", title="A film")
     assert [record["id"] for record in platform.contents().page("2", 10)] == ["3"]
+
+
+def test_a_record_says_its_id_as_pages_do_however_it_was_asked_for(platform: ContentPlace) -> None:
+    """Else one content would have two documents in the search index."""
+    platform.add("17", file_path="films/17.mkv", title="Seventeen")
+    contents = platform.contents()
+    if not isinstance(platform, ForeignPlatform):
+        with pytest.raises(ContentMissing):
+            contents.get("017")
+        return
+    assert contents.get("017")["id"] == "17"
+    assert contents.get("017") == contents.page(None, 1)[0]

@@ -33,8 +33,8 @@ class Places:
     folder: Path
 
     def film(self, content_id: str, extension: str) -> Path:
-        """The final name."""
-        return self.folder / f"{content_id}{extension}"
+        """The final name: no other content's, also where an id looks like another one with its extension (`a.mp4`)."""
+        return self.folder / f"{content_id}{extension or ('.' if '.' in content_id else '')}"
 
     def part(self, content_id: str) -> Path:
         """The copy under way."""

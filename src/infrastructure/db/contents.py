@@ -29,7 +29,7 @@ class SqlContents:
     """the table is ours: a film that nobody entered gets its row with its metadata"""
 
     def get(self, content_id: str) -> Mapping[str, Any]:
-        """The row, under our names."""
+        """The row, under our names, and with its own id: "007" or an id in capital letters may be another spelling of it."""
         query = text(f"SELECT * FROM {quoted(self.table)} WHERE {self._column('id')} = :id")  # noqa: S608 - quoted names
 
         def look(connection: Connection) -> Mapping[str, Any] | None:
@@ -46,7 +46,7 @@ class SqlContents:
             raise self._missing(content_id) from error
         if row is None:
             raise self._missing(content_id)
-        return self._record(row) | {"id": content_id}
+        return self._record(row)
 
     def _can_be(self, content_id: str) -> bool:
         """An id that the column can't hold (text for a number) is one that no row has."""

@@ -18,8 +18,9 @@ class HttpContents:
     api: Api
 
     def get(self, content_id: str) -> Mapping[str, Any]:
-        """The API's record."""
-        return {**self.api.ask("GET", _place(content_id)), "id": content_id}
+        """The API's record, with its own id where it says one."""
+        record = self.api.ask("GET", _place(content_id))
+        return {**record, "id": str(record.get("id", content_id))}
 
     def get_file_path(self, content_id: str) -> str:
         """The record's `file_path`."""
