@@ -50,6 +50,17 @@ local function lines(given)
   return found
 end
 
+-- The job that an event is of, as its JSON spells it. Only cut out: cjson refuses what Python writes of half a surrogate pair, and
+-- one such event would stop a sink for all jobs. What stands before it (id, type, time) can't look like it: quotes are escaped.
+local function job_of(event)
+  local _, before = find(event, '"job_id":"', 1, true)
+  local at = find(event, '["\\]', before + 1)
+  while sub(event, at, at) ~= '"' do
+    at = find(event, '["\\]', at + 2)
+  end
+  return sub(event, before + 1, at - 1)
+end
+
 local function keys_of(ids)
   local keys, beginning = {}, base .. 'job:'
   for i = 1, #ids do
