@@ -280,6 +280,32 @@ def test_indexes_of_a_busy_ledger_forget_what_has_expired() -> None:
     ledger.close()
 
 
+def test_a_list_by_end_skips_nobody_for_what_expires_while_it_is_read(ledger: RedisLedger) -> None:
+    """Pages of 200; two batches are wider than one, two end within one."""
+    ids = [f"job-{number:03}" for number in range(700)]
+    for start, stop in ((0, 50), (50, 350), (350, 400), (400, 700)):
+        begun(ledger, *ids[start:stop])
+        assert len(ledger.succeed({job_id: (1, {}) for job_id in ids[start:stop]})) == stop - start
+    every = JobFilter(type="work", ended_from=0.0, limit=1000)
+    assert [job.id for job in ledger.list(every)] == ids
+    assert [job.id for job in ledger.list(JobFilter(limit=1000))] == ids[::-1]
+    with client() as asking:
+        asking.delete(*(ledger.store.key("job", job_id) for job_id in ids[:350]))
+    assert [job.id for job in ledger.list(every)] == ids[350:]
+
+
+def test_the_place_of_an_end_that_expired_is_not_the_next_life_s(ledger: RedisLedger) -> None:
+    begun(ledger, "job-1")
+    ledger.succeed({"job-1": (1, {})})
+    first = ledger.change("job-1", lambda job, now: job).finished_at
+    with client() as asking:
+        asking.delete(ledger.store.key("job", "job-1"))
+    begun(ledger, "job-1")
+    ledger.change("job-1", failing(1, InvalidPayload("bad input")))
+    assert list(ledger.list(JobFilter(ended_to=first))) == []
+    assert [job.state for job in ledger.list(JobFilter(ended_from=first))] == [JobState.FAILED]
+
+
 def test_a_reopened_job_and_its_history_stay_until_it_ends_again() -> None:
     ledger = new_ledger(keep_seconds=2)
     begun(ledger, "job-1", subject="v1")
