@@ -21,6 +21,9 @@ from tests.adapters.redis_servers import client, cluster, own_server, url
 from tests.contracts.moves import at_once, claim, draft, failing
 from tests.servers.process import Server
 
+LETTERS = ("letters", "untold", "passing")
+"""Their indexes."""
+
 PATIENCE = 60.0
 """Only ends a test that is broken."""
 
@@ -254,7 +257,7 @@ def test_ended_jobs_leave_with_all_that_is_theirs_and_nobody_sweeps() -> None:
     ledger.change("failed", failing(1, InvalidPayload("bad input")))
     ledger.succeed({"succeeded": (1, {"n": 1})})
     assert {"past:retried", "letter:failed.1", 'about:work\t"v1"', "SUCCEEDED:work"} <= keys(ledger)
-    until(lambda: keys(ledger) <= {"types", "RUNNING:work", "tenant:work\tt1", "job:running", "letters", "untold"})
+    until(lambda: keys(ledger) <= {"types", "RUNNING:work", "tenant:work\tt1", "job:running", *LETTERS})
     letters = RedisDeadLetters(url(), ledger.name)
     assert (letters.unnotified(5), list(letters.list(DeadLetterFilter()))) == ([], [])
     assert keys(ledger) == {"types", "RUNNING:work", "tenant:work\tt1", "job:running"}
@@ -277,6 +280,24 @@ def test_indexes_of_a_busy_ledger_forget_what_has_expired() -> None:
     ledger.succeed({"new": (1, {})})
     with client() as asking:
         assert asking.zrange(ledger.store.key("SUCCEEDED", "work"), 0, -1) == [b"new"]
+    ledger.close()
+
+
+def test_letters_that_have_expired_leave_the_indexes_although_nobody_reads_them() -> None:
+    ledger = new_ledger(keep_seconds=0.5)
+    letters = RedisDeadLetters(url(), ledger.name)
+    letters.add(_letter())
+    for name in ("job-1", "job-2", "job-3"):
+        begun(ledger, name)
+        ledger.change(name, failing(1, InvalidPayload("bad input")))
+    until(lambda: not any(key.startswith("job:") for key in keys(ledger)))
+    begun(ledger, "job-1")
+    ledger.change("job-1", failing(1, InvalidPayload("bad input")))
+    with client() as asking:
+        found = [asking.zrange(ledger.store.key(index), 0, -1) for index in LETTERS]
+    assert list(map(set, found)) == [{b"letter-1", b"job-1.1"}, {b"letter-1", b"job-1.1"}, {b"job-1.1"}]
+    letters.remove(["letter-1", "job-1.1"])
+    assert not keys(ledger) & set(LETTERS)
     ledger.close()
 
 

@@ -9,6 +9,7 @@
 -- types               set     of the jobs there were
 -- letter:<id>         hash    head, body, told; a job's expires with its row
 -- letters, untold     zset    ids of letters by creation
+-- passing             zset    ids of jobs' letters by when they expire
 -- outbox:<sink>       zset    ids of events that the sink has yet to be sent, in the order of their writing
 -- parked:<sink>       zset    those of them that are parked, and no longer in outbox:<sink>; by the same numbers
 -- holds:<sink>        hash    id -> tries, when it may go again (nothing: parked), error; by tabs
