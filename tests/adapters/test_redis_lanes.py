@@ -131,6 +131,19 @@ def test_depth_is_of_all_lanes_and_doctor_names_them(lanes: RedisLanes, names: t
     assert any(all(name in fact for name in names) for fact in lanes.check())
 
 
+def test_a_lane_that_fails_takes_nothing_with_it_that_a_better_one_gave(
+    lanes: RedisLanes, names: tuple[str, ...]
+) -> None:
+    """On a cluster each lane may be on a server of its own. Here another program keeps something else under its name."""
+    push(names[0], b"1", b"2")
+    with client() as other:
+        other.set(names[1], "no list")
+    assert take(lanes) == [b"1", b"2"]
+    with pytest.raises(QueueUnavailable):
+        take(lanes)
+    assert lanes.lanes[0].depth().in_flight == 2
+
+
 def test_a_server_that_is_away_is_told(names: tuple[str, ...]) -> None:
     lanes = RedisLanes(NOWHERE, names, SystemClock())
     with pytest.raises(QueueUnavailable):

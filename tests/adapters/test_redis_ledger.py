@@ -21,6 +21,9 @@ from tests.adapters.redis_servers import client, cluster, own_server, url
 from tests.contracts.moves import at_once, claim, draft, failing
 from tests.servers.process import Server
 
+LETTERS = ("letters", "untold", "passing")
+"""Their indexes."""
+
 PATIENCE = 60.0
 """Only ends a test that is broken."""
 
@@ -254,7 +257,7 @@ def test_ended_jobs_leave_with_all_that_is_theirs_and_nobody_sweeps() -> None:
     ledger.change("failed", failing(1, InvalidPayload("bad input")))
     ledger.succeed({"succeeded": (1, {"n": 1})})
     assert {"past:retried", "letter:failed.1", 'about:work\t"v1"', "SUCCEEDED:work"} <= keys(ledger)
-    until(lambda: keys(ledger) <= {"types", "RUNNING:work", "tenant:work\tt1", "job:running", "letters", "untold"})
+    until(lambda: keys(ledger) <= {"types", "RUNNING:work", "tenant:work\tt1", "job:running", *LETTERS})
     letters = RedisDeadLetters(url(), ledger.name)
     assert (letters.unnotified(5), list(letters.list(DeadLetterFilter()))) == ([], [])
     assert keys(ledger) == {"types", "RUNNING:work", "tenant:work\tt1", "job:running"}
@@ -278,6 +281,50 @@ def test_indexes_of_a_busy_ledger_forget_what_has_expired() -> None:
     with client() as asking:
         assert asking.zrange(ledger.store.key("SUCCEEDED", "work"), 0, -1) == [b"new"]
     ledger.close()
+
+
+def test_letters_that_have_expired_leave_the_indexes_although_nobody_reads_them() -> None:
+    ledger = new_ledger(keep_seconds=0.5)
+    letters = RedisDeadLetters(url(), ledger.name)
+    letters.add(_letter())
+    for name in ("job-1", "job-2", "job-3"):
+        begun(ledger, name)
+        ledger.change(name, failing(1, InvalidPayload("bad input")))
+    until(lambda: not any(key.startswith("job:") for key in keys(ledger)))
+    begun(ledger, "job-1")
+    ledger.change("job-1", failing(1, InvalidPayload("bad input")))
+    with client() as asking:
+        found = [asking.zrange(ledger.store.key(index), 0, -1) for index in LETTERS]
+    assert list(map(set, found)) == [{b"letter-1", b"job-1.1"}, {b"letter-1", b"job-1.1"}, {b"job-1.1"}]
+    letters.remove(["letter-1", "job-1.1"])
+    assert not keys(ledger) & set(LETTERS)
+    ledger.close()
+
+
+def test_a_list_by_end_skips_nobody_for_what_expires_while_it_is_read(ledger: RedisLedger) -> None:
+    """Pages of 200; two batches are wider than one, two end within one."""
+    ids = [f"job-{number:03}" for number in range(700)]
+    for start, stop in ((0, 50), (50, 350), (350, 400), (400, 700)):
+        begun(ledger, *ids[start:stop])
+        assert len(ledger.succeed({job_id: (1, {}) for job_id in ids[start:stop]})) == stop - start
+    every = JobFilter(type="work", ended_from=0.0, limit=1000)
+    assert [job.id for job in ledger.list(every)] == ids
+    assert [job.id for job in ledger.list(JobFilter(limit=1000))] == ids[::-1]
+    with client() as asking:
+        asking.delete(*(ledger.store.key("job", job_id) for job_id in ids[:350]))
+    assert [job.id for job in ledger.list(every)] == ids[350:]
+
+
+def test_the_place_of_an_end_that_expired_is_not_the_next_life_s(ledger: RedisLedger) -> None:
+    begun(ledger, "job-1")
+    ledger.succeed({"job-1": (1, {})})
+    first = ledger.change("job-1", lambda job, now: job).finished_at
+    with client() as asking:
+        asking.delete(ledger.store.key("job", "job-1"))
+    begun(ledger, "job-1")
+    ledger.change("job-1", failing(1, InvalidPayload("bad input")))
+    assert list(ledger.list(JobFilter(ended_to=first))) == []
+    assert [job.state for job in ledger.list(JobFilter(ended_from=first))] == [JobState.FAILED]
 
 
 def test_a_reopened_job_and_its_history_stay_until_it_ends_again() -> None:

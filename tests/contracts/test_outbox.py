@@ -239,6 +239,26 @@ def test_f37_more_than_a_page_of_what_is_held_hides_nothing_behind_it(ledger: Wh
     assert names(outbox) == [f"job-119.1.{READY}"]
 
 
+def test_f37_an_event_that_tells_of_half_a_surrogate_pair_is_held_like_any_other(
+    ledger: WholeLedger, outbox: OutboxDesk
+) -> None:
+    """From a file's name that is no UTF-8. One that can't be read again would stop the sink for all jobs."""
+    for name in ("job-1", 'job-"\\'):
+        ledger.admit(draft(name))
+        ledger.change(name, failing(begun(ledger, name), UnsupportedFormat("no codec for a\udcff.mp4")))
+        again(ledger, name)
+    done(ledger, "job-2")
+    odd, odder = f"job-1.1.{JOB_FAILED}", f'job-"\\.1.{JOB_FAILED}'
+    outbox.hold("a", odd, tries=1, error="x", seconds=20)
+    outbox.hold("a", odder, tries=1, error="x", seconds=None)
+    assert names(outbox) == [OTHER]
+    outbox.hold("a", odd, tries=2, error="x", seconds=None)
+    assert names(outbox) == [OTHER]
+    assert list(outbox.release("a", [odd])) == [odd]
+    outbox.sent("a", [odder])
+    assert names(outbox) == [odd, LATER, f'job-"\\.2.{JOB_FAILED}', OTHER]
+
+
 def test_nobody_who_is_told_means_nothing_is_written(ledgers: LedgerPlace, outbox: Outbox) -> None:
     catalog = Catalog([JobType(name="work", parse=parse, handler="nowhere:None", announces=announcing)])
     done(ledgers.ledger(catalog.effects))

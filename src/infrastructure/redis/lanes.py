@@ -124,9 +124,15 @@ class RedisLanes:
             room = min(most, limit - len(taken))
             if room <= 0 or most_bytes <= 0:
                 continue
-            found, next_due = self.lanes[number].look(
-                room, visibility_seconds=visibility_seconds, most_bytes=most_bytes
-            )
+            try:
+                found, next_due = self.lanes[number].look(
+                    room, visibility_seconds=visibility_seconds, most_bytes=most_bytes
+                )
+            except QueueUnavailable:
+                if not taken:
+                    raise
+                # What other lanes gave is leased to us, and nobody else could take it meanwhile; the next look says it.
+                break
             most_bytes -= sum(len(each.body) for each in found)
             self._looked[number] = self.clock.monotonic()
             due = min(due, next_due)

@@ -52,7 +52,15 @@ TRIAL = "selftest"
 """Type, tenant and subject of the jobs of a start-up check."""
 
 TRIAL_KEYS = (
-    *("types", "letters", "untold", f"tenant:{TRIAL}\t{TRIAL}", f'about:{TRIAL}\t"{TRIAL}"', f"letter:{TRIAL}.1"),
+    *(
+        "types",
+        "letters",
+        "untold",
+        "passing",
+        f"tenant:{TRIAL}\t{TRIAL}",
+        f'about:{TRIAL}\t"{TRIAL}"',
+        f"letter:{TRIAL}.1",
+    ),
     *(f"{kind}:{name}" for kind in ("job", "past") for name in (TRIAL, f"{TRIAL}-2")),
     *(f"{state.value}:{TRIAL}" for state in JobState),
 )

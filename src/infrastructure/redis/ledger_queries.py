@@ -103,7 +103,7 @@ class RedisJobQueries:
         while some := list(islice(places, PAGE)):
             if last is not None and some[0][0] < last:
                 break
-            found.update((job.id, job) for job in self._rows(some) if _wanted(job, criteria))
+            found.update((job.id, job) for _, job in self._rows(some) if _wanted(job, criteria))
             if len(found) >= most:
                 newest = heapq.nlargest(most, found.values(), key=_created)
                 found, last = {job.id: job for job in newest}, newest[-1].created_at if newest else float("inf")
@@ -115,35 +115,41 @@ class RedisJobQueries:
         places = heapq.merge(*(self._places(index, low, high) for index in self._indexes(criteria)))
         seen: set[str] = set()
         while some := list(islice(places, PAGE)):
-            for job in self._rows(some):
-                # Opened again, or ended anew, since its place was read: it is told of in its next place.
-                if job.id not in seen and job.state.is_terminal and _wanted(job, criteria):
+            for ended_at, job in self._rows(some):
+                # Opened again or ended anew since, or a place that an expired row of this id left: it is told of in its own place.
+                if job.id not in seen and job.finished_at == ended_at and _wanted(job, criteria):
                     seen.add(job.id)
                     yield job
 
     def _places(self, index: str, start: str, stop: str) -> Iterator[Place]:
         """From the score `start` to the score `stop`."""
-        down, offset = start == "+inf" and stop == "-inf", 0
+        down, since, met = stop == "-inf", start, 0
         while True:
-
-            def page(client: Redis, at: int = offset) -> Any:
-                if down:
-                    return client.zrevrange(index, at, at + PAGE - 1, withscores=True)
-                return client.zrangebyscore(index, start, stop, start=at, num=PAGE, withscores=True)
-
-            found = self.store.link.ask(page)
+            # On from the last score, and not by rank: what has expired leaves the index meanwhile, and the others move up.
+            found = self._page(index, down, since, since, met) if met else []
+            if len(found) < PAGE:
+                found = [*found, *self._page(index, down, f"({since}" if met else since, stop)]
             for name, score in found:
+                met = met + 1 if repr(score) == since else 1
+                since = repr(score)
                 yield score, name.decode(), index
             if len(found) < PAGE:
                 return
-            offset += len(found)
 
-    def _rows(self, places: Sequence[Place]) -> Iterator[Job]:
+    def _page(self, index: str, down: bool, since: str, stop: str, offset: int = 0) -> Any:
+        def page(client: Redis) -> Any:
+            turn = client.zrevrangebyscore if down else client.zrangebyscore
+            return turn(index, since, stop, start=offset, num=PAGE, withscores=True)
+
+        return self.store.link.ask(page)
+
+    def _rows(self, places: Sequence[Place]) -> Iterator[tuple[float, Job]]:
+        """With the scores of their places."""
         given = [part for _, name, index in places for part in (index, name)]
         texts = self.store.run("ledger_rows", *given)
-        for (_, name, _), text in zip(places, texts, strict=True):
+        for (score, name, _), text in zip(places, texts, strict=True):
             if text:
-                yield to_row(plain(name.encode()), text).job
+                yield score, to_row(plain(name.encode()), text).job
 
     def _beginning(self, prefix: str) -> Iterator[Job]:
         """Jobs whose ids begin so, two at most."""
@@ -152,7 +158,7 @@ class RedisJobQueries:
         for index in self._indexes(JobFilter()):
             places = [(0.0, name, index) for name in scanned(self.store, index, pattern) if name not in met]
             for start in range(0, len(places), PAGE):
-                for job in self._rows(places[start : start + PAGE]):
+                for _, job in self._rows(places[start : start + PAGE]):
                     if job.id.startswith(prefix):
                         yield job
                         met.add(escaped(job.id))

@@ -9,6 +9,7 @@
 -- types               set     of the jobs there were
 -- letter:<id>         hash    head, body, told; a job's expires with its row
 -- letters, untold     zset    ids of letters by creation
+-- passing             zset    ids of jobs' letters by when they expire
 -- outbox:<sink>       zset    ids of events that the sink has yet to be sent, in the order of their writing
 -- parked:<sink>       zset    those of them that are parked, and no longer in outbox:<sink>; by the same numbers
 -- holds:<sink>        hash    id -> tries, when it may go again (nothing: parked), error; by tabs
@@ -48,6 +49,17 @@ local function lines(given)
     to = find(given, '\n', from, true)
   end
   return found
+end
+
+-- The job that an event is of, as its JSON spells it. Only cut out: cjson refuses what Python writes of half a surrogate pair, and
+-- one such event would stop a sink for all jobs. What stands before it (id, type, time) can't look like it: quotes are escaped.
+local function job_of(event)
+  local _, before = find(event, '"job_id":"', 1, true)
+  local at = find(event, '["\\]', before + 1)
+  while sub(event, at, at) ~= '"' do
+    at = find(event, '["\\]', at + 2)
+  end
+  return sub(event, before + 1, at - 1)
 end
 
 local function keys_of(ids)

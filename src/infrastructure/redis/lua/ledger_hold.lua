@@ -11,7 +11,7 @@ if ARGV[4] ~= '' then
 elseif score then
   redis.call('ZREM', base .. 'outbox:' .. sink, id)
   redis.call('ZADD', base .. 'parked:' .. sink, score, id)
-  redis.call('HSET', base .. 'behind:' .. sink, cjson.decode(event).job_id, id)
+  redis.call('HSET', base .. 'behind:' .. sink, job_of(event), id)
 end
 redis.call('HSET', base .. 'holds:' .. sink, id, ARGV[3] .. '\t' .. retry_at .. '\t' .. ARGV[5])
 return 1

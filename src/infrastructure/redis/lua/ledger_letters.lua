@@ -8,6 +8,7 @@ for i = 2, #ARGV do
   if not found[1] then
     redis.call('ZREM', base .. 'letters', ARGV[i])
     redis.call('ZREM', base .. 'untold', ARGV[i])
+    redis.call('ZREM', base .. 'passing', ARGV[i])
   end
 end
 return answer

@@ -5,7 +5,7 @@ local holding = redis.call('EXISTS', holds) == 1
 local found, held, from, page = {}, {}, 0, math.min(limit, STEP)
 
 local function may_go(event, note)
-  local job = cjson.decode(event).job_id
+  local job = job_of(event)
   if note ~= '' and tonumber(string.match(note, '^%d+\t([^\t]*)')) > now then
     held[job] = true
   end

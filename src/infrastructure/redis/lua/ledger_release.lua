@@ -9,7 +9,7 @@ for i = 2, #ARGV do
     if score then
       redis.call('ZREM', base .. 'parked:' .. sink, id)
       redis.call('ZADD', base .. 'outbox:' .. sink, score, id)
-      redis.call('HDEL', base .. 'behind:' .. sink, cjson.decode(redis.call('HGET', base .. 'events:' .. sink, id)).job_id)
+      redis.call('HDEL', base .. 'behind:' .. sink, job_of(redis.call('HGET', base .. 'events:' .. sink, id)))
     end
   end
 end

@@ -5,7 +5,7 @@ allow_full()
 for i = 2, #ARGV do
   local id = ARGV[i]
   if redis.call('HDEL', base .. 'holds:' .. sink, id) == 1 and redis.call('ZREM', base .. 'parked:' .. sink, id) == 1 then
-    redis.call('HDEL', base .. 'behind:' .. sink, cjson.decode(redis.call('HGET', events, id)).job_id)
+    redis.call('HDEL', base .. 'behind:' .. sink, job_of(redis.call('HGET', events, id)))
   end
   redis.call('ZREM', base .. 'outbox:' .. sink, id)
   redis.call('HDEL', events, id)

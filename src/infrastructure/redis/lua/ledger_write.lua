@@ -2,6 +2,19 @@
 -- 'done', 'again' (read it anew), 'full' (the tenant has its running jobs), or 'busy' (another job about the subject)
 local LATE = 5000000 -- microseconds after which a move's idea of now is too old: its process stood still
 
+-- Before a letter that expires is put into the indexes: those that have expired leave them, whether or not anybody reads them.
+-- One of the same id may be among those.
+local function pass(letter, keep)
+  local passing = base .. 'passing'
+  local gone = redis.call('ZRANGEBYSCORE', passing, '-inf', text(now), 'LIMIT', 0, STEP)
+  if #gone > 0 then
+    for _, index in ipairs({ 'letters', 'untold', 'passing' }) do
+      redis.call('ZREM', base .. index, unpack(gone))
+    end
+  end
+  redis.call('ZADD', passing, text(now + keep / 1000), letter)
+end
+
 local function write(given)
   local id, version, read, head, old, new, group, subject = unpack(given, 1, 8)
   local score, lease, keep, running = given[9], given[10], given[11], tonumber(given[12])
@@ -69,10 +82,12 @@ local function write(given)
     redis.call('DEL', base .. 'letter:' .. stale)
     redis.call('ZREM', base .. 'letters', stale)
     redis.call('ZREM', base .. 'untold', stale)
+    redis.call('ZREM', base .. 'passing', stale)
   end
   if letter ~= '' and redis.call('EXISTS', base .. 'letter:' .. letter) == 0 then
     redis.call('HSET', base .. 'letter:' .. letter, 'head', letter_head, 'body', letter_body)
     redis.call('PEXPIRE', base .. 'letter:' .. letter, keep)
+    pass(letter, keep)
     redis.call('ZADD', base .. 'letters', text(now), letter)
     redis.call('ZADD', base .. 'untold', text(now), letter)
   end
