@@ -239,6 +239,19 @@ def test_f37_more_than_a_page_of_what_is_held_hides_nothing_behind_it(ledger: Wh
     assert names(outbox) == [f"job-119.1.{READY}"]
 
 
+def test_why_a_sink_takes_nothing_is_kept_beside_an_event_that_may_go_all_the_same(
+    ledger: WholeLedger, outbox: OutboxDesk
+) -> None:
+    done(ledger, "job-1")
+    again(ledger, "job-1")
+    outbox.hold("a", FIRST, tries=0, error="away", seconds=0)
+    assert names(outbox) == [FIRST, LATER]
+    (first, later) = outbox.kept("a", 10)
+    assert first.hold is not None
+    assert (first.hold.tries, first.hold.error, later.hold) == (0, "away", None)
+    assert outbox.waiting()["a"].parked == 0
+
+
 def test_nobody_who_is_told_means_nothing_is_written(ledgers: LedgerPlace, outbox: Outbox) -> None:
     catalog = Catalog([JobType(name="work", parse=parse, handler="nowhere:None", announces=announcing)])
     done(ledgers.ledger(catalog.effects))

@@ -16,6 +16,9 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from src.application.catalog import Catalog
+from src.application.decoders.decoded import Requests
+from src.application.decoders.registry import Decoders
+from src.application.decoders.settings import DecoderSettings
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.environment import load
@@ -98,6 +101,17 @@ def test_the_unit_starts_every_process() -> None:
     assert int(service["TimeoutStopSec"]) > load(BOTH).shutdown.grace_seconds
     for line in re.findall(r"^Environment=(.*)", text, re.MULTILINE):
         load(dict([line.split("=", 1)]))
+
+
+def test_the_messages_are_jobs() -> None:
+    found = re.findall(r'\{"id": "[^%\n]*?\}\}', PAGE)
+    assert len(found) == 2
+    settings = load(ALONE)
+    decoders = Decoders(build_catalog(settings), DecoderSettings())
+    for message in found:
+        decoded = decoders.decode(message.encode(), {})
+        assert isinstance(decoded, Requests)
+        assert [draft.type in {"thumbnail", "index"} for draft in decoded.drafts] == [True]
 
 
 def migrations() -> list[ModuleType]:
