@@ -82,8 +82,10 @@ def test_rows_of_the_revision_before_survive_the_upgrade(empty: str) -> None:
 def test_a_user_who_may_not_make_tables_hears_so(server: Server, empty: str) -> None:
     execute(empty, "DROP ROLE IF EXISTS reader")
     execute(empty, "CREATE ROLE reader LOGIN")
-    with pytest.raises(ConfigError, match="lacks a privilege"):
+    with pytest.raises(ConfigError, match="lacks a privilege") as raised:
         schema.upgrade(as_user(empty, "reader"))
+    assert "as the role that owns the tables" in str(raised.value.fix)
+    assert "docs/postgresql.md" in str(raised.value.fix)
     assert schema.schema_version(empty) is None
 
 

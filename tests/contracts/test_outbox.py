@@ -259,6 +259,19 @@ def test_f37_an_event_that_tells_of_half_a_surrogate_pair_is_held_like_any_other
     assert names(outbox) == [odd, LATER, f'job-"\\.2.{JOB_FAILED}', OTHER]
 
 
+def test_why_a_sink_takes_nothing_is_kept_beside_an_event_that_may_go_all_the_same(
+    ledger: WholeLedger, outbox: OutboxDesk
+) -> None:
+    done(ledger, "job-1")
+    again(ledger, "job-1")
+    outbox.hold("a", FIRST, tries=0, error="away", seconds=0)
+    assert names(outbox) == [FIRST, LATER]
+    (first, later) = outbox.kept("a", 10)
+    assert first.hold is not None
+    assert (first.hold.tries, first.hold.error, later.hold) == (0, "away", None)
+    assert outbox.waiting()["a"].parked == 0
+
+
 def test_nobody_who_is_told_means_nothing_is_written(ledgers: LedgerPlace, outbox: Outbox) -> None:
     catalog = Catalog([JobType(name="work", parse=parse, handler="nowhere:None", announces=announcing)])
     done(ledgers.ledger(catalog.effects))

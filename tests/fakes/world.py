@@ -68,7 +68,9 @@ class TestDecoders:
             document = json.loads(body)
         except ValueError:
             return None
-        return Named(document["names"], "test", "acme") if "names" in document else None
+        if "names" not in document:
+            return None
+        return Named(document["names"], document.get("type", "test"), "acme", known="type" not in document)
 
 
 def draft(name: str, *, max_attempts: int = 5) -> JobDraft:

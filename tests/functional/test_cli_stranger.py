@@ -187,3 +187,30 @@ def test_no_summary_in_a_help_is_cut(fleet: Fleet) -> None:
         listed = fleet.cli(group, "--help", COLUMNS="80").stdout.partition("Commands:")[2]
         assert listed
         assert "..." not in listed
+
+
+def test_a_message_of_an_unknown_type_is_found_by_the_id_that_it_names(fleet: Fleet) -> None:
+    fleet.publish(json.dumps({"id": "bad3", "type": "nosuch", "payload": {}}).encode())
+    assert fleet.drain() == 0
+    (letter,) = json.loads(fleet.cli("dlq", "list", "--json").stdout)
+    assert (letter["job"], letter["type"], letter["error"]["class"]) == ("bad3", "nosuch", "unknown_job_type")
+    done = fleet.cli("status", "bad3")
+    assert (done.returncode, "its message was set aside: unknown_job_type" in done.stderr) == (3, True), done.stderr
+    by_job = fleet.cli("dlq", "show", "bad3")
+    assert (by_job.returncode, f"mediaworker dlq show {letter['id']}" in by_job.stderr) == (3, True), by_job.stderr
+
+
+def test_a_job_s_id_in_the_place_of_a_letter_s_names_the_letter(fleet: Fleet) -> None:
+    fleet.submit("bad2", "refuse")
+    assert fleet.drain() == 0
+    done = fleet.cli("dlq", "show", "bad2")
+    assert (done.returncode, "mediaworker dlq show bad2.1" in done.stderr) == (3, True), done.stderr
+    unclear = fleet.cli("dlq", "purge", "bad2.1", "--yes", "--dry-run")
+    assert (unclear.returncode, "say one of them" in unclear.stderr) == (2, True)
+    assert fleet.cli("dlq", "purge", "bad2.1", "--yes").returncode == 2, "a backup, or none, is still to be said"
+    assert fleet.cli("dlq", "purge", "bad2.1", "--yes", "--no-backup").returncode == 0
+
+
+def test_the_table_of_owners_is_there_for_programs(fleet: Fleet) -> None:
+    rows = json.loads(fleet.cli("recover", "owners", "--json").stdout)
+    assert {"entity": "job on a queue", "state": "QUEUED", "owner": "waker"}.items() <= rows[0].items()

@@ -41,13 +41,18 @@ def test_the_job_type_of_the_how_to_page_works_as_printed(
 
 def test_python_publishes_as_the_page_shows(fleet: Fleet) -> None:
     page = (ROOT / "docs/publishing.md").read_text()
-    (code,) = re.findall(r"```python\n(from src\.application\.ports\.queue import.*?)```", page, re.DOTALL)
+    (code,) = re.findall(
+        r"```python\n(import json\nimport uuid\n\nfrom src\.application\.ports\.queue import.*?)```", page, re.DOTALL
+    )
     assert fleet.cli("db", "upgrade").returncode == 0
     done = subprocess.run(
         [sys.executable, "-c", code], env=fleet.environ(), cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(fleet.cli("queues", "--json").stdout)["queues"][0]["ready"] == 1
+    assert fleet.drain() == 0
+    (job,) = json.loads(fleet.cli("jobs", "list", "--json").stdout)
+    assert job["type"] == "thumbnail", "not a dead letter, but a job"
 
 
 def test_the_readme_stays_short() -> None:

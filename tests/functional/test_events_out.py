@@ -110,9 +110,21 @@ def test_f37_what_a_receiver_never_takes_is_listed_sent_again_and_forgotten(flee
     assert fleet.drain() == 0
     one, two = "one.1.worker.told", "two.1.worker.told"
     outbox = fleet.adapters.outbox()
-    assert outbox.kept("webhook", 1)[0].hold is None, "it is the receiver that is away"
+    assert {each.hold.tries for each in outbox.kept("webhook", 2) if each.hold} == {0}, (
+        "it is the receiver that is away"
+    )
+    for each in json.loads(fleet.cli("outbox", "list", "--json").stdout):
+        assert (each["parked"], each["tries"], each["retry_at"], bool(each["error"])) == (
+            False,
+            0,
+            None,
+            True,
+        )
+    assert fleet.cli("outbox", "list").stdout.count("waits for its sink: ") == 2
+    by_itself = fleet.cli("outbox", "retry", one)
+    assert (by_itself.returncode, "goes by itself once its sink takes it" in by_itself.stderr) == (0, True)
     some = fleet.cli("outbox", "list", "--limit", "1")
-    assert (some.stdout.count("webhook"), "1 of 2 for webhook; --limit shows more" in some.stderr) == (1, True)
+    assert (some.stdout.count("\nwebhook"), "1 of 2 for webhook; --limit shows more" in some.stderr) == (1, True)
     assert fleet.cli("outbox", "list", "--limit", "2").stderr == ""
     none = fleet.cli("outbox", "retry", "--all")
     assert none.stdout.strip() == "0 will be sent again"

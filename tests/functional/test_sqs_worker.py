@@ -71,7 +71,7 @@ def test_v1_an_api_with_nothing_but_boto3_feeds_the_worker(
     new = {"video_id": "v1", "tenant_id": "acme", "file_key": keys["v1"]}
     old = {"video_id": 7, "tenant_code": "acme", "file_key": keys["7"]}
     api = f"from publish_video import *\nprint(publish_video(**{new!r}))\npublish_video_old_format(**{old!r})\n"
-    environment = {**KEYS, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": shared("sqs").url}
+    environment = {**KEYS, "AWS_REGION": REGION, "AWS_ENDPOINT_URL": shared("sqs").url}
     said = subprocess.run(
         [sys.executable, "-c", api],
         cwd=tmp_path,

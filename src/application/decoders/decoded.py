@@ -34,8 +34,11 @@ class Named:
     """What a message that was refused says of its job. Only told, never acted on."""
 
     job_id: str
-    type: str
+    type: str | None
+    """None: what stands there can be no type's name"""
     tenant: str | None
+    known: bool = True
+    """whether this worker has that type; any other name is a sender's invention, of which there may be any number"""
 
 
 Decoded = Requests | Reference | Newer

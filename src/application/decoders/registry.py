@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from src.application.catalog import Catalog
@@ -27,6 +27,7 @@ from src.application.decoders.body import read_body
 from src.application.decoders.decoded import Decoded, Named, Newer, Reference, Requests
 from src.application.decoders.settings import DecoderSettings
 from src.domain.errors import ConfigError, InvalidMessage, InvalidPayload, Permanent
+from src.domain.ids import IDENTIFIER
 from src.domain.job import JobDraft
 
 SCHEMA_VERSION = 1
@@ -91,8 +92,8 @@ class Decoders:
         return Requests([self.draft(one, trace) for one in asked])
 
     def named(self, body: bytes) -> Named | None:
-        """The one job that a refused message is about, where it says an id and a type that is known here: whoever asked for it looks
-        for it by these. Raises nothing."""
+        """The one job that a refused message is about, where it says an id and a type, known here or not: whoever asked for it
+        looks for it by these. Raises nothing."""
         try:
             document = self._document(body)
         except Permanent:
@@ -107,7 +108,10 @@ class Decoders:
             if (by_form := content_job.named(document)) is None:
                 return None
             found = by_form
-        return found if found.type in self.catalog.names() else None
+        if found.type in self.catalog.names():
+            return found
+        # Kept and shown as it stands, so it may be no more than a word.
+        return replace(found, type=found.type if found.type and IDENTIFIER.fullmatch(found.type) else None, known=False)
 
     def _document(self, body: bytes) -> Document:
         return read_body(body, max_bytes=self.settings.max_bytes, max_depth=self.settings.max_depth)

@@ -261,12 +261,12 @@ class Intake(BatchIntake):
     def _quarantine(self, delivery: Delivery, error: Exception) -> None:
         """Durable first, then acknowledged."""
         named = self.decoders.named(delivery.body)
-        job_type = named.type if named else None
+        known_type = named.type if named and named.known else None
         digest = hashlib.sha256(delivery.message_id.encode() + b"\0" + delivery.body).hexdigest()[:32]
         letter = DeadLetter(
             id=f"m-{digest}",
             job_id=named.job_id if named else None,
-            type=job_type,
+            type=named.type if named else None,
             tenant=named.tenant if named else None,
             queue=self.queue_name,
             body=delivery.body,
@@ -276,10 +276,11 @@ class Intake(BatchIntake):
             attributes=delivery.attributes,
         )
         self.dead_letters.add(letter)
-        self.meter.add(DEAD_LETTERS, job_type or "", letter.error.code)
-        if job_type is not None:
+        # Types that nobody knows are no labels: whoever makes them up would make series without end.
+        self.meter.add(DEAD_LETTERS, known_type or "", letter.error.code)
+        if known_type is not None:
             # A job was asked for and failed, though it never had a row.
-            self.meter.add(JOBS, job_type, OUTCOMES[JobState.FAILED])
+            self.meter.add(JOBS, known_type, OUTCOMES[JobState.FAILED])
         log.warning(
             "message.quarantined",
             extra={

@@ -62,6 +62,8 @@ class _Batch:
     """jobs whose events have to wait"""
     failed: int = 0
     """events without a history, since the last success"""
+    away: str = ""
+    """the first event of those"""
     error: str = ""
     more: bool = False
     """the outbox has perhaps something else that may go"""
@@ -150,6 +152,9 @@ class Relay:
                 break
         self._note(name, batch)
         if known.met:
+            if batch.away:
+                # For whoever asks why nothing comes: no try of the event, and it may go as soon as the sink is back.
+                self.outbox.hold(name, batch.away, tries=0, error=batch.error[:SHOWN], seconds=0)
             self._put_off(name, known, batch.error)
             return len(batch.sent), False
         known.rounds, known.not_before = 0, 0.0
@@ -175,7 +180,7 @@ class Relay:
             return
         batch.sent.append(event.id)
         batch.holds.pop(event.id, None)
-        batch.failed = 0
+        batch.failed, batch.away = 0, ""
         batch.more |= bool(known.met)
         known.met.clear()
         known.suspects.pop(event.id, None)
@@ -191,6 +196,7 @@ class Relay:
             batch.holds[each.event.id] = (tries, error)
         else:
             batch.failed += 1
+            batch.away = batch.away or each.event.id
             known.suspects.clear()
             known.met.add(each.event.id)
         known.suspects[each.event.id] = (tries, error)

@@ -38,10 +38,11 @@ class Announced(Effect):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Why an event is not sent just now: the sink did not take it, although it is there. Times are epoch seconds of the ledger."""
+    """Why an event was not sent when it was tried. Times are epoch seconds of the ledger."""
 
     tries: int
-    """that count: others of the sink's events were taken right after"""
+    """that count: others of the sink's events were taken right after. 0: the sink took nothing, so the event waits for it, and holds
+    up nothing"""
     error: str
     """of the latest one"""
     retry_at: float | None

@@ -59,7 +59,7 @@ SETUP: tuple[tuple[str, str, str], ...] = (
     (r"unsupported startup parameter", "the pooler in front of the database refuses session settings",
      "set WORKER_DATABASE__POOLER=transaction"),
     (r"42501|permission denied", "the database user lacks a privilege",
-     "GRANT USAGE, CREATE ON SCHEMA ... to the user of `mediaworker db upgrade`, and what docs/settings.md lists to others"),
+     "run `mediaworker db upgrade` as the role that owns the tables, and grant the workers' role what docs/postgresql.md lists (Two roles)"),
     (r"25006", "the database is read-only: a standby, or default_transaction_read_only",
      "use the primary's address (or add target_session_attrs=read-write)"),
 )  # fmt: skip

@@ -34,6 +34,9 @@ from src.interfaces.cli.table import Cell, moment, print_table, short_ids
 from src.interfaces.wiring.queues import LaterPublisher
 
 NO_LETTERS = "No dead letters."
+SUGGESTED = 3
+"""Letters of a job that are named to whoever asked by the job's id."""
+
 BODY_FAULTS = {each.code for each in (InvalidMessage, InvalidPayload, UnknownJobType, TenantMismatch, JobNotFound)}
 
 
@@ -159,6 +162,7 @@ def requeue(
     "--backup", type=click.Path(path_type=Path, dir_okay=False), help="Keep the letters here, one JSON a line."
 )
 @click.option("--no-backup", is_flag=True, help="Forget them for good.")
+@click.option("--yes", is_flag=True, help="As for `outbox purge`. --backup or --no-backup says it as well.")
 @json_option
 def purge(  # noqa: PLR0913, PLR0917 - one parameter per option
     ids: Sequence[str],
@@ -169,11 +173,14 @@ def purge(  # noqa: PLR0913, PLR0917 - one parameter per option
     dry_run: bool,
     backup: Path | None,
     no_backup: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Forget letters, after writing them to a backup.
 
     Their jobs' rows stay."""
+    if yes and dry_run:
+        raise click.UsageError("--yes does it and --dry-run does not: say one of them")
     if not (backup or no_backup or dry_run):
         raise click.UsageError("name a file with --backup, or say --no-backup")
     session = open_session()
@@ -223,9 +230,15 @@ def _would(letter: DeadLetter) -> str:
 
 def _letter(session: Session, letter_id: str) -> DeadLetter:
     letter = session.dead_letters.get(letter_id)
-    if letter is None:
+    if letter is not None:
+        return letter
+    of_job = session.dead_letters.list(DeadLetterFilter(job_id=letter_id, limit=SUGGESTED))
+    if not of_job:
         raise NotFound(f"no dead letter {letter_id[:80]!r}", fix="`mediaworker dlq list`")
-    return letter
+    raise NotFound(
+        f"no dead letter {letter_id[:80]!r}: that is a job's id, whose newest letter is {of_job[0].id}",
+        fix=", ".join(f"`mediaworker dlq show {each.id}`" for each in of_job),
+    )
 
 
 def _opened(path: Path) -> TextIO:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import click
 
@@ -48,7 +49,7 @@ def list_events(sink: str | None, parked: bool, limit: int, as_json: bool) -> No
     found = []
     for name in [sink] if sink else sorted(waiting):
         events = kept.kept(name, limit, parked=parked)
-        found += [(name, each) for each in events]
+        found += [(name, each) for each in _with_why(events)]
         there = waiting.get(name, NOTHING)
         if len(events) == limit < (count := there.parked if parked else there.count):
             click.echo(f"mediaworker: {limit} of {count} for {name}; --limit shows more", err=True)
@@ -80,18 +81,27 @@ def retry(events: Sequence[str], sink: str | None, everything: bool, as_json: bo
     if sink and (unknown := _unknown(sink, session, waiting)):
         raise unknown
     wanted: dict[str, Sequence[str]] = {}
+    there_are: set[str] = set()
     for name in [sink] if sink else sorted(waiting):
         there = waiting.get(name, NOTHING)
         # One that is named may be put off only.
-        held = kept.kept(name, there.count if events else there.parked, parked=everything)
-        wanted[name] = [each.event.id for each in held if each.hold and (everything or each.event.id in events)]
-    if left := sorted(set(events).difference(*wanted.values())):
+        found = kept.kept(name, there.count if events else there.parked, parked=everything)
+        there_are.update(each.event.id for each in found)
+        wanted[name] = [each.event.id for each in found if _held(each) and (everything or each.event.id in events)]
+    if unknown_ids := sorted(set(events) - there_are):
         where = f" for {sink}" if sink else ""
         raise NotFound(
-            f"nothing holds {', '.join(left)}{where}", fix="`mediaworker outbox list` shows what is unsent, and why"
+            f"{', '.join(unknown_ids)[:200]} is not unsent{where}: it was sent, was purged, or never was",
+            fix="`mediaworker outbox list` shows what is unsent, and why",
         )
     freed = [{"sink": name, "id": each} for name, ids in wanted.items() for each in kept.release(name, ids)]
     print_json(freed) if as_json else click.echo(f"{len(freed)} will be sent again")
+    if waits := sorted(set(events).difference(*wanted.values())):
+        click.echo(
+            f"mediaworker: {', '.join(waits)} is held by nothing: it goes by itself once its sink takes it"
+            " (`mediaworker outbox list` says what the sink answers)",
+            err=True,
+        )
     others = sum(each.count - each.parked for name, each in waiting.items() if sink in (None, name))
     if everything and others:
         click.echo(
@@ -140,11 +150,26 @@ def _unknown(sink: str, session: Session, waiting: Mapping[str, Waiting]) -> Not
     )
 
 
+def _held(each: Unsent) -> bool:
+    """Whether the event itself is put off or parked; else it waits for its sink alone, or for its turn."""
+    return each.hold is not None and each.hold.tries > 0
+
+
+def _with_why(events: Sequence[Unsent]) -> Sequence[Unsent]:
+    """What waits for a sink that takes nothing, with what the sink answered last: it is noted at the events that were tried, and
+    keeps all the others as well."""
+    notes = [each.hold for each in events if each.hold is not None and each.hold.tries == 0]
+    newest = max(notes, key=lambda hold: hold.retry_at or 0.0, default=None)
+    return [each if _held(each) else replace(each, hold=newest) for each in events]
+
+
 def _state(each: Unsent, now: float) -> str:
     hold = each.hold
     if hold is None:
         return "waits"
     shown = hold.error if len(hold.error) <= SHOWN else f"{hold.error[:SHOWN]}..."
+    if hold.tries == 0:
+        return f"waits for its sink: {shown}"
     if hold.retry_at is None:
         return f"parked after {hold.tries} tries: {shown}"
     return f"try {hold.tries + 1} in {max(0, round(hold.retry_at - now))} s: {shown}"
@@ -162,6 +187,6 @@ def _document(each: Unsent) -> dict[str, object]:
         "data": shown(event.data),
         "parked": hold is not None and hold.retry_at is None,
         "tries": hold.tries if hold else 0,
-        "retry_at": hold.retry_at if hold else None,
+        "retry_at": hold.retry_at if hold and hold.tries else None,
         "error": hold.error if hold else None,
     }

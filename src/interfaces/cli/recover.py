@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from src.application.video.recovery.owners import markdown
+from src.application.video.recovery.owners import documents, markdown
 from src.application.video.recovery.run import Run, SingleFlight
 from src.application.video.recovery.schedule import DELETES
 from src.infrastructure.observability.redaction import one_line
@@ -41,9 +41,10 @@ def recover() -> None:
 
 
 @recover.command()
-def owners() -> None:
+@json_option
+def owners(as_json: bool) -> None:
     """Print the table of owners: every state that is not an end, and who brings it on."""
-    click.echo(markdown(), nl=False)
+    print_json(documents()) if as_json else click.echo(markdown(), nl=False)
 
 
 def perform(name: str, *, dry_run: bool, limit: int | None, as_json: bool) -> int:

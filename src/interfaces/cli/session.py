@@ -95,7 +95,8 @@ class Session:
                 raise _set_aside(job_id, letters[0])
             raise NotFound(
                 f"no job {job_id[:80]!r} in {place(self.settings)}",
-                fix="`mediaworker jobs list`; check WORKER_DATA_DIR",
+                fix=f"`mediaworker jobs list`; a job that was published is known once a worker has received its message; else check"
+                f" {' and '.join(place_settings(self.settings))}",
             )
         return found
 
@@ -141,6 +142,13 @@ def place(settings: Settings) -> str:
     if settings.ledger.backend == "redis":
         return f"{redacted(settings.redis_url or '')} ({settings.ledger.name})"
     return database_place(settings)
+
+
+def place_settings(settings: Settings) -> list[str]:
+    """The variables that say where the jobs are kept."""
+    if settings.ledger.backend == "redis":
+        return [variable("redis.url"), variable("ledger.name")]
+    return [variable("data_dir" if settings.database.url is None else "database.url")]
 
 
 def database_place(settings: Settings) -> str:

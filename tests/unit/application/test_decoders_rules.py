@@ -270,13 +270,19 @@ def test_a_refused_message_names_its_job(change: Mapping[str, Any]) -> None:
         b"[1]",
         json.dumps({"job_id": "j-1"}).encode(),
         json.dumps({**CONTENT, "id": "../x"}).encode(),
-        json.dumps({**CONTENT, "type": "nobody-knows-it"}).encode(),
         json.dumps({**CONTENT, "type": ["strict"]}).encode(),
         json.dumps({**EVENT, "id": ""}).encode(),
     ],
 )
-def test_a_message_that_names_no_job_of_a_known_type_names_none(body: bytes) -> None:
+def test_a_message_that_names_no_job_names_none(body: bytes) -> None:
     assert STRICT.named(body) is None
+
+
+@pytest.mark.parametrize(("given", "kept"), [("nosuch", "nosuch"), ("no such", None), ("x" * 129, None)])
+def test_a_message_of_an_unknown_type_names_its_job_and_a_type_that_is_a_word(given: str, kept: str | None) -> None:
+    named = STRICT.named(json.dumps({**CONTENT, "type": given}).encode())
+    assert named is not None
+    assert (named.job_id, named.type, named.known) == (CONTENT["id"], kept, False)
 
 
 def refuse(_tenant: str, _payload: Mapping[str, Any]) -> object:

@@ -175,6 +175,15 @@ def test_a_message_that_is_set_aside_is_counted_as_the_job_that_it_names(world: 
     }
 
 
+def test_a_type_that_nobody_knows_is_in_the_letter_and_in_no_label(world: World) -> None:
+    world.queue.inner.publish([Envelope(body=b'{"names": "e1", "type": "made-up-1"}', key="e1")])
+    assert world.deliver(world.workers[0]) is None
+    (letter,) = world.dead_letters.list(DeadLetterFilter())
+    assert (letter.job_id, letter.type) == ("e1", "made-up-1")
+    assert jobs(world) == {}
+    assert {labels for metric, labels in world.tally.counters() if metric is DEAD_LETTERS} == {("", "invalid_message")}
+
+
 # ---------------------------------------------------------------------- soundings
 class Queue:
     """Answers, fails, or hangs until it is let go."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from src.application.video.recovery.abort_uploads import AbortUploads
 from src.application.video.recovery.enqueue_uploaded import EnqueueUploaded
@@ -92,6 +92,11 @@ OWNERS: Sequence[Owned] = (
 """Every state that is not an end, once."""
 
 HEAD = "| what | in which state | owner | after | what it does |\n| --- | --- | --- | --- | --- |\n"
+
+
+def documents() -> list[dict[str, str]]:
+    """The same for programs, a row each."""
+    return [asdict(row) for row in OWNERS]
 
 
 def markdown() -> str:
