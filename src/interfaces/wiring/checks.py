@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from src.application.ports.checkable import Checkable
-from src.domain.errors import ConfigError, Permanent, WorkerError
+from src.domain.errors import ConfigError, WorkerError
 from src.interfaces.wiring.adapters import Adapters, imported
 from src.interfaces.wiring.environment import variable
 from src.interfaces.wiring.queues import shown_queue
@@ -25,9 +25,6 @@ from src.interfaces.wiring.settings import Settings, is_server
 
 EARLIEST_NOW = 1_735_689_600.0
 """2025-01-01: a clock before that was never set, and every lease and file time would be wrong."""
-
-NOBODY = "mediaworker-selftest"
-"""An id that no content has."""
 
 SELF_TEST = b"mediaworker self-test"
 SELF_TEST_FOLDER = "tenants/mediaworker-selftest/video/hls/"
@@ -208,19 +205,9 @@ def check_cache(settings: Settings, _adapters: Adapters) -> str:
 
 
 def check_platform(settings: Settings, adapters: Adapters) -> str:
-    """Where films and their records are. A drive that is not mounted now may be so later: a warning."""
-    if (root := settings.content.media_root) is not None and not root.is_dir():
-        return f"warning: media root {root} is not there now"
-    if settings.content.backend == "http":
-        return f"records at {settings.content.url}"
-    if settings.content.database_url is None and not is_server(settings.database_url):
-        imported("src.infrastructure.db.schema:upgrade")(settings.database_url)
-    try:
-        adapters.contents().get(NOBODY)
-    except Permanent:
-        # Nobody has this id: the table was asked, and has what it is asked for.
-        return f"records in table {settings.content.table}"
-    return f"records in table {settings.content.table}, where {NOBODY!r} is one"
+    """Where films and their records are, and the tables that clean-up and daily figures go by."""
+    found: str = imported("src.interfaces.wiring.platforms:check_platform")(settings, adapters)
+    return found
 
 
 def _facts(adapter: object) -> Sequence[str]:
