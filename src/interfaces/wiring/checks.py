@@ -20,6 +20,7 @@ from src.application.ports.checkable import Checkable
 from src.domain.errors import ConfigError, WorkerError
 from src.interfaces.wiring.adapters import Adapters, imported
 from src.interfaces.wiring.environment import variable
+from src.interfaces.wiring.mistakes import as_mistake
 from src.interfaces.wiring.queues import shown_queue
 from src.interfaces.wiring.settings import Settings, is_server
 
@@ -43,6 +44,14 @@ class Finding:
     def ok(self) -> bool:
         """True when the worker can rely on it."""
         return self.error is None
+
+
+class StartRefused(ConfigError):
+    """What keeps a worker from working. `each` says the same one by one, for people."""
+
+    def __init__(self, message: str, *, fix: str, each: Sequence[str]) -> None:
+        super().__init__(message, fix=fix)
+        self.each = tuple(each)
 
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -106,7 +115,8 @@ def refuse(failed: Sequence[Finding]) -> None:
         return
     words = "; ".join(f"{finding.name}: {finding.error.message}" for finding in failed if finding.error)
     fixes = "; ".join(dict.fromkeys(finding.error.fix for finding in failed if finding.error and finding.error.fix))
-    raise ConfigError(words, fix=fixes or "`mediaworker doctor` tries each part alone")
+    each = [f"{finding.name}: {finding.error}" for finding in failed]
+    raise StartRefused(words, fix=fixes or "`mediaworker doctor` tries each part alone", each=each)
 
 
 def check_data_dir(settings: Settings, _adapters: Adapters) -> str:
@@ -275,7 +285,13 @@ def _tried(name: str, check: Check, settings: Settings, adapters: Adapters) -> F
     try:
         return Finding(name, check(settings, adapters))
     except WorkerError as error:
-        return Finding(name, error.message, error)
+        return failed(name, error)
+
+
+def failed(name: str, error: WorkerError) -> Finding:
+    """What waiting can't mend is an error of the settings, whichever check it comes up in."""
+    error = as_mistake(error)
+    return Finding(name, error.message, error)
 
 
 def _writable(folder: Path, setting: str) -> Path:
