@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from src.application.ports.content import ContentMissing
+from src.application.ports.content import FIELDS, ContentMissing
 from src.domain.errors import InvalidPayload
 from src.infrastructure.db.content_tables import media_contents
 from src.infrastructure.db.engine import Database, upsert
-from src.infrastructure.db.foreign import plain, quoted, renamed
+from src.infrastructure.db.foreign import Foreign, plain, quoted, renamed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +28,27 @@ class SqlContents:
     makes_records: bool = False
     """the table is ours: a film that nobody entered gets its row with its metadata"""
 
+    def check(self) -> Sequence[str]:
+        """The table has the columns that are named for it and those that jobs write, and this user may do what jobs do. Raises
+        ConfigError, DatabaseUnavailable."""
+        known = {column.name for column in media_contents.columns}
+        self._foreign.check(self.database, known=known, needed=["id", *FIELDS], optional=known - {"id"})
+        self._foreign.tried(self.database, lambda _connection: self._select, {"id": None})
+        if written := list(renamed(dict.fromkeys(FIELDS), self.columns)):
+            given = {f"v{number}": None for number in range(len(written))}
+            self._foreign.tried(self.database, lambda _connection: self._update(written), {**given, "id": None})
+        return [f"records in table {self.table}"]
+
     def get(self, content_id: str) -> Mapping[str, Any]:
         """The row, under our names, and with its own id: "007" or an id in capital letters may be another spelling of it."""
-        query = text(f"SELECT * FROM {quoted(self.table)} WHERE {self._column('id')} = :id")  # noqa: S608 - quoted names
+        query = text(self._select)
 
         def look(connection: Connection) -> Mapping[str, Any] | None:
             row = connection.execute(query, {"id": content_id}).mappings().first()
             return None if row is None else dict(row)
 
         try:
-            row = self.database.read(look)
+            row = self._foreign.asked(self.database.read, look)
         except InvalidPayload as error:
             if self._can_be(content_id):
                 # It is a value of the row that can't be read. That the content is not there would be another thing: its document
@@ -71,13 +82,12 @@ class SqlContents:
             self.get(content_id)
             return
         numbered = {f"v{number}": value for number, value in enumerate(values.values())}
-        setters = ", ".join(f"{quoted(name)} = :v{number}" for number, name in enumerate(values))
-        statement = text(
-            f"UPDATE {quoted(self.table)} SET {setters} WHERE {self._column('id')} = :id"  # noqa: S608 - quoted names
-        )
+        statement = text(self._update(values))
         given = {**numbered, "id": content_id}
         try:
-            changed = self.database.single(lambda connection: connection.execute(statement, given).rowcount)
+            changed = self._foreign.asked(
+                self.database.single, lambda connection: connection.execute(statement, given).rowcount
+            )
         except InvalidPayload:
             # Is it the id that the column can't hold, or one of the values?
             self.get(content_id)
@@ -96,13 +106,35 @@ class SqlContents:
         where = "" if after is None else f"WHERE {column} > :after"
         query = text(f"SELECT * FROM {quoted(self.table)} {where} ORDER BY {column} LIMIT :limit")  # noqa: S608 - quoted names
         given = {"limit": limit} if after is None else {"limit": limit, "after": after}
-        rows = self.database.read(lambda connection: connection.execute(query, given).mappings().all())
+        rows = self._foreign.asked(
+            self.database.read, lambda connection: connection.execute(query, given).mappings().all()
+        )
         return [self._record(dict(row)) for row in rows]
 
     def _record(self, row: Mapping[str, Any]) -> dict[str, Any]:
         ours = {theirs: name for name, theirs in self.columns.items() if theirs}
-        record = {ours.get(name, name): plain(value) for name, value in row.items()}
+        # A column that has the name of a field which is mapped to another one is something else.
+        kept = {name: value for name, value in row.items() if name in ours or name not in self.columns}
+        record = {ours.get(name, name): plain(value) for name, value in kept.items()}
         return record | {"id": str(record["id"])}
+
+    @property
+    def _foreign(self) -> Foreign:
+        return Foreign(
+            table=self.table,
+            table_setting="WORKER_CONTENT__TABLE",
+            columns_setting="WORKER_CONTENT__COLUMNS",
+            columns=self.columns,
+        )
+
+    @property
+    def _select(self) -> str:
+        return f"SELECT * FROM {quoted(self.table)} WHERE {self._column('id')} = :id"  # noqa: S608 - quoted names
+
+    def _update(self, columns: Collection[str]) -> str:
+        """With :v0, :v1 ... for their values."""
+        setters = ", ".join(f"{quoted(name)} = :v{number}" for number, name in enumerate(columns))
+        return f"UPDATE {quoted(self.table)} SET {setters} WHERE {self._column('id')} = :id"  # noqa: S608 - quoted names
 
     def _column(self, ours: str) -> str:
         return quoted(self.columns.get(ours) or ours)

@@ -66,6 +66,13 @@ SETUP: tuple[tuple[str, str, str], ...] = (
 """(what the database says, what that means, what to do): mistakes of the set-up, which waiting does not mend."""
 
 
+MISNAMED = frozenset({"42P01", "42703", "3F000", "42883", "42804", "42501", "42809"})
+"""PostgreSQL: no such table, column or schema; no such operator, a column of another type; not permitted; no table at all."""
+
+MISNAMED_HERE = r"no such (table|column)|unknown database|cannot modify .* because it is a view"
+"""SQLite's words for the same."""
+
+
 def refused(error: DBAPIError) -> bool:
     """Whether the transaction was turned away whole and may be begun anew."""
     name = str(getattr(error.orig, "sqlite_errorname", ""))
@@ -93,6 +100,17 @@ def setup_error(error: BaseException | None) -> ConfigError | None:
         if re.search(pattern, f"{name} {words}", re.IGNORECASE):
             return ConfigError(f"{what}: {words}", fix=fix)
     return None
+
+
+def misnamed(error: BaseException | None) -> str | None:
+    """The database's words where it says that there is no such table or column, that it may not be touched, or that a column holds
+    another kind of value. Where an operator chose the names, that is a mistake of the settings and no outage."""
+    while isinstance(error, DatabaseUnavailable):
+        error = error.__cause__
+    if not isinstance(error, DBAPIError):
+        return None
+    name, words = _said(error)
+    return words if name in MISNAMED or re.match(MISNAMED_HERE, words) else None
 
 
 def _said(error: SQLAlchemyError | sqlite3.Error) -> tuple[str, str]:

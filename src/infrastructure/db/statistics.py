@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -11,9 +11,10 @@ from sqlalchemy import Connection, select, text
 from src.application.ports.statistics import MOST_POPULAR, DailyStatistics, PopularContent
 from src.infrastructure.db.content_tables import media_daily_statistics as rows
 from src.infrastructure.db.engine import Database, database_now, upsert
-from src.infrastructure.db.foreign import quoted
+from src.infrastructure.db.foreign import Foreign, check_times, quoted
 from src.infrastructure.db.sessions import Times, column, moment
 
+VIEWED = ("content_id", "user_id", "watched_seconds", "viewed_at")
 VALUES = ("total_views", "unique_users", "total_watch_time", "popular_contents", "updated_at")
 
 
@@ -28,14 +29,22 @@ class SqlStatistics:
     columns: Mapping[str, str] = field(default_factory=dict)
     times: Times = "epoch"
 
+    def check(self) -> Sequence[str]:
+        """The table of views and its columns are there, and of the kind that `times` says. Raises ConfigError, DatabaseUnavailable."""
+        there = self._foreign.check(self.platform, known=VIEWED, needed=VIEWED)
+        at = self.columns.get("viewed_at") or "viewed_at"
+        check_times(self.platform, self.table, at, there, self.times, self._foreign.columns_setting)
+        self._foreign.tried(self.platform, self._total, {"begins": 0.0, "ends": 0.0})
+        return [f"views in table {self.table}"]
+
     def of_day(self, day: date, *, begins: float, ends: float) -> DailyStatistics:
         """Two queries in one snapshot."""
-        content, user, watched = self._column("content_id"), self._column("user_id"), self._column("watched_seconds")
+        content = self._column("content_id")
         period = {"begins": begins, "ends": ends}
 
         def count(connection: Connection) -> DailyStatistics:
             where = self._where(connection)
-            total = text(f"SELECT COUNT(*), COUNT(DISTINCT {user}), COALESCE(SUM({watched}), 0) {where}")
+            total = text(self._total(connection))
             popular = text(
                 f"SELECT {content}, COUNT(*) {where} AND {content} IS NOT NULL GROUP BY {content}"
                 f" ORDER BY COUNT(*) DESC, {content} LIMIT {MOST_POPULAR}"
@@ -53,7 +62,7 @@ class SqlStatistics:
                 popular_contents=tuple(best),
             )
 
-        return self.platform.read(count)
+        return self._foreign.asked(self.platform.read, count)
 
     def save(self, statistics: DailyStatistics) -> None:
         """One row for a day."""
@@ -77,6 +86,19 @@ class SqlStatistics:
             unique_users=row.unique_users,
             total_watch_time=row.total_watch_time,
             popular_contents=tuple(PopularContent(**each) for each in row.popular_contents),
+        )
+
+    def _total(self, connection: Connection) -> str:
+        user, watched = self._column("user_id"), self._column("watched_seconds")
+        return f"SELECT COUNT(*), COUNT(DISTINCT {user}), COALESCE(SUM({watched}), 0) {self._where(connection)}"
+
+    @property
+    def _foreign(self) -> Foreign:
+        return Foreign(
+            table=self.table,
+            table_setting="WORKER_CONTENT__VIEWS_TABLE",
+            columns_setting="WORKER_CONTENT__VIEWS_COLUMNS, WORKER_CONTENT__TIMES",
+            columns=self.columns,
         )
 
     def _where(self, connection: Connection) -> str:

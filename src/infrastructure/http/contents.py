@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from src.application.ports.content import ContentMissing, ContentRefused
+from src.application.ports.content import ContentMissing, ContentRefused, ContentUnavailable
+from src.domain.errors import ConfigError
 from src.infrastructure.http.api import Api
+
+AWAY = "is the API running and reachable from here, and WORKER_CONTENT__URL right?"
+LIST = "the API has to list its contents there (docs/search.md), under the address that the settings name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,17 @@ class HttpContents:
     """Contents."""
 
     api: Api
+
+    def check(self) -> Sequence[str]:
+        """The first request of a full re-index, for one record. Raises ConfigError, ContentUnavailable."""
+        try:
+            self.page(None, 1)
+        except ContentUnavailable as error:
+            raise ContentUnavailable(error.message, fix=AWAY) from error
+        except (ContentRefused, ContentMissing) as error:
+            fix = f"{error.fix or LIST}: WORKER_CONTENT__URL, WORKER_CONTENT__TOKEN"
+            raise ConfigError(error.message, fix=fix) from error
+        return [f"records at {self.api.url}"]
 
     def get(self, content_id: str) -> Mapping[str, Any]:
         """The API's record, with its own id where it says one."""

@@ -24,6 +24,9 @@ TEXT = 300
 """Characters shown of an answer."""
 
 NO_LOGIN = "correct user and password in WORKER_REDIS__URL"
+NOT_LOGGED_IN = (
+    "put user and password into WORKER_REDIS__URL: redis://:password@host:port/db or redis://user:password@..."
+)
 NO_PERMISSION = (
     "give this Redis user the keys and commands it needs: the queue's name, its name in braces with a colon and anything after"
     " it, the ledger's name in braces with a colon and anything after it, job:* for locks and progress; +@read +@write +@scripting +@connection +@blocking +time +info"
@@ -39,7 +42,9 @@ FULL = "give Redis more memory (maxmemory), or let workers catch up"
 
 SAID = (
     ("wrongpass", NO_LOGIN),
-    ("noauth", NO_LOGIN),
+    ("noauth", NOT_LOGGED_IN),
+    ("hello must be called", NOT_LOGGED_IN),
+    ("authentication required", NOT_LOGGED_IN),
     ("invalid username-password", NO_LOGIN),
     ("noperm", NO_PERMISSION),
     ("no permissions", NO_PERMISSION),
@@ -64,7 +69,17 @@ def unavailable(
     said = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
     for secret in secrets:
         said = said.replace(secret, "***")
-    return port_error(f"Redis at {where} did not do as asked: {said[:TEXT]}", fix=_set_up(error) or _may_pass(error))
+    fix = _set_up(error) or _may_pass(error)
+    if fix == NOT_LOGGED_IN:
+        # The server's own words are about a command that nobody here gave.
+        return port_error(f"Redis at {where} needs a password, and was given none", fix=fix)
+    return port_error(f"Redis at {where} did not do as asked: {said[:TEXT]}", fix=fix)
+
+
+def mistake(error: BaseException) -> ConfigError | None:
+    """The error of the configuration that `as_config` makes of it, if it is one."""
+    made = as_config(error) if isinstance(error, NetworkError) else None
+    return made if isinstance(made, ConfigError) else None
 
 
 def as_config(error: NetworkError) -> ConfigError | NetworkError:
@@ -74,14 +89,14 @@ def as_config(error: NetworkError) -> ConfigError | NetworkError:
 
 
 def _set_up(error: BaseException | None) -> str | None:
+    words = str(error).lower() if error is not None else ""
+    if (fix := next((fix for said, fix in SAID if said in words), None)) is not None:
+        return fix
     if isinstance(error, (AuthenticationError, AuthorizationError)):
         return NO_LOGIN
     if isinstance(error, NoPermissionError):
         return NO_PERMISSION
-    if isinstance(error, ReadOnlyError):
-        return REPLICA
-    words = str(error).lower() if error is not None else ""
-    return next((fix for said, fix in SAID if said in words), None)
+    return REPLICA if isinstance(error, ReadOnlyError) else None
 
 
 def _may_pass(error: BaseException) -> str | None:

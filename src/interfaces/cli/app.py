@@ -101,7 +101,10 @@ def run_command(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except WorkerError as error:
-        return show_error(error, as_json=as_json)
+        # Imported when something went wrong: `run` and `--help` start without it.
+        from src.interfaces.wiring.mistakes import as_mistake
+
+        return show_error(as_mistake(error), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last place where an unforeseen error gets its exit code
         if not as_json:
             traceback.print_exc()

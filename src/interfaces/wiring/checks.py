@@ -17,17 +17,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from src.application.ports.checkable import Checkable
-from src.domain.errors import ConfigError, Permanent, WorkerError
+from src.domain.errors import ConfigError, WorkerError
 from src.interfaces.wiring.adapters import Adapters, imported
 from src.interfaces.wiring.environment import variable
+from src.interfaces.wiring.mistakes import as_mistake
 from src.interfaces.wiring.queues import shown_queue
 from src.interfaces.wiring.settings import Settings, is_server
 
 EARLIEST_NOW = 1_735_689_600.0
 """2025-01-01: a clock before that was never set, and every lease and file time would be wrong."""
-
-NOBODY = "mediaworker-selftest"
-"""An id that no content has."""
 
 SELF_TEST = b"mediaworker self-test"
 SELF_TEST_FOLDER = "tenants/mediaworker-selftest/video/hls/"
@@ -46,6 +44,14 @@ class Finding:
     def ok(self) -> bool:
         """True when the worker can rely on it."""
         return self.error is None
+
+
+class StartRefused(ConfigError):
+    """What keeps a worker from working. `each` says the same one by one, for people."""
+
+    def __init__(self, message: str, *, fix: str, each: Sequence[str]) -> None:
+        super().__init__(message, fix=fix)
+        self.each = tuple(each)
 
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -109,7 +115,8 @@ def refuse(failed: Sequence[Finding]) -> None:
         return
     words = "; ".join(f"{finding.name}: {finding.error.message}" for finding in failed if finding.error)
     fixes = "; ".join(dict.fromkeys(finding.error.fix for finding in failed if finding.error and finding.error.fix))
-    raise ConfigError(words, fix=fixes or "`mediaworker doctor` tries each part alone")
+    each = [f"{finding.name}: {finding.error}" for finding in failed]
+    raise StartRefused(words, fix=fixes or "`mediaworker doctor` tries each part alone", each=each)
 
 
 def check_data_dir(settings: Settings, _adapters: Adapters) -> str:
@@ -208,19 +215,9 @@ def check_cache(settings: Settings, _adapters: Adapters) -> str:
 
 
 def check_platform(settings: Settings, adapters: Adapters) -> str:
-    """Where films and their records are. A drive that is not mounted now may be so later: a warning."""
-    if (root := settings.content.media_root) is not None and not root.is_dir():
-        return f"warning: media root {root} is not there now"
-    if settings.content.backend == "http":
-        return f"records at {settings.content.url}"
-    if settings.content.database_url is None and not is_server(settings.database_url):
-        imported("src.infrastructure.db.schema:upgrade")(settings.database_url)
-    try:
-        adapters.contents().get(NOBODY)
-    except Permanent:
-        # Nobody has this id: the table was asked, and has what it is asked for.
-        return f"records in table {settings.content.table}"
-    return f"records in table {settings.content.table}, where {NOBODY!r} is one"
+    """Where films and their records are, and the tables that clean-up and daily figures go by."""
+    found: str = imported("src.interfaces.wiring.platforms:check_platform")(settings, adapters)
+    return found
 
 
 def _facts(adapter: object) -> Sequence[str]:
@@ -288,7 +285,13 @@ def _tried(name: str, check: Check, settings: Settings, adapters: Adapters) -> F
     try:
         return Finding(name, check(settings, adapters))
     except WorkerError as error:
-        return Finding(name, error.message, error)
+        return failed(name, error)
+
+
+def failed(name: str, error: WorkerError) -> Finding:
+    """What waiting can't mend is an error of the settings, whichever check it comes up in."""
+    error = as_mistake(error)
+    return Finding(name, error.message, error)
 
 
 def _writable(folder: Path, setting: str) -> Path:

@@ -79,6 +79,13 @@ def make_crontab(settings: Settings, catalog: Catalog) -> Crontab:
     return Crontab(entries, unscheduled)
 
 
+def check_crontab(settings: Settings, catalog: Catalog) -> str:
+    """As a scheduler reads it. Raises ConfigError."""
+    found = make_crontab(settings, catalog)
+    off = f" (without {', '.join(each.name for each in found.unscheduled)})" if found.unscheduled else ""
+    return f"{len(found.entries)} entries{off}"
+
+
 def make_scheduler(
     entries: Sequence[Entry],
     adapters: Adapters,

@@ -36,6 +36,20 @@ def make_relay(settings: Settings, adapters: Adapters, owner: str) -> Relay | No
     return Relay(adapters.outbox(), sinks, leading(owner), adapters.clock())
 
 
+def check_sinks(settings: Settings, adapters: Adapters) -> str:
+    """Whoever is to be told can be, as far as that shows without telling them something. Raises ConfigError."""
+    make_relay(settings, adapters, "check")
+    return f"told: {', '.join(settings.events.sinks)}" if settings.events.sinks else "not used"
+
+
+def check_listeners(settings: Settings, adapters: Adapters, catalog: Catalog) -> str:
+    """As the start of `run events`. Raises ConfigError, NetworkError."""
+    listeners = make_listeners(settings, adapters, catalog, "check")
+    for listener in listeners.values():
+        listener.source.check()
+    return f"heard by {', '.join(sorted(listeners))}"
+
+
 def leading(owner: str) -> str:
     """The name under which this one leads. Of its own whatever the settings call the process: two with one name, by a mistake or
     as process 1 of two containers, would both lead."""

@@ -166,11 +166,12 @@ def run_worker(settings: Settings, name: str, *, drain: bool = False) -> int:
 
 def refused(lines: Lines, error: WorkerError) -> int:
     """Whatever is wrong before the first receive is wrong with the set-up: nothing was lost, nothing was taken. Said once: as a
-    line of the log where programs read it, in plain words where people do. Returns the exit code."""
+    line of the log where programs read it, in plain words where people do, a line for each thing that is wrong. Returns the exit code."""
     if lines.as_json and log.isEnabledFor(logging.ERROR):
         log.error("worker.refused", extra={"error_class": error.code, "error": str(error)})
     else:
-        print(f"mediaworker: {lines.censor.text(str(error))}", file=sys.stderr)
+        for said in getattr(error, "each", None) or [str(error)]:
+            print(f"mediaworker: {lines.censor.text(said)}", file=sys.stderr)
     return EXIT_CONFIG
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from src.domain.errors import ConfigError, DatabaseUnavailable
+from src.application.ports.content import ContentUnavailable
+from src.domain.errors import ConfigError
 from src.interfaces.wiring.adapters import Adapters, build
 from src.interfaces.wiring.assemble import build_catalog, check_handlers
 from src.interfaces.wiring.checks import check_cache, check_platform
 from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.settings import Settings
+from tests.servers.platform_api import TOKEN, PlatformApi
 
 
 def made(folder: Path, **more: str) -> tuple[Settings, Adapters]:
@@ -40,7 +44,7 @@ def test_the_records_of_a_fresh_data_directory_are_made_when_the_worker_starts(t
 
 def test_a_table_that_is_not_there_is_found_before_the_first_job(tmp_path: Path) -> None:
     settings, adapters = made(tmp_path, TABLE="films")
-    with pytest.raises(DatabaseUnavailable, match="films"):
+    with pytest.raises(ConfigError, match=r"films.*WORKER_CONTENT__TABLE"):
         check_platform(settings, adapters)
     adapters.database().close()
 
@@ -87,3 +91,43 @@ def test_settings_that_can_not_be_are_refused_by_name(tmp_path: Path, more: dict
     with pytest.raises(ConfigError, match=named) as refused:
         made(tmp_path, **more)
     assert "word@" not in str(refused.value)
+
+
+def test_an_api_is_really_asked(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/api"
+        settings, adapters = made(tmp_path, BACKEND="http", URL=url)
+        with pytest.raises(ContentUnavailable, match="WORKER_CONTENT__URL"):
+            check_platform(settings, adapters)
+    platform = PlatformApi().start()
+    try:
+        settings, adapters = made(tmp_path, BACKEND="http", URL=platform.url, TOKEN=TOKEN)
+        assert f"records at {platform.url}" in check_platform(settings, adapters)
+        settings, adapters = made(tmp_path, BACKEND="http", URL=platform.url, TOKEN="other")
+        with pytest.raises(ConfigError, match=r"401.*WORKER_CONTENT__TOKEN"):
+            check_platform(settings, adapters)
+        settings, adapters = made(tmp_path, BACKEND="http", URL=f"{platform.url}/v9", TOKEN=TOKEN)
+        with pytest.raises(ConfigError, match=r"404.*WORKER_CONTENT__URL"):
+            check_platform(settings, adapters)
+    finally:
+        platform.close()
+
+
+@pytest.mark.parametrize("more", [{"VIEWS_TABLE": "nope"}, {"SESSIONS_TABLE": "nope"}, {"SESSIONS_KEY": "nope"}])
+def test_sessions_and_views_are_tried_too(tmp_path: Path, more: dict[str, str]) -> None:
+    settings, adapters = made(tmp_path, **more)
+    with pytest.raises(ConfigError, match=f"WORKER_CONTENT__{next(iter(more))}"):
+        check_platform(settings, adapters)
+
+
+def test_a_platform_s_database_need_not_have_tables_that_nobody_named(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'platform.db'}"
+    with sqlite3.connect(tmp_path / "platform.db") as connection:
+        columns = "id, duration_seconds, video_codec, audio_codec, resolution, file_size"
+        connection.execute(f"CREATE TABLE films ({columns})")
+    settings, adapters = made(tmp_path, DATABASE_URL=url, TABLE="films")
+    assert check_platform(settings, adapters).count("warning: there is no table") == 2
+    settings, adapters = made(tmp_path, DATABASE_URL=url, TABLE="films", VIEWS_TABLE="media_views")
+    with pytest.raises(ConfigError, match="WORKER_CONTENT__VIEWS_TABLE"):
+        check_platform(settings, adapters)
