@@ -17,5 +17,11 @@ class Group(BaseModel):
 
 
 def comma_separated(value: object) -> object:
-    """The parts of a text."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    """The parts of a text. Raises ValueError for one that is something and has no parts: who wrote it meant something, and would get
+    what there is without it."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if value and not parts:
+        raise ValueError(f"{value[:20]!r} names nothing: set one or more, comma separated, or unset it")
+    return parts

@@ -126,6 +126,15 @@ def test_lesson_27_a_value_that_cannot_be_read_stops_the_start() -> None:
         load({"WORKER_LEASE__TTL_SECONDS": "thirty"})
 
 
+@pytest.mark.parametrize(
+    "setting", ["QUEUE__LANES", "EVENTS__CHANNELS", "EVENTS__LISTEN", "EVENTS__SINKS", "JOBS__MODULES"]
+)
+@pytest.mark.parametrize("value", [",", " ", " , ,"])
+def test_a_list_that_names_nothing_is_not_one_that_is_unset(setting: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"WORKER_{setting}: .* names nothing"):
+        load({f"WORKER_{setting}": value})
+
+
 def test_lesson_27_every_wrong_value_is_named_at_once() -> None:
     with pytest.raises(ConfigError) as raised:
         load({"WORKER_QUEUE__BACKEND": "rabbit", "WORKER_CONCURRENCY": "0", "WORKER_VIDEO__LADDER": "{"})
