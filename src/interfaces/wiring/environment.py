@@ -125,14 +125,25 @@ def _refuse_unknown(environ: Mapping[str, str], names: Mapping[str, str]) -> Non
 
 
 def _explained(error: ValidationError, origins: Mapping[str, Origin]) -> ConfigError:
-    """Names and rules, never values: a value may be a secret."""
-    problems, fixes = [], []
-    for detail in error.errors(include_url=False, include_input=False):
+    """Names and rules. Of values only one that should have been a word of a list: any other may be a secret, set where it does not
+    belong. A part of a list has no variable of its own: the whole list's is named."""
+    # Imported to explain an error: whoever has none needs no adapter yet.
+    from src.infrastructure.observability.redaction import clean
+
+    known, problems, fixes = {setting for setting, _field in fields()}, [], []
+    for detail in error.errors(include_url=False):
         cause = detail.get("ctx", {}).get("error")
         fixes.append(with_variables(cause.fix) if isinstance(cause, Contradiction) else LISTED)
-        setting = ".".join(str(part) for part in detail["loc"])
+        path = [str(part) for part in detail["loc"]]
+        setting = next(
+            (name for end in range(len(path), 0, -1) if (name := ".".join(path[:end])) in known), ".".join(path)
+        )
         message = detail["msg"].removeprefix("Value error, ")
-        if setting and variable(setting) in {variable(name) for name, _field in fields()}:
+        if detail["type"] == "literal_error":
+            message = (
+                f"{clean(str(detail['input'])[:60])!r} is none of {detail['ctx']['expected'].replace(' or ', ', ')}"
+            )
+        if setting in known:
             origin = origins.get(setting)
             where = f" (from {origin.source})" if origin and origin.source else ""
             problems.append(f"{origin.variable if origin else variable(setting)}{where}: {message}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -25,3 +26,14 @@ def comma_separated(value: object) -> object:
     if value and not parts:
         raise ValueError(f"{value[:20]!r} names nothing: set one or more, comma separated, or unset it")
     return parts
+
+
+def matching(pattern: str, words: str) -> AfterValidator:
+    """Refuses what does not match, in `words` that say what would: a regular expression is no answer."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{value[:60]!r} is no {words}")
+        return value
+
+    return AfterValidator(check)
