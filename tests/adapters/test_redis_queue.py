@@ -17,7 +17,8 @@ from redis import Redis
 
 from src.application.ports.queue import RECEIVE_BYTES, Delivery, Envelope
 from src.domain.errors import ConfigError, QueueUnavailable
-from src.infrastructure.redis.queue import BATCH, RedisQueue, keys_of
+from src.infrastructure.redis.names import keys_of
+from src.infrastructure.redis.queue import BATCH, RedisQueue
 from tests.adapters.redis_servers import bodies, client, message, new_queue, own_server, take, url
 from tests.servers.process import ROOT
 

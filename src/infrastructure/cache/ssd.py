@@ -12,6 +12,7 @@ from pathlib import Path
 
 from src.application.ports.cache import CacheBusy, CacheCleaned, CachedContent, CacheIndex, CopySource, Warmed
 from src.application.ports.clock import Clock
+from src.application.ports.sweeper import Guard, anything
 from src.domain.errors import LimitsExceeded, StorageUnavailable
 from src.infrastructure.cache.places import Note, Places, on_disk, size_of
 
@@ -40,6 +41,8 @@ class SsdCache:
     budget_bytes: int
     old_seconds: float = 30 * 86_400.0
     abandoned_seconds: float = 86_400.0
+    guard: Guard = anything
+    """asked before anything is removed, or a film takes the place of a file"""
 
     @property
     def room(self) -> int:
@@ -54,6 +57,7 @@ class SsdCache:
                 f"content {content_id} has {source.size} bytes, more than the {self.room} that the SSD tier may ever hold",
                 fix="raise WORKER_CONTENT__CACHE_BYTES",
             )
+        self.guard(self.folder)
         places = Places(self.folder)
         with self._claimed(content_id) as descriptor:
             film = places.film(content_id, source.extension)
@@ -202,6 +206,7 @@ class SsdCache:
     # ------------------------------------------------------------------ removing
     def forget(self, content_id: str) -> bool:
         """See the port."""
+        self.guard(self.folder)
         places = Places(self.folder)
         with self._claimed(content_id), on_disk(content_id), places.alone():
             row = self.index.find(content_id)
@@ -214,11 +219,13 @@ class SsdCache:
     def cleanup_old_entries(self) -> CacheCleaned:
         """See the port. Copies under way are left alone."""
         count = Counter[str]()
+        kept = self.guard(self.folder).kept
         places = Places(self.folder)
         with on_disk("its films"), places.alone():
             named = {row.file_path for row in list(self._by_access()) if not self._removed(row, count)}
             for film in places.films():
-                if str(film) not in named:
+                facts = film.lstat()
+                if str(film) not in named and (facts.st_dev, facts.st_ino) not in kept:
                     count["freed_bytes"] += size_of(film) or 0
                     film.unlink(missing_ok=True)
                     count["stray_files"] += 1

@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 
 from src.application.ports.clock import Clock
 from src.application.ports.queue import RECEIVE_BYTES, Delivery, Envelope, QueueDepth
-from src.domain.errors import ConfigError, QueueUnavailable
+from src.domain.errors import QueueUnavailable
 from src.infrastructure.redis.address import RedisLink
+from src.infrastructure.redis.names import PARTS, keys_of
 from src.infrastructure.redis.server import facts
 
-PARTS = ("claiming", "messages", "ready", "delayed", "leases", "claims", "keys", "seq")
 BATCH = 500
 """Messages per script: it runs some 3 ms, and nobody else is served meanwhile. With 200, all that is done once a batch made a short job
 cost the worker a fifth more (0.81 to 0.92 of its CPU with 500, three runs side by side)."""
@@ -57,19 +57,6 @@ def script(name: str) -> str:
     folder = Path(__file__).with_name("lua")
     head = "#!lua\n" if name == "publish" else "#!lua flags=allow-oom\n"
     return head + (folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text()
-
-
-def keys_of(name: str) -> tuple[str, ...]:
-    """The list that producers push to, and the keys beside it: of one hash slot. Raises ConfigError."""
-    tag = name.partition("{")[2].partition("}")[0]
-    if "}" in name.partition("{")[2] and tag:
-        return (name, *(f"{name}:{part}" for part in PARTS))
-    if "{" in name or "}" in name:
-        raise ConfigError(
-            f"a Redis cluster can't keep the keys of a queue called {name!r} together",
-            fix="take braces out of WORKER_QUEUE__NAME, or put them around a part of it that is not empty",
-        )
-    return (name, *(f"{{{name}}}:{part}" for part in PARTS))
 
 
 @dataclass

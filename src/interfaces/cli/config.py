@@ -32,7 +32,7 @@ def show(only_set: bool, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = [(row["variable"], row["value"], _origin(row)) for row in found]
+    table = [(row["variable"], _as_set(row["value"]), _origin(row)) for row in found]
     print_table(("variable", "value", "from"), table, empty="Every setting is at its default.")
 
 
@@ -51,6 +51,11 @@ def schema(as_markdown: bool, as_json: bool) -> None:
         _explain(table) if sys.stdout.isatty() else print_table(
             ("variable", "type", "default", "meaning"), table, empty=""
         )
+
+
+def _as_set(value: object) -> object:
+    """A list as its variable has it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _origin(row: Mapping[str, Any]) -> str | Cell:

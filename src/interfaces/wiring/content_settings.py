@@ -9,10 +9,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from src.interfaces.wiring.group import Group, Positive
+from src.interfaces.wiring.group import Group, Positive, matching
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?")
-Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
+Name = Annotated[
+    str,
+    matching(
+        NAME.pattern,
+        "name that a table or column has: letters, digits and _, not beginning with a digit, at most 63, and one schema with"
+        " a dot before it if need be",
+    ),
+    Field(json_schema_extra={"pattern": f"^{NAME.pattern}$"}),
+]
 
 
 class ContentSettings(Group):

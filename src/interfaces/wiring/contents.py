@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from src.application.content.media_files import MediaFiles
 from src.application.content.settings import ContentSettings
 from src.application.content.tier import CacheTier
 from src.application.ports.storage import Storage
+from src.application.ports.sweeper import Cleanable, Guard
+from src.domain.errors import Permanent
 from src.infrastructure.cache.ssd import SsdCache
 from src.infrastructure.clock import SystemClock
 from src.infrastructure.db.cached_content import SqlCacheIndex
@@ -18,7 +21,9 @@ from src.infrastructure.db.sessions import SqlSessions
 from src.infrastructure.db.statistics import SqlStatistics
 from src.infrastructure.storage.filesystem import FilesystemStorage
 from src.infrastructure.storage.old_files import OldFilesOnDisk
+from src.interfaces.wiring.cleaned_folders import HOT, Place, Seen, clash, cleaned, identities
 from src.interfaces.wiring.databases import server_options
+from src.interfaces.wiring.environment import with_variables
 from src.interfaces.wiring.settings import Settings
 
 
@@ -76,12 +81,28 @@ def owns_records(settings: Settings) -> bool:
 def ssd_cache(settings: Settings, database: Database) -> SsdCache:
     """The films in the cache, and their index in the worker's own database."""
     return SsdCache(
-        folder=settings.cache_path / "hot",
+        folder=settings.cache_path / HOT,
         index=SqlCacheIndex(database),
         clock=SystemClock(),
         budget_bytes=settings.content.cache_bytes,
         old_seconds=settings.content.cache_days * 86_400,
+        guard=guard(settings),
     )
+
+
+def guard(settings: Settings) -> Guard:
+    """The rule of the settings once more, for what has become a link or a mount since they were read."""
+
+    def looked_at(folder: Path) -> Cleanable:
+        named = next(place.named for place in cleaned(settings) if folder.is_relative_to(place.path))
+        if (why := clash(settings, Place(named, folder))) is not None:
+            raise Permanent(
+                with_variables(f"nothing was removed: {why}"),
+                fix=with_variables(f"see where the links and mounts of {named} lead, and start the worker again"),
+            )
+        return Cleanable(Seen.at(folder).real, identities(settings))
+
+    return looked_at
 
 
 def sql_sessions(settings: Settings, database: Database) -> SqlSessions:
@@ -118,4 +139,5 @@ def old_files(settings: Settings) -> OldFilesOnDisk:
         temp=content.temp_dir,
         cache=settings.cache_path,
         temp_seconds=content.temp_hours * 3600,
+        guard=guard(settings),
     )

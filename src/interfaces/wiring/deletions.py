@@ -23,7 +23,8 @@ def deletion_adapters(settings: Settings, adapters: Adapters) -> Adapters:
     own = settings.deletion.queue_url
     if own is None and settings.queue.backend != "sqs":
         own = settings.queue.url  # an address of a server or a file, not of one queue
-    queue = settings.queue.model_copy(update={"name": settings.deletion.queue_name, "url": own})
+    # Lanes are the lists of the jobs' queue: among jobs a request would not be where its own consumers look.
+    queue = settings.queue.model_copy(update={"name": settings.deletion.queue_name, "url": own, "lanes": ()})
     around = Adapters(settings=settings.model_copy(update={"queue": queue}), catalog=adapters.catalog())
     around.database.override(adapters.database)
     around.storage.override(adapters.storage)
@@ -32,7 +33,9 @@ def deletion_adapters(settings: Settings, adapters: Adapters) -> Adapters:
 
 def deletion_queue(settings: Settings, adapters: Adapters) -> DeletionQueue:
     """The producer's side. Raises ConfigError for a queue that can't be."""
-    if settings.deletion.queue_url is None and settings.deletion.queue_name == settings.queue.name:
+    # With lanes the other queue's name counts for nothing.
+    same = settings.deletion.queue_name == settings.queue.name and not settings.queue.lanes
+    if settings.deletion.queue_url is None and same:
         return DeletionQueue(adapters.queue_publisher(), adapters.clock())
     return DeletionQueue(deletion_adapters(settings, adapters).queue_publisher(), adapters.clock())
 
@@ -90,6 +93,7 @@ def check_deletion(settings: Settings, adapters: Adapters) -> str:
     around = deletion_adapters(settings, adapters)
     publisher, inspector = around.queue_publisher(), around.queue_inspector()
     facts = publisher.check() if isinstance(publisher, Checkable) else ()
+    unlaned = f" and without {variable('queue.lanes')}" if settings.queue.lanes else ""
     oldest = ""
     if depth.ready and not depth.in_flight:
         if depth.oldest_ready_seconds is None:
@@ -102,7 +106,7 @@ def check_deletion(settings: Settings, adapters: Adapters) -> str:
             raise ConfigError(
                 f"{depth.ready} requests wait in {name!r}, the oldest for {depth.oldest_ready_seconds / 60:.0f} min, and"
                 " none is being worked on: nobody consumes it",
-                fix=f"run a worker with {variable('queue.name')}={name}, or deploy the Lambda (docs/deletion.md)",
+                fix=f"run a worker with {variable('queue.name')}={name}{unlaned}, or deploy the Lambda (docs/deletion.md)",
             )
         else:
             limit = settings.deletion.unattended_seconds

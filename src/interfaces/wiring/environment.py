@@ -15,6 +15,7 @@ from pydantic_settings import EnvSettingsSource
 from src.domain.errors import ConfigError
 from src.interfaces.wiring import parameter
 from src.interfaces.wiring.aliases import aliased
+from src.interfaces.wiring.cleaned_folders import clash, cleaned
 from src.interfaces.wiring.rules import Contradiction
 from src.interfaces.wiring.settings import NESTED, PREFIX, Settings
 
@@ -58,12 +59,13 @@ def fields(model: type[BaseModel] = Settings, path: str = "") -> Iterator[tuple[
             yield f"{path}{name}", field
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings. Raises ConfigError, naming every variable that is unknown, unreadable or contradictory."""
-    return load_with_origins(environ).settings
+def load(environ: Mapping[str, str] | None = None, *, folders: bool = True) -> Settings:
+    """The settings. Raises ConfigError, naming every variable that is unknown, unreadable or contradictory. Without `folders` nobody
+    looks at the disk for what lies in the folders that are cleaned up."""
+    return load_with_origins(environ, folders=folders).settings
 
 
-def load_with_origins(environ: Mapping[str, str] | None = None) -> Loaded:
+def load_with_origins(environ: Mapping[str, str] | None = None, *, folders: bool = True) -> Loaded:
     """As `load`, with the origin of each value that is not a default. Read from the environment itself, what an SSM parameter
     adds is put there, for the processes that this one starts."""
     own = os.environ if environ is None else environ
@@ -86,9 +88,21 @@ def load_with_origins(environ: Mapping[str, str] | None = None) -> Loaded:
         settings = Settings(**source())
     except ValidationError as error:
         raise _explained(error, origins) from None
+    if folders:
+        _refuse_to_clean_what_is_kept(settings)
     if environ is None and taken.parameter:
         parameter.keep(taken)
     return Loaded(settings, origins)
+
+
+def _refuse_to_clean_what_is_kept(settings: Settings) -> None:
+    """Each folder is named once, with the first thing that must not be in it."""
+    problems = {folder.named: why for folder in cleaned(settings) if (why := clash(settings, folder)) is not None}
+    if problems:
+        raise ConfigError(
+            with_variables("; ".join(problems.values())),
+            fix=with_variables(f"set {' and '.join(problems)} to a folder that holds nothing else (docs/content.md)"),
+        )
 
 
 def _refuse_unknown(environ: Mapping[str, str], names: Mapping[str, str]) -> None:
@@ -111,23 +125,34 @@ def _refuse_unknown(environ: Mapping[str, str], names: Mapping[str, str]) -> Non
 
 
 def _explained(error: ValidationError, origins: Mapping[str, Origin]) -> ConfigError:
-    """Names and rules, never values: a value may be a secret."""
-    problems, fixes = [], []
-    for detail in error.errors(include_url=False, include_input=False):
+    """Names and rules. Of values only one that should have been a word of a list: any other may be a secret, set where it does not
+    belong. A part of a list has no variable of its own: the whole list's is named."""
+    # Imported to explain an error: whoever has none needs no adapter yet.
+    from src.infrastructure.observability.redaction import clean
+
+    known, problems, fixes = {setting for setting, _field in fields()}, [], []
+    for detail in error.errors(include_url=False):
         cause = detail.get("ctx", {}).get("error")
-        fixes.append(_with_variables(cause.fix) if isinstance(cause, Contradiction) else LISTED)
-        setting = ".".join(str(part) for part in detail["loc"])
+        fixes.append(with_variables(cause.fix) if isinstance(cause, Contradiction) else LISTED)
+        path = [str(part) for part in detail["loc"]]
+        setting = next(
+            (name for end in range(len(path), 0, -1) if (name := ".".join(path[:end])) in known), ".".join(path)
+        )
         message = detail["msg"].removeprefix("Value error, ")
-        if setting and variable(setting) in {variable(name) for name, _field in fields()}:
+        if detail["type"] == "literal_error":
+            message = (
+                f"{clean(str(detail['input'])[:60])!r} is none of {detail['ctx']['expected'].replace(' or ', ', ')}"
+            )
+        if setting in known:
             origin = origins.get(setting)
             where = f" (from {origin.source})" if origin and origin.source else ""
             problems.append(f"{origin.variable if origin else variable(setting)}{where}: {message}")
         else:
-            problems.append(_with_variables(f"{setting}: {message}" if setting else message))
+            problems.append(with_variables(f"{setting}: {message}" if setting else message))
     return ConfigError("; ".join(problems), fix="; ".join(dict.fromkeys(fixes)))
 
 
-def _with_variables(message: str) -> str:
+def with_variables(message: str) -> str:
     """Rules speak of `lock.backend`; readers set `WORKER_LOCK__BACKEND`."""
     for name, _field in fields():
         if "." in name:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from src.application.catalog import Catalog
 from src.application.decoders.registry import Decoders
@@ -20,6 +21,8 @@ from src.interfaces.wiring.adapters import Adapters
 from src.interfaces.wiring.decoding import decoder_settings
 from src.interfaces.wiring.environment import variable
 from src.interfaces.wiring.settings import Settings
+
+log = logging.getLogger(__name__)
 
 PUBSUB_LEAD = "heard:pubsub"
 """Under which one of several listeners acts on events that everybody hears and that have no id."""
@@ -139,6 +142,7 @@ def make_listeners(
     if "pubsub" in settings.events.listen:
         from src.infrastructure.redis.event_sources import RedisChannels
 
+        _tell_of_strange(settings.events.channels)
         channels = RedisChannels(settings.redis_url, settings.events.channels)
         listeners["pubsub"] = Listener(
             channels,
@@ -152,3 +156,18 @@ def make_listeners(
         stream = RedisStream(settings.redis_url, settings.events.inbox, settings.events.group, owner)
         listeners["stream"] = Listener(stream, hearing, count=lambda: heard("stream"))
     return listeners
+
+
+def _tell_of_strange(channels: Sequence[str]) -> None:
+    """A typing error, most of the time. Not refused: events that name their type themselves may come by a channel of any name."""
+    for channel in channels:
+        if channel.rpartition(":")[2] not in ROUTES:
+            log.warning(
+                "events.channel_of_no_type",
+                extra={
+                    "channel": channel,
+                    "then": "only what names its type itself (event_type, or CloudEvents) is heard there",
+                    "types": ", ".join(ROUTES),
+                    "fix": f"see {variable('events.channels')}",
+                },
+            )

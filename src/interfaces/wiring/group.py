@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -17,5 +18,22 @@ class Group(BaseModel):
 
 
 def comma_separated(value: object) -> object:
-    """The parts of a text."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    """The parts of a text. Raises ValueError for one that is something and has no parts: who wrote it meant something, and would get
+    what there is without it."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if value and not parts:
+        raise ValueError(f"{value[:20]!r} names nothing: set one or more, comma separated, or unset it")
+    return parts
+
+
+def matching(pattern: str, words: str) -> AfterValidator:
+    """Refuses what does not match, in `words` that say what would: a regular expression is no answer."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{value[:60]!r} is no {words}")
+        return value
+
+    return AfterValidator(check)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from src.interfaces.wiring.group import Group
+from src.interfaces.wiring.group import Group, matching
 
 
 class LedgerSettings(Group):
@@ -17,9 +17,11 @@ class LedgerSettings(Group):
         description="Who keeps jobs. `redis` is for short jobs in great numbers: job types that write more than their own row "
         "(video) don't run on it.",
     )
-    name: str = Field(
+    name: Annotated[
+        str, matching(r"[^{}\s]+", "name that keys can begin with: one character or more, no braces and no blanks")
+    ] = Field(
         default="ledger",
-        pattern=r"^[^{}\s]+$",
+        json_schema_extra={"pattern": r"^[^{}\s]+$"},
         max_length=80,
         description="`redis`: what the ledger's keys begin with, in braces.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from src.infrastructure.observability.redaction import redacted
+from src.infrastructure.observability.redaction import HIDDEN, redacted
 from src.interfaces.wiring.aliases import ALIASES, REDIS_PARTS
 from src.interfaces.wiring.environment import Loaded, fields, variable
 from src.interfaces.wiring.settings import Settings
 
 Row = dict[str, Any]
+
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 HEAD = """# Settings
 
@@ -79,12 +82,36 @@ def _shown(setting: str, settings: Settings) -> object:
         value = getattr(value, part)
     if isinstance(value, SecretStr):
         # A URL is worth seeing without its password; any other secret is not worth seeing at all.
-        return redacted(value.get_secret_value()) if setting.endswith("url") else "[hidden]"
+        if not setting.endswith("url"):
+            return HIDDEN
+        address = shown_address(value.get_secret_value())
+        # The path of a chat service's address is what permits to post there.
+        return _host_of(address) if setting == "notify.webhook_url" else address
     if isinstance(value, tuple):
-        return list(value)
+        return [shown_address(str(part)) for part in value]
     if isinstance(value, (Path, str)):
-        return redacted(str(value))
+        return shown_address(str(value))
     return value
+
+
+def shown_address(text: str) -> str:
+    """Any setting's text, for display: of an address no login, and no more than the host where a password may go on behind it."""
+    scheme, found, rest = text.partition("://")
+    if not found or not SCHEME.fullmatch(scheme) or scheme.startswith("sqlite"):
+        return redacted(text)
+    authority = re.split("[/?#]", rest)[0]
+    colon, port = authority.rpartition("]")[2].rpartition(":")[1:]
+    beyond = rest[len(authority) :]
+    # A / or @ of the password's own: the last @ is the one before the host.
+    goes_on = ("@" in authority or (bool(colon) and not port.isdigit())) and "@" in beyond
+    login, _, host = (rest if goes_on else authority).rpartition("@")
+    kept = host if goes_on else host + beyond
+    return redacted(f"{scheme}://{HIDDEN}@{kept}" if login else f"{scheme}://{kept}")
+
+
+def _host_of(address: str) -> str:
+    scheme, found, rest = address.partition("://")
+    return f"{scheme}{found}{re.split('[/?#]', rest)[0]}/{HIDDEN}" if found else HIDDEN
 
 
 def _title(group: str) -> str:

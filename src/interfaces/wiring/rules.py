@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from src.domain.errors import ConfigError
 from src.interfaces.wiring.addresses import check_login
 
 if TYPE_CHECKING:
@@ -90,10 +91,39 @@ def _queue(settings: Settings) -> None:
             f"queue.lanes are lists in Redis, and queue.backend is {queue.backend}",
             "set queue.backend to redis, or unset queue.lanes",
         )
-    if queue.lanes and len(set(queue.lanes)) != len(queue.lanes):
-        raise Contradiction("queue.lanes names a list twice", "name each list of queue.lanes once")
+    if queue.backend == "redis":
+        _lists(settings)
     if queue.backend == "sqs" and not (queue.url or queue.name):
         raise Contradiction("queue.backend=sqs needs queue.url or queue.name", "set one of them")
+
+
+def _lists(settings: Settings) -> None:
+    """Each list of Redis has one use. A dead letter that is read as a message would make another dead letter, for ever."""
+    queue, letters = settings.queue, settings.queue.dead_letter_list
+    named = [("queue.lanes", lane) for lane in queue.lanes] or [("queue.name", queue.name)]
+    seen = dict[str, str]()
+    for _setting, name in named:
+        if (other := next((seen[key] for key in _keys(name) if key in seen), None)) is not None:
+            same = "" if other == name else f": {other} and {name} have keys in common"
+            raise Contradiction(f"queue.lanes names a list twice{same}", "name each list of queue.lanes once")
+        seen.update(dict.fromkeys(_keys(name), name))
+    for setting, name in (*named, ("deletion.queue_name", settings.deletion.queue_name)):
+        if letters and _keys(letters) & _keys(name):
+            raise Contradiction(
+                f"queue.dead_letter_list={letters} belongs to the queue of {setting} ({name}): each dead letter would be read as a"
+                " message there, and make another one",
+                "set queue.dead_letter_list to a list of its own, as worker:dead_letter, or unset it",
+            )
+
+
+def _keys(name: str) -> frozenset[str]:
+    from src.infrastructure.redis.names import keys_of
+
+    try:
+        return frozenset(keys_of(name))
+    except ConfigError:
+        # Refused, with its reason, by whoever makes that queue.
+        return frozenset({name})
 
 
 def _batch_road_is_open(settings: Settings) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from src.interfaces.wiring.group import Group, Positive
+from src.interfaces.wiring.group import Group, Positive, matching
+
+INDEX = "[A-Za-z0-9_-]{1,80}"
 
 
 class SearchSettings(Group):
@@ -21,8 +23,10 @@ class SearchSettings(Group):
     api_key: SecretStr | None = Field(
         default=None, description="`meilisearch`: a key that may write to the index; docs/search.md lists its actions."
     )
-    index: str = Field(
-        default="contents", pattern=r"^[A-Za-z0-9_-]{1,80}$", description="Name of the index (Meilisearch: its uid)."
+    index: Annotated[str, matching(INDEX, "name of an index: 1 to 80 letters, digits, _ and -")] = Field(
+        default="contents",
+        json_schema_extra={"pattern": f"^{INDEX}$"},
+        description="Name of the index (Meilisearch: its uid).",
     )
     timeout_seconds: Positive = Field(default=10.0, description="`meilisearch`: longest wait for one answer.")
     task_seconds: Positive = Field(

@@ -31,7 +31,8 @@ def main() -> None:
     from src.interfaces.workers.failpoints import arm_from
     from src.interfaces.workers.runner import settle_memory
 
-    settings = load()
+    # The supervisor has looked at the folders; a drive that hangs must not keep jobs from starting that don't need it.
+    settings = load(folders=False)
     lines = logs.configure(settings.log.level, settings.log.format, secrets=logs.secret_values(os.environ))
     lines.keep(json.loads(os.environ.get(logs.KEPT, "{}")))
     arm_from(os.environ, settings.environment, supervisor=supervisor)

@@ -151,14 +151,14 @@ def test_a_folder_that_can_not_be_read_keeps_no_other_from_being_cleaned_up(
     for name in ("a/old", "b/old", "c/old"):
         aged(temp / name, clock.now(), 2)
     files = OldFilesOnDisk(clock=clock, logs=None, log_seconds=1, temp=temp, cache=tmp_path, temp_seconds=86_400)
-    scandir, refused = os.scandir, {str(temp / "b")}
+    opened, refused = os.open, {"b"}
 
-    def look(place: str) -> Any:
+    def look(place: Any, *how: Any, **where: Any) -> int:
         if str(place) in refused:
             raise OSError(error, os.strerror(error), str(place))
-        return scandir(place)
+        return opened(place, *how, **where)
 
-    monkeypatch.setattr(os, "scandir", look)
+    monkeypatch.setattr(os, "open", look)
     swept = files.remove_old_temp()
     assert (swept.files, swept.kept) == (2, kept)
     refused.add(str(temp))

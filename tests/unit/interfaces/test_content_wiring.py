@@ -77,7 +77,7 @@ def test_the_api_s_token_is_handed_over_and_shown_nowhere(tmp_path: Path) -> Non
         ({"URL": "https://user:word@api.example"}, "token has a setting"),
         ({"URL": "ftp://api.example"}, "WORKER_CONTENT__URL"),
         ({"MEDIA_ROOT": "nas"}, "absolute"),
-        ({"TABLE": "films; DROP TABLE x"}, "WORKER_CONTENT__TABLE"),
+        ({"TABLE": "films; DROP TABLE x"}, "WORKER_CONTENT__TABLE: 'films; DROP TABLE x' is no name that a table"),
         ({"SESSIONS_KEY": 'a"b'}, "WORKER_CONTENT__SESSIONS_KEY"),
         ({"COLUMNS": "[1]"}, "WORKER_CONTENT__COLUMNS"),
         ({"COLUMNS": "{"}, "WORKER_CONTENT__COLUMNS"),

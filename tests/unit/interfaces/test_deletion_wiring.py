@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +22,9 @@ from src.interfaces.wiring.checks import check_backends
 from src.interfaces.wiring.deletions import check_deletion, delete_video, deletion_adapters, deletion_queue
 from src.interfaces.wiring.environment import load
 from src.interfaces.wiring.settings import Settings
+from tests.adapters.redis_servers import client
 from tests.fakes.clock import FrozenClock
+from tests.servers.shared import shared
 
 Made = tuple[Settings, Adapters]
 
@@ -167,3 +171,52 @@ def test_doctor_says_so_and_a_containers_health_check_does_not(
     for arguments, code, said in (([], 4, True), (["--worker"], 0, False)):
         done = CliRunner().invoke(doctor, arguments, standalone_mode=False)
         assert (done.return_value, "nobody consumes it" in done.output) == (code, said)
+
+
+def test_lanes_are_lists_of_the_jobs_and_none_of_deletion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request is on the list that a worker or the Lambda is told of, and what waits in lanes is no request."""
+    mark = uuid.uuid4().hex
+    lanes, name = [f"{mark}:high", f"{mark}:low"], f"{mark}:delete"
+    environ = {
+        "WORKER_DATA_DIR": str(tmp_path),
+        "WORKER_REDIS__URL": shared("redis").url,
+        "WORKER_QUEUE__BACKEND": "redis",
+        "WORKER_QUEUE__LANES": ",".join(lanes),
+        "WORKER_DELETION__QUEUE_NAME": name,
+        "WORKER_DELETION__UNATTENDED_SECONDS": "0.01",
+    }
+    settings = load(environ)
+    adapters = build(settings, build_catalog(settings))
+    check_backends(settings, adapters)
+    adapters.queue_publisher().publish([Envelope(body=b"{}", key="1"), Envelope(body=b"{}", key="2")])
+    time.sleep(0.05)
+    assert "0 ready" in check_deletion(settings, adapters)
+    ask(settings, adapters)
+    assert client().llen(name) == 1
+    assert adapters.queue_inspector().depth().ready == 2
+    for key, value in environ.items():
+        monkeypatch.setenv(key, value)
+    shown = CliRunner().invoke(queues, ["--json"], catch_exceptions=False)
+    assert {row["queue"]: row["ready"] for row in json.loads(shown.stdout)["queues"]} == {",".join(lanes): 2, name: 1}
+    time.sleep(0.05)
+    with pytest.raises(ConfigError) as raised:
+        check_deletion(settings, adapters)
+    assert "without WORKER_QUEUE__LANES" in str(raised.value.fix)
+
+
+def test_the_name_of_a_queue_with_lanes_counts_for_nothing(tmp_path: Path) -> None:
+    """Not even when it is the deletion queue's: the request goes to that list."""
+    mark = uuid.uuid4().hex
+    settings = load(
+        {
+            "WORKER_DATA_DIR": str(tmp_path),
+            "WORKER_REDIS__URL": shared("redis").url,
+            "WORKER_QUEUE__BACKEND": "redis",
+            "WORKER_QUEUE__NAME": mark,
+            "WORKER_QUEUE__LANES": f"{mark}:high,{mark}:low",
+            "WORKER_DELETION__QUEUE_NAME": mark,
+        }
+    )
+    adapters = build(settings, build_catalog(settings))
+    ask(settings, adapters)
+    assert (client().llen(mark), adapters.queue_inspector().depth().ready) == (1, 0)

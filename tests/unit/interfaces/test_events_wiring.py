@@ -85,3 +85,20 @@ def test_f37_what_is_parked_is_counted_and_stays_in_the_lag(settings: Settings, 
     assert (found[EVENTS_UNSENT, "log"], found[EVENTS_PARKED, "log"]) == (3, 1)
     assert (found[EVENTS_UNSENT, "redis"], found[EVENTS_PARKED, "redis"]) == (0, 0)
     assert found[EVENTS_OLDEST, "log"] == pytest.approx(adapters.clock().now() - 1, abs=60)
+
+
+def test_a_channel_named_after_no_event_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = load(
+        {
+            "WORKER_DATA_DIR": str(tmp_path),
+            "WORKER_REDIS__URL": "redis://127.0.0.1:1/0",
+            "WORKER_EVENTS__CHANNELS": "foo.bar,app:content.created,content.updated",
+        }
+    )
+    catalog = build_catalog(settings)
+    made = build(settings, catalog)
+    schema.upgrade(made.database().url)
+    make_listeners(settings, made, catalog, "one")
+    told = [record for record in caplog.records if record.message == "events.channel_of_no_type"]
+    assert [vars(record)["channel"] for record in told] == ["foo.bar"]
+    assert "content.created" in vars(told[0])["types"]

@@ -128,3 +128,40 @@ def test_a_job_type_of_the_users_with_effects_is_refused_with_the_reason(
 )
 def test_a_database_is_used_when_anything_is_kept_in_it(more: dict[str, str], used: bool) -> None:
     assert load({**LEDGER, **more}).uses_database == used
+
+
+REDIS = {"WORKER_REDIS__URL": "redis://h", "WORKER_QUEUE__BACKEND": "redis"}
+
+
+@pytest.mark.parametrize(
+    ("letters", "more"),
+    [
+        ("video", {}),
+        ("{video}", {}),
+        ("{video}:claiming", {}),
+        ("video", {"WORKER_QUEUE__NAME": "{video}"}),
+        ("w:low", {"WORKER_QUEUE__LANES": "w:high,w:low"}),
+        ("{w:low}", {"WORKER_QUEUE__LANES": "w:high,w:low"}),
+        ("{w:high}:ready", {"WORKER_QUEUE__LANES": "w:high,w:low"}),
+        ("academy-video-delete-r2", {}),
+    ],
+)
+def test_dead_letters_are_pushed_to_no_list_that_is_read(letters: str, more: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load({**REDIS, **more, "WORKER_QUEUE__DEAD_LETTER_LIST": letters})
+    assert f"WORKER_QUEUE__DEAD_LETTER_LIST={letters} belongs to the queue of WORKER_" in raised.value.message
+    assert "a list of its own" in str(raised.value.fix)
+
+
+@pytest.mark.parametrize("letters", ["worker:dead_letter", "video:dead", "{video}:dead", "w"])
+def test_a_list_of_their_own_is_taken(letters: str) -> None:
+    more = {"WORKER_QUEUE__LANES": "w:high,w:low", "WORKER_QUEUE__DEAD_LETTER_LIST": letters}
+    assert load({**REDIS, **more}).queue.dead_letter_list == letters
+    del more["WORKER_QUEUE__LANES"]
+    assert load({**REDIS, **more}).queue.dead_letter_list == letters
+
+
+@pytest.mark.parametrize("lanes", ["a,b,a", "a,{a}", "a,{a}:claiming"])
+def test_lanes_have_no_key_in_common(lanes: str) -> None:
+    with pytest.raises(ConfigError, match="WORKER_QUEUE__LANES names a list twice"):
+        load({**REDIS, "WORKER_QUEUE__LANES": lanes})

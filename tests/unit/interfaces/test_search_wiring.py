@@ -42,7 +42,7 @@ def test_meilisearch_gets_address_name_key_and_patience() -> None:
         ({"WORKER_SEARCH__BACKEND": "meilisearch"}, "needs WORKER_SEARCH__URL"),
         ({**MEILI, "WORKER_SEARCH__URL": "search.test:7700"}, "http"),
         ({**MEILI, "WORKER_SEARCH__URL": "http://user:word@search.test"}, "without a login"),
-        ({"WORKER_SEARCH__INDEX": "a b"}, "pattern"),
+        ({"WORKER_SEARCH__INDEX": "a b"}, "WORKER_SEARCH__INDEX: 'a b' is no name of an index: 1 to 80 letters"),
         ({"WORKER_SEARCH__BACKEND": "elastic"}, "embedded"),
     ],
 )

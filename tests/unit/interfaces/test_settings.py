@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from pydantic import ValidationError
 
 from src.application.catalog import Catalog
 from src.domain.errors import ConfigError
+from src.interfaces.cli.config import config
 from src.interfaces.wiring import reference
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.aliases import ALIASES, REDIS_PARTS, aliased
@@ -124,6 +126,15 @@ def test_an_unknown_variable_like_no_setting_gets_no_far_fetched_suggestion(name
 def test_lesson_27_a_value_that_cannot_be_read_stops_the_start() -> None:
     with pytest.raises(ConfigError, match=r"WORKER_LEASE__TTL_SECONDS.*number"):
         load({"WORKER_LEASE__TTL_SECONDS": "thirty"})
+
+
+@pytest.mark.parametrize(
+    "setting", ["QUEUE__LANES", "EVENTS__CHANNELS", "EVENTS__LISTEN", "EVENTS__SINKS", "JOBS__MODULES"]
+)
+@pytest.mark.parametrize("value", [",", " ", " , ,"])
+def test_a_list_that_names_nothing_is_not_one_that_is_unset(setting: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"WORKER_{setting}: .* names nothing"):
+        load({f"WORKER_{setting}": value})
 
 
 def test_lesson_27_every_wrong_value_is_named_at_once() -> None:
@@ -262,3 +273,71 @@ def test_t22_a_password_that_is_not_percent_encoded_is_refused_without_showing_i
 )
 def test_an_address_that_can_be_told_apart_is_taken(name: str, address: str) -> None:
     assert load({name: address}).environment
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("EVENTS__SINKS", "redis,foo", "WORKER_EVENTS__SINKS: 'foo' is none of 'redis', 'stream', 'webhook', 'log'"),
+        ("EVENTS__LISTEN", "kafka", "WORKER_EVENTS__LISTEN: 'kafka' is none of 'pubsub', 'stream'"),
+        ("LOCK__BACKEND", "zoo", "WORKER_LOCK__BACKEND: 'zoo' is none of 'database', 'memory', 'redis'"),
+        ("LEDGER__NAME", "{a}", "WORKER_LEDGER__NAME: '{a}' is no name that keys can begin with: "),
+    ],
+)
+def test_a_wrong_word_is_said_beside_the_variable_and_what_is_allowed(name: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load({f"WORKER_{name}": value})
+    assert raised.value.message.startswith(said)
+    assert "events.sinks." not in raised.value.message
+
+
+def test_a_wrong_word_shows_no_password_and_moves_no_cursor() -> None:
+    with pytest.raises(ConfigError) as raised:
+        load({"WORKER_QUEUE__BACKEND": "redis://:canary@h/0\x1b[2J"})
+    assert "canary" not in raised.value.message
+    assert "\x1b" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("WORKER_EVENTS__WEBHOOK_URL", "https://user:canary@api.example/hook"),
+        ("WORKER_EVENTS__WEBHOOK_URL", "https://user:password@api.example/hook"),
+        ("WORKER_EVENTS__WEBHOOK_URL", "https://user:can/canary@api.example/hook"),
+        ("WORKER_EVENTS__WEBHOOK_URL", "https://user:x@canary/canary@api.example/hook"),
+        ("WORKER_EVENTS__WEBHOOK_URL", "https://api.example/hook?token=canary"),
+        ("WORKER_STORAGE__ENDPOINT_URL", "https://user:canary@r2.example"),
+        ("WORKER_AWS__ENDPOINT_URL", "https://canary@aws.example:1/x"),
+        ("WORKER_CONTENT__DATABASE_URL", "postgresql://user:canary@db.example/app?password=canary"),
+        ("WORKER_CONTENT__DATABASE_URL", "postgresql://user:can/canary@db.example/app"),
+        ("WORKER_NOTIFY__WEBHOOK_URL", "https://user:canary@chat.example/x"),
+        ("WORKER_NOTIFY__WEBHOOK_URL", "https://chat.example/services/T0/B0/canary"),
+        ("WORKER_REDIS__URL", "redis+sentinel://u:can@canary@[::1]:1,host.example:2/name/0?sentinel_password=canary"),
+        ("WORKER_QUEUE__URL", "postgresql://user:canary@db.example/q"),
+    ],
+)
+def test_t22_no_address_is_shown_with_its_password(name: str, address: str) -> None:
+    more = {"WORKER_NOTIFY__WEBHOOK_SECRET": "whsec_x"} if "NOTIFY" in name else {}
+    loaded = load_with_origins({name: address, **more})
+    shown = next(str(row["value"]) for row in reference.effective(loaded) if row["variable"] == name)
+    assert ".example" in shown
+    assert not any(word in shown for word in ("canary", "password@", "user"))
+
+
+def test_an_address_without_a_login_is_shown_whole() -> None:
+    for address in (
+        "https://api.example:8443/a@b?c=1",
+        "sqlite:////data/a@b.db",
+        "https://[::1]:1/x",
+        "/srv/x@y",
+        "a:b",
+    ):
+        assert reference.shown_address(address) == address
+
+
+def test_a_list_is_shown_as_it_would_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_JOBS__MODULES", "a.b, c")
+    shown = CliRunner().invoke(config, ["show", "--set"], catch_exceptions=False).stdout
+    assert "a.b,c " in shown
+    printed = CliRunner().invoke(config, ["show", "--set", "--json"], catch_exceptions=False).stdout
+    assert [row["value"] for row in json.loads(printed) if row["setting"] == "jobs.modules"] == [["a.b", "c"]]
