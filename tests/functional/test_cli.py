@@ -276,6 +276,8 @@ def test_lesson_32_doctor_tries_everything(fleet: Fleet) -> None:
         "deletion",
         "ffmpeg",
         "sandbox",
+        "events",
+        "cron",
         "job types",
     }
     assert "act" in document["job_types"]

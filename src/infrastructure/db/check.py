@@ -69,7 +69,9 @@ class DatabaseCheck:
         try:
             return self.database.read(self._facts)
         except DatabaseUnavailable as error:
-            raise setup_error(error) or error from error
+            if (mistake := setup_error(error)) is None:
+                raise
+            raise mistake from error
 
     def _facts(self, connection: Connection) -> list[str]:
         facts = []

@@ -76,12 +76,12 @@ class Foreign:
         and not there."""
         if unknown := sorted(set(self.columns) - set(known)):
             raise ConfigError(
-                f"{self.columns_setting} maps {', '.join(unknown)}, which no job asks for",
+                f"{self.columns_setting.partition(',')[0]} maps {', '.join(unknown)}, which no job asks for",
                 fix=f"the names on the left are ours ({', '.join(sorted(known))}), those on the right the table's",
             )
         if left_out := sorted(name for name in set(needed) - set(optional) if self.columns.get(name) == ""):
             raise ConfigError(
-                f'{self.columns_setting} has "" for {", ".join(left_out)}, which no job can do without',
+                f'{self.columns_setting.partition(",")[0]} has "" for {", ".join(left_out)}, which no job can do without',
                 fix="name the column of the table",
             )
         try:

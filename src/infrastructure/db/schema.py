@@ -39,7 +39,9 @@ def schema_version(url: str, server: ServerOptions = ServerOptions()) -> str | N
     try:
         return database.read(schema_at)
     except DatabaseUnavailable as error:
-        raise setup_error(error) or error from error
+        if (mistake := setup_error(error)) is None:
+            raise
+        raise mistake from error
     finally:
         database.close()
 

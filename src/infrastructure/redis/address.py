@@ -76,7 +76,10 @@ class RedisLink:
         try:
             return work()
         except NetworkError as error:
-            raise as_config(error) from error
+            if (made := as_config(error)) is error:
+                # Not `from` itself: the server's own words are its cause, and a chain that leads to itself has no end.
+                raise
+            raise made from error
 
     def info(self) -> Mapping[str, Any]:
         """What the server says of itself; empty for a cluster, and where the user may not ask."""

@@ -21,7 +21,7 @@ def as_mistake(error: WorkerError) -> WorkerError:
     """The ConfigError that a backend's answer stands for (wrong password, no such database), else the error itself."""
     said: BaseException | None = error
     while isinstance(said, WorkerError):
-        if not isinstance(said, NetworkError):
+        if not isinstance(said, NetworkError) or said.__cause__ is said:
             return error
         said = said.__cause__
     if (translator := TRANSLATORS.get(type(said).__module__.partition(".")[0])) is None:

@@ -63,7 +63,21 @@ def test_a_password_that_redis_refuses_is_an_error_of_the_settings_for_commands(
 
 def test_a_redis_that_is_away_is_no_error_of_the_settings(ask: Callable[..., int]) -> None:
     (port,) = free_ports()
-    assert ask("queues", **REDIS, WORKER_REDIS__URL=f"redis://127.0.0.1:{port}/0") == errors.UNREACHABLE
+    for command in (["queues"], ["doctor", "--worker"]):
+        assert ask(*command, **REDIS, WORKER_REDIS__URL=f"redis://127.0.0.1:{port}/0") == errors.UNREACHABLE
+
+
+def test_a_database_that_is_away_is_no_error_of_the_settings(ask: Callable[..., int]) -> None:
+    (port,) = free_ports()
+    url = f"postgresql://nobody@127.0.0.1:{port}/x"
+    for command in (["jobs", "list"], ["doctor", "--worker"]):
+        assert ask(*command, WORKER_DATABASE__URL=url, WORKER_QUEUE__BACKEND="postgres") == errors.UNREACHABLE
+
+
+def test_an_error_that_is_its_own_cause_has_an_end() -> None:
+    error = NetworkError("away")
+    error.__cause__ = error
+    assert as_mistake(error) is error
 
 
 def test_an_error_of_no_library_stays_as_it_is() -> None:
