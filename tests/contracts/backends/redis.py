@@ -86,6 +86,7 @@ class RedisPlace:
     def outbox(self) -> RedisOutbox:
         """A handle on the events of the same ledger."""
         outbox = RedisOutbox(self.server.url, self.mark)
+        outbox.store = SteadyStore(self.server.url, self.mark)
         self.opened.append(outbox)
         return outbox
 
