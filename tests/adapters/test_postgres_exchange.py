@@ -155,7 +155,7 @@ def test_k05_death_before_the_commit_leaves_the_messages(side: Side, url: str) -
 
     def die(deliveries: Sequence[Delivery]) -> tuple[Sequence[Wanted], Sequence[Delivery]]:
         # Not the connection that says so: it says the word, too.
-        looks = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%worker_peek%'"
+        looks = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%worker_look%'"
         execute(url, looks + " AND pid <> pg_backend_pid()")
         return sorted_by_name(deliveries)
 

@@ -210,7 +210,7 @@ PLANNED = {
 
 FUNCTIONS = {
     "worker_take": ("('video', 100, 30)", "queue_messages_ready"),
-    "worker_peek": ("('video', 100)", "queue_messages_ready"),
+    "worker_look": ("('video', 100, 16384)", "queue_messages_ready"),
     "worker_ack": ("('video', '{1,2}', '{1:1,2:1}')", "queue_messages_pkey"),
 }
 

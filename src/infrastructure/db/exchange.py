@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from src.application.ports.exchange import Sort, Wanted
-from src.application.ports.queue import Delivery
+from src.application.ports.queue import RECEIVE_BYTES, Delivery
 from src.domain.job import Job
 from src.infrastructure.db.batches import BEGUN, DRAFTS, begin_on_server, beginnings, begun_of
 from src.infrastructure.db.columns import column, columns_of
@@ -23,7 +23,10 @@ vain."""
 GLANCE = "SELECT * FROM worker_glance(%(queue)s, %(limit)s::int)"
 BEGIN_FEW = f"{BEGUN} worker_begin_few({DRAFTS}, {columns_of('numbers', cast='bigint')}, {columns_of('versions')})"
 
-PEEK = "SELECT * FROM worker_peek(%(queue)s, %(limit)s::int)"
+LOOK = "SELECT * FROM worker_look(%(queue)s, %(limit)s::int, %(small)s::int)"
+LARGE = "SELECT ctid::text, body FROM queue_messages WHERE ctid = ANY(%(places)s::text[]::tid[])"
+SMALL_BYTES = 16 * 1024
+"""Of a body that comes with its message; larger ones are fetched if they fit into what a receive may bring."""
 
 HIDE = """
 UPDATE queue_messages SET visible_at = (SELECT worker_now()) + %(seconds)s, receive_count = receive_count + 1,
@@ -65,7 +68,7 @@ class PostgresExchange:
             ]
 
         def take(connection: Connection) -> list[Received]:
-            places, deliveries = _read(connection, PEEK, self.queue.name, limit)
+            places, deliveries = _locked(connection, self.queue.name, limit)
             if not deliveries:
                 return []
             wanted, others = sort(deliveries)
@@ -76,7 +79,7 @@ class PostgresExchange:
         def take_few() -> list[Received] | None:
             most = min(limit, FEW)
             versions, deliveries = self.queue.database.single(
-                lambda connection: _read(connection, GLANCE, self.queue.name, most)
+                lambda connection: _seen(connection, self.queue.name, most)
             )
             if not deliveries:
                 return []
@@ -102,19 +105,49 @@ class PostgresExchange:
         return found[0] if found else Received((), ())
 
 
-def _read(connection: Connection, statement: str, queue: str, limit: int) -> tuple[dict[str, str], list[Delivery]]:
-    """{message id: what its row is known by}, and the messages, best priority first."""
-    marks: dict[str, str] = {}
+def _locked(connection: Connection, queue: str, limit: int) -> tuple[dict[str, str], list[Delivery]]:
+    """{message id: where its row is}, and the messages, best priority first, locked: as many as a receive may bring. Others may
+    take the rest when this transaction is over."""
+    rows = _rows(connection, LOOK, queue=queue, limit=limit, small=SMALL_BYTES)
+    room, fitting, large = RECEIVE_BYTES, 0, []
+    for row in rows:
+        if room <= 0:
+            break
+        room -= row[-1]
+        fitting += 1
+        if row[2] is None:
+            large.append(row[0])
+    bodies: dict[str, bytes] = dict(_rows(connection, LARGE, places=large)) if large else {}
+    places: dict[str, str] = {}
     deliveries: list[Delivery] = []
-    looked: Any = connection.exec_driver_sql(statement, {"queue": queue, "limit": limit})
+    for place, number, body, count, enqueued_at, attributes, _size in rows[:fitting]:
+        places[str(number)] = place
+        deliveries.append(_delivery(number, bodies[place] if body is None else body, count, enqueued_at, attributes))
+    return places, deliveries
+
+
+def _seen(connection: Connection, queue: str, limit: int) -> tuple[dict[str, str], list[Delivery]]:
+    """{message id: its row's version}, and the messages, best priority first."""
+    versions: dict[str, str] = {}
+    deliveries: list[Delivery] = []
+    for version, number, *message in _rows(connection, GLANCE, queue=queue, limit=limit):
+        versions[str(number)] = version
+        deliveries.append(_delivery(number, *message))
+    return versions, deliveries
+
+
+def _rows(connection: Connection, statement: str, **given: Any) -> list[Any]:
+    found: Any = connection.exec_driver_sql(statement, given)
     # The driver's own rows: another one around each costs as much as reading it.
-    for mark, number, body, count, enqueued_at, attributes in looked.cursor.fetchall():
-        name = str(number)
-        marks[name] = mark
-        known = json.loads(attributes) if attributes != "{}" else {}
-        deliveries.append(Delivery(name, body, "", count, enqueued_at, known))
-    looked.close()
-    return marks, deliveries
+    rows: list[Any] = found.cursor.fetchall()
+    found.close()
+    return rows
+
+
+def _delivery(number: int, body: bytes, count: int, enqueued_at: float, attributes: str) -> Delivery:
+    # Most have none, and parsing costs as much as all the rest of a row.
+    known = json.loads(attributes) if attributes != "{}" else {}
+    return Delivery(str(number), body, "", count, enqueued_at, known)
 
 
 def _begun_few(
