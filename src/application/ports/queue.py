@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -12,6 +12,17 @@ NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 RECEIVE_BYTES = 8 * 2**20
 """Bodies of one receive, on queues that anybody may fill: the last of them may go beyond. A worker's memory is not the queue's to
 fill: five hundred bodies of two megabytes killed it each time it looked."""
+
+
+def fitting(sizes: Iterable[int]) -> int:
+    """How many of the messages whose bodies have these `sizes`, best first, one receive may bring: the first at least."""
+    room, count = RECEIVE_BYTES, 0
+    for size in sizes:
+        if room <= 0:
+            break
+        room -= size
+        count += 1
+    return count
 
 
 class Delivery(NamedTuple):

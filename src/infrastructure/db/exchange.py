@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from src.application.ports.exchange import Sort, Wanted
-from src.application.ports.queue import RECEIVE_BYTES, Delivery
+from src.application.ports.queue import Delivery, fitting
 from src.domain.job import Job
 from src.infrastructure.db.batches import BEGUN, DRAFTS, begin_on_server, beginnings, begun_of
 from src.infrastructure.db.columns import column, columns_of
@@ -109,18 +109,12 @@ def _locked(connection: Connection, queue: str, limit: int) -> tuple[dict[str, s
     """{message id: where its row is}, and the messages, best priority first, locked: as many as a receive may bring. Others may
     take the rest when this transaction is over."""
     rows = _rows(connection, LOOK, queue=queue, limit=limit, small=SMALL_BYTES)
-    room, fitting, large = RECEIVE_BYTES, 0, []
-    for row in rows:
-        if room <= 0:
-            break
-        room -= row[-1]
-        fitting += 1
-        if row[2] is None:
-            large.append(row[0])
+    rows = rows[: fitting(row[-1] for row in rows)]
+    large = [row[0] for row in rows if row[2] is None]
     bodies: dict[str, bytes] = dict(_rows(connection, LARGE, places=large)) if large else {}
     places: dict[str, str] = {}
     deliveries: list[Delivery] = []
-    for place, number, body, count, enqueued_at, attributes, _size in rows[:fitting]:
+    for place, number, body, count, enqueued_at, attributes, _size in rows:
         places[str(number)] = place
         deliveries.append(_delivery(number, bodies[place] if body is None else body, count, enqueued_at, attributes))
     return places, deliveries

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from src.application.ports.clock import Clock
-from src.application.ports.queue import RECEIVE_BYTES, Delivery, Envelope, QueueDepth
+from src.application.ports.queue import Delivery, Envelope, QueueDepth, fitting
 from src.domain.errors import DatabaseUnavailable, QueueUnavailable
 from src.infrastructure.db.engine import Database, database_now
 from src.infrastructure.db.tables import queue_messages as messages
@@ -124,12 +124,8 @@ class SqlQueue:
             .order_by(messages.c.priority, messages.c.visible_at, messages.c.id)
             .limit(limit)
         )
-        order, room = [], RECEIVE_BYTES
-        for row in connection.execute(best):
-            if room <= 0:
-                break
-            room -= row.size
-            order.append(row.id)
+        found = connection.execute(best).all()
+        order = [row.id for row in found[: fitting(row.size for row in found)]]
         if not order:
             return []
         count = messages.c.receive_count + 1

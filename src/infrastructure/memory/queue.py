@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from src.application.ports.clock import Clock
-from src.application.ports.queue import RECEIVE_BYTES, Delivery, Envelope, QueueDepth
+from src.application.ports.queue import Delivery, Envelope, QueueDepth, fitting
 
 POLL_SECONDS = 0.02
 """Between two looks while a receive waits: short beside any job, long beside the look."""
@@ -126,14 +126,8 @@ class MemoryQueue:
                     message.number,
                 )
             )
-            room = RECEIVE_BYTES
-            taken = []
-            for message in ready[:limit]:
-                if room <= 0:
-                    break
-                room -= len(message.body)
-                taken.append(self._deliver(message, now + visibility_seconds))
-            return taken
+            taken = ready[: min(limit, fitting(len(message.body) for message in ready))]
+            return [self._deliver(message, now + visibility_seconds) for message in taken]
 
     def _deliver(self, message: _Message, until: float) -> Delivery:
         message.received += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +12,6 @@ import pytest
 
 from src.domain.errors import ConfigError, DatabaseUnavailable, NetworkError, QueueUnavailable
 from src.interfaces.cli import errors
-from src.interfaces.cli.app import run_command
 from src.interfaces.wiring.adapters import build
 from src.interfaces.wiring.assemble import build_catalog
 from src.interfaces.wiring.checks import CHECKS, check_startup, diagnose
@@ -26,18 +24,6 @@ from tests.servers.shared import shared
 
 REDIS = {"WORKER_QUEUE__BACKEND": "redis", "WORKER_LEDGER__BACKEND": "redis"}
 REDIS |= {"WORKER_LOCK__BACKEND": "redis", "WORKER_PROGRESS__BACKEND": "redis"}
-
-
-@pytest.fixture
-def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    def run(*arguments: str, **environ: str) -> int:
-        for name in [name for name in os.environ if name.startswith("WORKER_")]:
-            monkeypatch.delenv(name)
-        for name, value in {"WORKER_DATA_DIR": str(tmp_path / "data"), **environ}.items():
-            monkeypatch.setenv(name, value)
-        return run_command(list(arguments))
-
-    return run
 
 
 def test_a_password_that_redis_refuses_is_an_error_of_the_settings_for_commands(
